@@ -1,0 +1,68 @@
+"""The ``babyseg`` command: argument parsing, messages and exit codes."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+
+from babyseg_py import __version__
+from babyseg_py.errors import UnusableData, UsageError
+
+EXIT_USAGE = 2
+EXIT_UNUSABLE = 65
+
+STEPS = {
+    "segment": "segment one or more scans of one visit",
+    "n4": "correct the bias field of a scan",
+    "register": "register the scans of a visit into one session space",
+    "evaluate": "compare a segmentation with a reference: Dice, ASSD, HD95, NSD",
+    "surface-distance": "compare the segmentations of a visit with each other",
+    "volumes": "volumes of a segmentation in mm³",
+    "morphometry": "volumes of a visit, from labels and from posteriors",
+    "check": "check a samplesheet, a BIDS dataset and a score table",
+    "ledger": "join every row of the samplesheet with what came out",
+    "tables": "gather the tables of all visits",
+    "statistics": "reliability, growth and associations with behaviour",
+    "report": "write the report of a cohort",
+    "synthesize": "make an image from a label map",
+    "train": "train a network from a recipe",
+    "demo-data": "write the demo cohort",
+}
+
+
+def _module(step: str):
+    return import_module(f"babyseg_py.steps.{step.replace('-', '_')}")
+
+
+def _parser(step: str | None) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="babyseg", description="Infant brain MRI, one step at a time.")
+    parser.add_argument("--version", action="version", version=f"babyseg {__version__}")
+    commands = parser.add_subparsers(dest="step", metavar="STEP", required=True)
+    for name, summary in STEPS.items():
+        command = commands.add_parser(name, help=summary, description=summary[0].upper() + summary[1:] + ".")
+        if name == step:
+            _module(name).add_arguments(command)
+            command.add_argument("--failure", metavar="F.json", help=argparse.SUPPRESS)
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one step and return the exit code.
+
+    Codes: 0 done, 2 usage, 65 the data is unusable. With ``--failure F.json`` (used by the pipeline)
+    unusable data is written to that file and the code is 0.
+    """
+    words = list(sys.argv[1:] if argv is None else argv)
+    step = next((word for word in words if word in STEPS), None)
+    args = _parser(step).parse_args(words)
+    try:
+        return _module(args.step).run(args) or 0
+    except UnusableData as problem:
+        print(f"babyseg {args.step}: {problem}", file=sys.stderr)
+        if args.failure:
+            problem.write(args.failure, step=args.step)
+            return 0
+        return EXIT_UNUSABLE
+    except UsageError as problem:
+        print(f"babyseg {args.step}: {problem}", file=sys.stderr)
+        return EXIT_USAGE
