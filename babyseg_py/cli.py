@@ -24,6 +24,7 @@ STEPS = {
     "tables": "gather the tables of all visits",
     "statistics": "reliability, growth and associations with behaviour",
     "report": "write the report of a cohort",
+    "snapshot": "draw the label contours of a visit",
     "synthesize": "make an image from a label map",
     "train": "train a network from a recipe",
     "demo-data": "write the demo cohort",
