@@ -17,10 +17,13 @@ class Volume:
         Voxel values.
     affine : (4, 4) np.ndarray
         Voxel indices to RAS+ world coordinates in mm.
+    space_code : int
+        What the world is, as NIfTI counts: 1 scanner, 2 aligned to another scan, 3 Talairach, 4 MNI.
     """
 
     data: np.ndarray
     affine: np.ndarray
+    space_code: int = 1
 
     def __post_init__(self) -> None:
         if self.data.ndim != 3:
@@ -53,3 +56,7 @@ class Volume:
     def with_data(self, data: np.ndarray) -> "Volume":
         """Return a volume on the same grid with other values."""
         return replace(self, data=data)
+
+    def on_grid(self, data: np.ndarray, affine: np.ndarray) -> "Volume":
+        """Return a volume of the same world on another grid."""
+        return replace(self, data=data, affine=affine)
