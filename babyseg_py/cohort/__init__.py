@@ -1,1 +1,1 @@
-"""cohort."""
+"""Who was scanned when: samplesheet, BIDS input and names, scores, ledger."""
