@@ -1,7 +1,7 @@
 """One place that builds, and reads, every BIDS name of the project.
 
 A name is ``sub-01_ses-A[_run-2][_entity-value…]_suffix.extension``, with the entities in the order of the
-BIDS specification. Participants, sessions and all other values are letters and digits and are kept without prefix.
+BIDS specification. Participants, sessions and all other values are letters and digits, kept without prefix.
 """
 
 import re
