@@ -1,1 +1,1 @@
-"""models."""
+"""Networks: torch only, tensors in and out."""
