@@ -1,0 +1,115 @@
+"""Figures: their look, and how they reach the page and the figures folder."""
+
+import base64
+from dataclasses import dataclass
+from io import BytesIO
+from pathlib import Path
+
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from babyseg_py.report.files import write_bytes
+from babyseg_py.report.parts import Picture
+
+ACCENT, INK, GREY, PALE, FLAG = "#0f5c6e", "#1d2a2f", "#7c888d", "#d9e0e2", "#b35c00"
+WIDTH_IN = 7.4
+CSS_PER_IN = 100
+SVG_LIMIT = 160_000
+PNG_DPI = 170
+
+STYLE = {
+    "font.size": 8, "axes.titlesize": 8.5, "axes.labelsize": 8, "xtick.labelsize": 7.5, "ytick.labelsize": 7.5,
+    "text.color": INK, "axes.labelcolor": INK, "xtick.color": INK, "ytick.color": INK, "axes.edgecolor": GREY,
+    "axes.linewidth": 0.6, "xtick.major.width": 0.6, "ytick.major.width": 0.6, "axes.titlelocation": "left",
+    "axes.spines.top": False, "axes.spines.right": False, "legend.frameon": False, "legend.fontsize": 7.5,
+    "svg.hashsalt": "babyseg", "svg.fonttype": "path", "text.parse_math": False, "figure.constrained_layout.use": True,
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Shelf:
+    """Where finished figures go.
+
+    Parameters
+    ----------
+    folder : Path or None
+        Every figure is also saved here as PNG and SVG, with its numbers as TSV beside it.
+    """
+
+    folder: Path | None = None
+
+    def add(self, name: str, figure: Figure, numbers: pd.DataFrame, *, alt: str, title: str = "") -> Picture:
+        """Save a figure and return it for the page: as SVG, or as PNG where that is smaller to load.
+
+        Parameters
+        ----------
+        name : str
+            File name without extension.
+        figure : Figure
+            Drawn figure.
+        numbers : pd.DataFrame
+            The numbers that it shows.
+        alt : str
+            What it shows, in words, for those who cannot see it.
+        title : str
+            Words above it.
+        """
+        svg = _render(figure, "svg", metadata={"Date": None, "Creator": None})
+        png = _render(figure, "png", dpi=PNG_DPI, metadata={"Software": None})
+        if self.folder is not None:
+            write_bytes(self.folder / f"{name}.svg", svg)
+            write_bytes(self.folder / f"{name}.png", png)
+            table = numbers.to_csv(
+                sep="\t", index=False, na_rep="n/a", float_format="%.6g", lineterminator="\n"
+            )
+            write_bytes(self.folder / f"{name}.tsv", table.encode("utf-8"))
+        small = len(svg) <= SVG_LIMIT
+        source = data_uri(svg, "image/svg+xml") if small else data_uri(png, "image/png")
+        width, height = (round(size * CSS_PER_IN) for size in figure.get_size_inches())
+        return Picture(source, alt, width, height, title)
+
+
+def data_uri(content: bytes, mime: str) -> str:
+    """Return bytes as a data URI."""
+    return f"data:{mime};base64,{base64.b64encode(content).decode('ascii')}"
+
+
+def _render(figure: Figure, form: str, **options) -> bytes:
+    buffer = BytesIO()
+    figure.savefig(buffer, format=form, facecolor="white", **options)
+    return buffer.getvalue()
+
+
+def strip(
+    axes: Axes, groups: list[tuple[str, pd.Series]], *, colour: str = ACCENT, shift: float = 0.0
+) -> None:
+    """Draw one row of dots per group, the median as a bar; the first group is on top.
+
+    Parameters
+    ----------
+    axes : Axes
+        Where to draw.
+    groups : list of (str, pd.Series)
+        Name and values of each row; the dots are spread a little by rank, not by chance.
+    colour : str
+        Colour of dots and bars.
+    shift : float
+        Vertical offset, for several strips in one row.
+    """
+    for row, (_, values) in enumerate(groups):
+        finite = values.dropna().sort_values()
+        if finite.empty:
+            continue
+        spread = [((7 * rank) % 5 - 2) * 0.05 for rank in range(len(finite))]
+        heights = [row + shift + offset for offset in spread]
+        axes.plot(finite, heights, "o", color=colour, markersize=2.6, alpha=0.45, markeredgewidth=0,
+                  rasterized=len(finite) > 300)  # fmt: skip
+        axes.plot(
+            [finite.median()] * 2, [row + shift - 0.24, row + shift + 0.24], color=colour, linewidth=1.6
+        )
+    axes.set_yticks(range(len(groups)), [name for name, _ in groups])
+    axes.set_ylim(len(groups) - 0.5, -0.5)
+    axes.tick_params(axis="y", length=0)
+    axes.grid(axis="x", color=PALE, linewidth=0.5)
+    axes.set_axisbelow(True)

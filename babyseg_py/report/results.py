@@ -1,0 +1,257 @@
+"""Everything that a report can be made from, read once; what is not there is an empty table."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pandas as pd
+import yaml
+
+from babyseg_py.cohort.names import parse_name, scan_label, visit_id
+from babyseg_py.errors import UnusableData
+
+TABLES = {
+    "volumes": "volumes.tsv",
+    "scan_volumes": "scanvolumes.tsv",
+    "qc": "qc.tsv",
+    "surface_distance": "surfacedistance.tsv",
+    "reliability": "reliability.tsv",
+    "growth": "growth.tsv",
+    "associations": "associations.tsv",
+}
+TEXT_COLUMNS = {
+    "participant_id", "session_id", "visit_id", "scan", "structure", "side", "metric", "message", "reference",
+    "candidate", "age_reference", "sex", "site", "group", "score", "covariates", "brain_volume_adjustment",
+    "notes", "note", "image", "suffix", "status", "step", "reason", "from_session", "to_session", "method", "interval",
+}  # fmt: skip
+STATUSES = ("flagged", "failed", "ok")
+
+
+@dataclass(frozen=True)
+class Truth:
+    """What a digital cohort was made with: volumes in mm³ per session and label, and the planted effects."""
+
+    volumes: pd.DataFrame
+    planted: dict
+
+
+@dataclass(frozen=True)
+class Results:
+    """The tables of a cohort; ids are text, missing values NaN, and each has a ``visit_id`` where it can.
+
+    Parameters
+    ----------
+    records : pd.DataFrame
+        One row per scan of the samplesheet.
+    phenotype : dict
+        ``file``, ``scores``, ``covariates``, ``without_scores``, ``without_scans``.
+    ledger : pd.DataFrame
+        One row per scan: status, step, reason.
+    volumes, scan_volumes, qc, surface_distance, reliability, growth, associations : pd.DataFrame
+        The tables of ``cohort/``.
+    snapshots : dict of str to Path
+        Picture of each visit.
+    versions : dict of str to str
+        Version of each tool that ran.
+    truth : Truth or None
+        Known answers, for a digital cohort.
+    """
+
+    records: pd.DataFrame
+    phenotype: dict
+    ledger: pd.DataFrame
+    volumes: pd.DataFrame
+    scan_volumes: pd.DataFrame
+    qc: pd.DataFrame
+    surface_distance: pd.DataFrame
+    reliability: pd.DataFrame
+    growth: pd.DataFrame
+    associations: pd.DataFrame
+    snapshots: dict[str, Path] = field(default_factory=dict)
+    versions: dict[str, str] = field(default_factory=dict)
+    truth: Truth | None = None
+
+    def visits(self) -> pd.DataFrame:
+        """One row per visit, in the order of the sheet.
+
+        Returns
+        -------
+        pd.DataFrame
+            visit_id, participant_id, session_id, age_days, age_reference, scans (words), n_scans,
+            status (the worst of its scans; ``failed`` only when all of them failed), reasons (tuple of str).
+        """
+        rows = []
+        for visit, scans in self.records.groupby("visit_id", sort=False):
+            entries = self.ledger[self.ledger["visit_id"] == visit]
+            first = scans.iloc[0]
+            rows.append(
+                {
+                    "visit_id": visit,
+                    "participant_id": first["participant_id"],
+                    "session_id": first["session_id"],
+                    "age_days": first["age_days"],
+                    "age_reference": first["age_reference"],
+                    "scans": ", ".join(scans["scan"]),
+                    "n_scans": len(scans),
+                    "status": _worst(entries["status"].tolist()),
+                    "reasons": tuple(_reasons(entries)),
+                }
+            )
+        columns = ["visit_id", "participant_id", "session_id", "age_days", "age_reference", "scans", "n_scans",
+                   "status", "reasons"]  # fmt: skip
+        return pd.DataFrame(rows, columns=columns)
+
+
+def _worst(statuses: list[str]) -> str:
+    if statuses and all(status == "failed" for status in statuses):
+        return "failed"
+    return "flagged" if set(statuses) & {"flagged", "failed"} else "ok"
+
+
+def _reasons(entries: pd.DataFrame) -> list[str]:
+    bad = entries[entries["status"].isin(["flagged", "failed"])]
+    return [
+        f"{row.scan} {row.status}: {row.reason}" for row in bad.itertuples() if isinstance(row.reason, str)
+    ]
+
+
+def read_results(
+    *,
+    records: Path | str,
+    ledger: Path | str,
+    cohort: Path | str,
+    snapshots: Sequence[Path | str] = (),
+    versions: Path | str | None = None,
+    truth: Path | str | None = None,
+) -> Results:
+    """Read the outputs of a cohort.
+
+    Parameters
+    ----------
+    records, ledger : path
+        ``records.json`` and ``ledger.tsv``; these two must exist.
+    cohort : path
+        Folder of the cohort tables; each of them may be absent.
+    snapshots : sequence of path
+        ``sub-X_ses-Y_desc-contours_snapshot.png``, in any order.
+    versions : path, optional
+        YAML or JSON: versions by tool, or by process and tool.
+    truth : path, optional
+        Folder with ``reference_volumes.tsv`` and ``planted.json``.
+
+    Raises
+    ------
+    UnusableData
+        A file is not what its name says.
+    """
+    scans, phenotype = _read_records(Path(records))
+    tables = {name: _read_table(Path(cohort) / filename) for name, filename in TABLES.items()}
+    return Results(
+        records=scans,
+        phenotype=phenotype,
+        ledger=_read_ledger(Path(ledger)),
+        **tables,
+        snapshots=_by_visit(snapshots),
+        versions=_read_versions(Path(versions)) if versions else {},
+        truth=_read_truth(Path(truth)) if truth else None,
+    )
+
+
+def _read_records(path: Path) -> tuple[pd.DataFrame, dict]:
+    content = _read_json(path)
+    columns = ["row", "participant_id", "session_id", "run", "suffix", "image", "age_days", "age_reference", "sex",
+               "site", "group"]  # fmt: skip
+    scans = pd.DataFrame(content.get("records", []), columns=columns)
+    scans["age_days"] = pd.to_numeric(scans["age_days"], errors="coerce")
+    scans["scan"] = [_scan(run, suffix) for run, suffix in zip(scans["run"], scans["suffix"], strict=True)]
+    return _with_visit(scans), content.get("phenotype") or {}
+
+
+def _read_ledger(path: Path) -> pd.DataFrame:
+    if not path.is_file():
+        raise UnusableData(str(path), "there is no ledger", "run babyseg ledger first")
+    columns = ["row", "participant_id", "session_id", "run", "suffix", "image", "status", "step", "reason"]
+    ledger = _read_table(path).reindex(columns=[*columns, "visit_id"])
+    ledger["scan"] = [_scan(run, suffix) for run, suffix in zip(ledger["run"], ledger["suffix"], strict=True)]
+    return ledger
+
+
+def _scan(run: object, suffix: object) -> str:
+    missing = pd.isna(run)  # type: ignore[call-overload]
+    return scan_label(str(suffix), None if missing else int(float(run)))  # type: ignore[arg-type]
+
+
+def _with_visit(table: pd.DataFrame) -> pd.DataFrame:
+    if {"participant_id", "session_id"} <= set(table.columns):
+        pairs = zip(table["participant_id"], table["session_id"], strict=True)
+        table["visit_id"] = pd.Series(
+            [visit_id(p, s) if isinstance(s, str) else None for p, s in pairs], dtype=object
+        )
+    return table
+
+
+def _read_table(path: Path) -> pd.DataFrame:
+    if not path.is_file():
+        return pd.DataFrame()
+    try:
+        table = pd.read_csv(path, sep="\t", dtype=str, keep_default_na=False, encoding="utf-8")
+    except pd.errors.EmptyDataError:
+        return pd.DataFrame()
+    except (UnicodeDecodeError, pd.errors.ParserError) as problem:
+        raise UnusableData(
+            str(path), f"it is not a tab-separated table ({problem})", "make it again"
+        ) from problem
+    for name in table.columns:
+        if name in TEXT_COLUMNS:
+            table[name] = table[name].where(~table[name].isin(["n/a", ""]) | (name == "scan"))
+        else:
+            table[name] = pd.to_numeric(table[name], errors="coerce")
+    return _with_visit(table)
+
+
+def _by_visit(paths: Sequence[Path | str]) -> dict[str, Path]:
+    found = {}
+    for path in sorted(map(Path, paths)):
+        try:
+            name = parse_name(path)
+            found[visit_id(str(name["participant"]), str(name["session"]))] = path
+        except (ValueError, KeyError) as problem:
+            advice = "name it sub-X_ses-Y_desc-contours_snapshot.png"
+            raise UnusableData(str(path), "its name does not say which visit it shows", advice) from problem
+    return found
+
+
+def _read_versions(path: Path) -> dict[str, str]:
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as problem:
+        raise UnusableData(
+            str(path), f"the versions cannot be read ({problem})", "make the file again"
+        ) from problem
+    if not isinstance(content, dict):
+        raise UnusableData(str(path), "it has no versions by name", "write one 'tool: version' a line")
+    versions: dict[str, str] = {}
+    for name, value in content.items():
+        versions |= (
+            {str(t): str(v) for t, v in value.items()} if isinstance(value, dict) else {str(name): str(value)}
+        )
+    return dict(sorted(versions.items(), key=lambda item: item[0].lower()))
+
+
+def _read_truth(folder: Path) -> Truth:
+    planted = folder / "planted.json"
+    return Truth(
+        volumes=_read_table(folder / "reference_volumes.tsv"),
+        planted=_read_json(planted) if planted.is_file() else {},
+    )
+
+
+def _read_json(path: Path) -> dict:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as problem:
+        raise UnusableData(str(path), f"it cannot be read as JSON ({problem})", "make it again") from problem
+    if not isinstance(content, dict):
+        raise UnusableData(str(path), "it is not a JSON object", "make it again")
+    return content

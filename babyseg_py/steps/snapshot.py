@@ -1,0 +1,23 @@
+"""The step ``snapshot``: one picture per visit."""
+
+import argparse
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the command line."""
+    parser.add_argument("--visit", required=True, metavar="ID", help="visit, such as sub-01_ses-A")
+    parser.add_argument("--image", required=True, metavar="IMG", help="bias-corrected image to look at")
+    parser.add_argument("--dseg", required=True, metavar="IMG", help="labels of the visit, on any grid")
+    parser.add_argument("-o", "--output", required=True, metavar="F.png", help="picture to write")
+
+
+def run(args: argparse.Namespace) -> None:
+    """Draw the outlines of the labels over slices of the image."""
+    from pathlib import Path
+
+    from babyseg_py.images import load_image, load_labels
+    from babyseg_py.report.files import write_bytes
+    from babyseg_py.report.snapshot import draw_snapshot
+
+    title = f"{args.visit}   over {Path(args.image).name}"
+    write_bytes(args.output, draw_snapshot(load_image(args.image), load_labels(args.dseg), title=title))
