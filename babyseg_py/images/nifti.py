@@ -1,30 +1,157 @@
 """Reading and writing of image files."""
 
+import gzip
+import os
 from pathlib import Path
 
 import nibabel as nib
 import numpy as np
+from nibabel.arrayproxy import ArrayProxy
 
+from babyseg_py.errors import UnusableData, UsageError
+from babyseg_py.images.geometry import grid_distance_mm
+from babyseg_py.images.header import ADVICE_COPY, ImageHeader, open_stream, parse_header
 from babyseg_py.images.volume import Volume
+
+QFORM_TOLERANCE_MM = 0.1
 
 
 def load_image(path: Path | str) -> Volume:
-    """Read a 3-D image as float32."""
-    image = nib.load(path)
-    return Volume(np.asarray(image.dataobj, dtype=np.float32), image.affine)
+    """Read a scan as float32.
+
+    Integers, scaled integers (scl_slope), floats, either byte order, NIfTI or MGH, gzipped or not; a fourth
+    dimension of size one is dropped. Voxels that are NaN or infinite become 0, as outside a masked brain.
+    Negative intensities are kept.
+
+    Parameters
+    ----------
+    path : Path or str
+        Image file.
+
+    Returns
+    -------
+    Volume
+        Finite float32 values on the grid of the file.
+
+    Raises
+    ------
+    UnusableData
+        As `inspect_header`; also if the data is cut short or damaged, if no voxel is finite, or if all
+        have the same value.
+    """
+    array, header = _read(path)
+    data = array.astype(np.float32, copy=False)
+    finite = np.isfinite(data)
+    if not finite.any():
+        raise UnusableData(str(path), "no voxel has a finite value", "export the scan again")
+    if not finite.all():
+        low, high = data[finite].min(), data[finite].max()
+        data = np.where(finite, data, np.float32(0))
+    else:
+        low, high = data.min(), data.max()
+    if low == high:
+        raise UnusableData(
+            str(path), f"every voxel has the value {low:g}: there is nothing in it", ADVICE_COPY
+        )
+    return Volume(data, header.affine, header.space_code)
 
 
 def load_labels(path: Path | str) -> Volume:
-    """Read a 3-D label map as int32."""
-    image = nib.load(path)
-    return Volume(np.asarray(image.dataobj).astype(np.int32), image.affine)
+    """Read a label map as int32.
+
+    Parameters
+    ----------
+    path : Path or str
+        Label map; numbers stored as floats are fine if they are whole. NaN counts as 0. It may be empty.
+
+    Returns
+    -------
+    Volume
+        Label numbers on the grid of the file.
+
+    Raises
+    ------
+    UnusableData
+        As `inspect_header`; also if the data is cut short or damaged, or if its values are not label numbers.
+    """
+    array, header = _read(path)
+    if array.dtype.kind == "f":
+        whole = np.round(np.where(np.isnan(array), 0, array))
+        if np.nanmax(np.abs(array - whole), initial=0) > 1e-3:
+            what = "holds fractions, so it is not a label map"
+            raise UnusableData(str(path), what, "give the segmentation, resampled with nearest neighbour")
+        array = whole
+    if array.min() < 0 or array.max() > np.iinfo(np.int32).max:
+        what = f"holds values from {array.min():g} to {array.max():g}, which are not label numbers"
+        raise UnusableData(str(path), what, "give a segmentation with FreeSurfer label numbers")
+    return Volume(array.astype(np.int32), header.affine, header.space_code)
+
+
+def _read(path: Path | str) -> tuple[np.ndarray, ImageHeader]:
+    """Values of a file, scaled as its header says, and its header."""
+    with open_stream(path) as stream:
+        header, nib_header = parse_header(path, stream)
+        array = np.asarray(ArrayProxy(stream, nib_header, mmap=False))
+        while stream.read(2**20):
+            pass  # A gzip stream is checked against its sum at its end.
+    return np.ascontiguousarray(array.reshape(header.shape)), header
 
 
 def save_image(volume: Volume, path: Path | str) -> None:
-    """Write a float32 NIfTI file."""
-    nib.save(nib.Nifti1Image(volume.data.astype(np.float32), volume.affine), path)
+    """Write a float32 NIfTI file.
+
+    Parameters
+    ----------
+    volume : Volume
+        Values and grid; the affine is stored as it is.
+    path : Path or str
+        File to write, ``.nii.gz`` or ``.nii``. It appears under its name only when it is complete. The same
+        volume always gives the same bytes.
+    """
+    _write(volume.with_data(np.asarray(volume.data, dtype=np.float32)), path)
 
 
 def save_labels(volume: Volume, path: Path | str) -> None:
-    """Write an integer NIfTI file."""
-    nib.save(nib.Nifti1Image(volume.data.astype(np.uint16), volume.affine), path)
+    """Write a NIfTI file of the smallest unsigned integer type that holds the labels.
+
+    Parameters
+    ----------
+    volume : Volume
+        Label numbers, whole and not negative.
+    path : Path or str
+        As in `save_image`.
+    """
+    low, high = volume.data.min(), volume.data.max()
+    whole = volume.data.dtype.kind in "biu" or np.array_equal(volume.data, np.round(volume.data))
+    if low < 0 or not whole:
+        raise ValueError(f"values from {low} to {high} are not all label numbers")
+    _write(volume.with_data(volume.data.astype(np.min_scalar_type(int(high)))), path)
+
+
+def _write(volume: Volume, path: Path | str) -> None:
+    target = Path(path)
+    if not target.name.lower().endswith((".nii", ".nii.gz")):
+        raise UsageError(f"cannot write {target.name}: name it .nii.gz or .nii")
+    content = _nifti(volume).to_bytes()
+    if target.suffix.lower() == ".gz":
+        content = gzip.compress(content, compresslevel=1 if volume.data.dtype.kind == "f" else 4, mtime=0)
+    partial = target.with_name(f".{target.name}.{os.getpid()}.part")
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        partial.write_bytes(content)
+        partial.replace(target)
+    except OSError as problem:
+        partial.unlink(missing_ok=True)
+        what = f"could not be written ({problem.strerror})"
+        raise UnusableData(str(path), what, "check the folder, its permissions and the free space") from None
+
+
+def _nifti(volume: Volume) -> nib.Nifti1Image:
+    """NIfTI image with sform and qform alike; a sheared grid has a sform only, since a qform has no shear."""
+    image = nib.Nifti1Image(volume.data, volume.affine)
+    image.header.set_xyzt_units("mm")
+    image.set_sform(volume.affine, volume.space_code)
+    image.set_qform(volume.affine, volume.space_code)
+    if grid_distance_mm(image.get_qform(), volume.affine, volume.shape) > QFORM_TOLERANCE_MM:
+        image.set_qform(None, 0)
+    return image
