@@ -174,7 +174,7 @@ def parse_header(path: Path | str, stream: BinaryIO) -> tuple[ImageHeader, Any]:
     _check_size(
         path, shape, dtype, int(header.get_data_offset()), compressed=isinstance(stream, gzip.GzipFile)
     )
-    return ImageHeader(str(path), kind, shape, affine, code, dtype, notes), header
+    return ImageHeader(str(path), kind, shape, affine, code, dtype, _notes(header, affine)), header
 
 
 def _identify(path: Path | str, block: bytes) -> tuple[str, Any]:
