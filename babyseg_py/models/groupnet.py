@@ -87,9 +87,14 @@ class Activation(nn.Module):
         if self.weight is None:
             return F.elu(x)
         # Batch normalisation of one sample is instance normalisation, and several times faster on CPUs.
-        parts = [F.batch_norm(part, None, None, self.weight, self.bias, training=True) for part in x.split(1)]
-        x = parts[0] if len(parts) == 1 else torch.cat(parts)
+        if len(x) == 1:
+            x = self._normalised(x)
+        else:
+            x = torch.cat([self._normalised(part) for part in x.split(1)])
         return F.leaky_relu(x, 0.01, inplace=True)
+
+    def _normalised(self, x: Tensor) -> Tensor:
+        return F.batch_norm(x, None, None, self.weight, self.bias, training=True)
 
 
 class Block(nn.Sequential):

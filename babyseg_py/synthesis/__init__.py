@@ -1,1 +1,1 @@
-"""synthesis."""
+"""Domain randomisation: parameters are drawn first, then applied; the digital infant."""

@@ -1,1 +1,1 @@
-"""training."""
+"""Training: losses, recipes, checkpoints and the loop."""

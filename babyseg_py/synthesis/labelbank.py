@@ -1,0 +1,95 @@
+"""Label maps made ready for synthesis: one packed file that needs numpy and torch alone to be used."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+DISTANCE_STEP_MM = 0.25
+
+
+@dataclass(frozen=True)
+class LabelMap:
+    """One label map on a 1 mm RAS grid with a margin.
+
+    Parameters
+    ----------
+    name : str
+        Where it came from.
+    age_months : float or None
+        Age of the child, None for an adult.
+    classes : (I, J, K) np.ndarray of uint8
+        Fine class: one tissue within one output structure.
+    distance : (I, J, K) np.ndarray of uint8
+        Distance to the closed brain in steps of 0.25 mm, 0 inside.
+    has_head : bool
+        Whether tissues around the brain are labelled.
+    size_mm : float
+        Cube root of the volume of the closed brain in mm³.
+    centre : (3,) np.ndarray
+        Centre of the brain's bounding box in voxels.
+    """
+
+    name: str
+    age_months: float | None
+    classes: np.ndarray
+    distance: np.ndarray
+    has_head: bool
+    size_mm: float
+    centre: np.ndarray
+
+
+@dataclass(frozen=True)
+class LabelBank:
+    """Label maps with their common table of fine classes.
+
+    Parameters
+    ----------
+    maps : tuple of LabelMap
+        The maps.
+    tissue : (C,) np.ndarray
+        Tissue number of each fine class.
+    target : (C,) np.ndarray
+        Channel of the output structure of each fine class.
+    mirrored : (C,) np.ndarray
+        Channel of the output structure of each fine class after a left-right flip.
+    """
+
+    maps: tuple[LabelMap, ...]
+    tissue: np.ndarray
+    target: np.ndarray
+    mirrored: np.ndarray
+
+
+def save_bank(bank: LabelBank, path: Path | str) -> None:
+    """Write a bank to one compressed file of plain arrays."""
+    arrays = {"tissue": bank.tissue, "target": bank.target, "mirrored": bank.mirrored}
+    for number, label_map in enumerate(bank.maps):
+        age = np.nan if label_map.age_months is None else label_map.age_months
+        arrays[f"{number}/name"] = np.array(label_map.name)
+        arrays[f"{number}/classes"] = label_map.classes
+        arrays[f"{number}/distance"] = label_map.distance
+        arrays[f"{number}/scalars"] = np.array([age, label_map.has_head, label_map.size_mm])
+        arrays[f"{number}/centre"] = label_map.centre
+    np.savez_compressed(path, allow_pickle=False, **arrays)
+
+
+def load_bank(path: Path | str) -> LabelBank:
+    """Read a bank."""
+    with np.load(path, allow_pickle=False) as arrays:
+        count = sum(key.endswith("/classes") for key in arrays)
+        maps = []
+        for number in range(count):
+            age, has_head, size_mm = arrays[f"{number}/scalars"]
+            maps.append(
+                LabelMap(
+                    name=str(arrays[f"{number}/name"]),
+                    age_months=None if np.isnan(age) else float(age),
+                    classes=arrays[f"{number}/classes"],
+                    distance=arrays[f"{number}/distance"],
+                    has_head=bool(has_head),
+                    size_mm=float(size_mm),
+                    centre=arrays[f"{number}/centre"],
+                )
+            )
+        return LabelBank(tuple(maps), arrays["tissue"], arrays["target"], arrays["mirrored"])

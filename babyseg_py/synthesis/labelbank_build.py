@@ -1,0 +1,90 @@
+"""Preparation of label maps for synthesis."""
+
+import edt
+import numpy as np
+
+from babyseg_py.images import Volume
+from babyseg_py.images.geometry import reorient, resample
+from babyseg_py.labels import LABELS, LEFT_RIGHT_PAIRS
+from babyseg_py.labels.merge import merge_labels
+from babyseg_py.synthesis.labelbank import DISTANCE_STEP_MM, LabelBank, LabelMap
+from babyseg_py.synthesis.tissues import tissue_table
+
+MARGIN_MM = 24
+CLOSING_MM = 4.0
+DEEP_WHITE_MM = 4.5
+DEEP_CEREBELLUM_MM = 5.0
+
+
+def describe_map(volume: Volume, *, name: str, age_months: float | None) -> tuple[LabelMap, np.ndarray]:
+    """Split a label map into tissues and structures.
+
+    Returns
+    -------
+    LabelMap
+        Map whose classes are ``tissue * 32 + channel``, to be numbered densely by `make_bank`.
+    (N,) np.ndarray
+        The codes that occur.
+    """
+    volume = _canonical(volume)
+    raw = np.pad(volume.data, MARGIN_MM)
+    affine = volume.affine.copy()
+    affine[:3, 3] -= affine[:3, :3].sum(axis=1) * MARGIN_MM
+    merged = merge_labels(raw, affine)
+    table = tissue_table()
+
+    lookup = np.zeros(raw.max() + 1, dtype=np.uint8)
+    for label, number in table.labels.items():
+        if label < len(lookup):
+            lookup[label] = number
+    tissue = lookup[raw]
+    white = tissue == table.number("white_matter")
+    tissue[white & (edt.edt(white) > DEEP_WHITE_MM)] = table.number("deep_white_matter")
+    if not np.isin(raw, (7, 46)).any():
+        cerebellum = tissue == table.number("cerebellar_cortex")
+        tissue[cerebellum & (edt.edt(cerebellum) > DEEP_CEREBELLUM_MM)] = table.number("cerebellar_white")
+
+    brain = merged > 0
+    closed = edt.edt(edt.edt(~brain) <= CLOSING_MM) > CLOSING_MM
+    closed |= brain
+    tissue[closed & (tissue == 0)] = table.number("csf")
+    distance = np.clip(edt.edt(~closed) / DISTANCE_STEP_MM, 0, 255).astype(np.uint8)
+
+    channel = np.zeros(max(LABELS) + 1, dtype=np.uint8)
+    channel[list(LABELS)] = np.arange(len(LABELS))
+    codes = tissue.astype(np.uint16) * 32 + channel[merged]
+    box = np.stack([np.flatnonzero(closed.any(axis=other))[[0, -1]] for other in ((1, 2), (0, 2), (0, 1))])
+    described = LabelMap(
+        name=name,
+        age_months=age_months,
+        classes=codes,
+        distance=distance,
+        has_head=bool(np.isin(raw, range(500, 600)).any()),
+        size_mm=float(np.cbrt(closed.sum())),
+        centre=box.mean(axis=1),
+    )
+    return described, np.unique(codes)
+
+
+def make_bank(described: list[tuple[LabelMap, np.ndarray]]) -> LabelBank:
+    """Number the fine classes of all maps densely."""
+    codes = np.unique(np.concatenate([codes for _, codes in described]))
+    dense = np.zeros(int(codes.max()) + 1, dtype=np.uint8)
+    dense[codes] = np.arange(len(codes))
+    swap = np.arange(len(LABELS))
+    for left, right in LEFT_RIGHT_PAIRS:
+        i, j = LABELS.index(left), LABELS.index(right)
+        swap[[i, j]] = j, i
+    maps = tuple(LabelMap(**{**vars(m), "classes": dense[m.classes]}) for m, _ in described)
+    target = (codes % 32).astype(np.int64)
+    return LabelBank(maps, (codes // 32).astype(np.int64), target, swap[target])
+
+
+def _canonical(volume: Volume) -> Volume:
+    volume = reorient(volume, "RAS")
+    if np.allclose(volume.spacing_mm, 1, atol=1e-3):
+        return volume
+    shape = tuple(int(n) for n in np.ceil(np.array(volume.shape) * volume.spacing_mm))
+    affine = volume.affine.copy()
+    affine[:3, :3] /= volume.spacing_mm
+    return resample(volume, shape, affine, order=0)

@@ -1,0 +1,211 @@
+"""Images from label maps by given parameters; the same code on CPU and GPU."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from babyseg_py.synthesis.labelbank import DISTANCE_STEP_MM, LabelBank, LabelMap
+from babyseg_py.synthesis.randomise import Params
+from babyseg_py.synthesis.tissues import tissue_table
+
+LOW, HIGH = 0.005, 0.995  # quantiles of the non-zero voxels that become 0 and 1
+
+
+@dataclass(frozen=True)
+class Sample:
+    """A synthetic visit.
+
+    Parameters
+    ----------
+    images : (G, I, J, K) Tensor
+        Scans, 0 to 1.
+    target : (I, J, K) Tensor of uint8
+        Channel of the structure that each voxel belongs to.
+    """
+
+    images: Tensor
+    target: Tensor
+
+
+class Fields:
+    """Smooth random fields of one seed on one grid."""
+
+    def __init__(self, seed: int, grid: tuple[int, ...], device: torch.device) -> None:
+        self.generator = torch.Generator(device="cpu").manual_seed(seed)
+        self.grid, self.device = grid, device
+
+    def normal(self, *shape: int) -> Tensor:
+        """Independent standard normal numbers."""
+        return torch.randn(shape, generator=self.generator).to(self.device)
+
+    def smooth(self, voxels: float, channels: int = 1) -> Tensor:
+        """Normal numbers on control points some voxels apart, linear between; (channels, *grid)."""
+        points = [max(2, round(side / voxels) + 1) for side in self.grid]
+        return upsample(self.normal(channels, *points), self.grid)
+
+
+def upsample(x: Tensor, grid: tuple[int, ...]) -> Tensor:
+    """Interpolate (C, *points) linearly to (C, *grid), corners aligned."""
+    return F.interpolate(x[None], size=grid, mode="trilinear", align_corners=True)[0]
+
+
+def apply(bank: LabelBank, params: Params, *, device: torch.device | str = "cpu") -> Sample:
+    """Make the images and the target that the parameters describe.
+
+    Parameters
+    ----------
+    bank : LabelBank
+        The bank that the parameters were drawn for.
+    params : dict
+        Result of `draw_params`.
+    device : torch.device or str
+        Where to compute.
+
+    Returns
+    -------
+    Sample
+        Scans and target.
+    """
+    device = torch.device(device)
+    chosen = bank.maps[params["map"]]
+    classes, distance_mm = sample_map(chosen, params, device)
+    tissue = torch.from_numpy(bank.tissue).to(device)[classes]
+    channel = bank.mirrored if params["anatomy"]["flip"] else bank.target
+    target = torch.from_numpy(channel).to(device)[classes]
+
+    tissue = surround(tissue, distance_mm, params["surroundings"], has_head=chosen.has_head)
+    images = [render(tissue, scan, params["surroundings"]) for scan in params["scans"]]
+    return Sample(torch.stack(images), target.to(torch.uint8))
+
+
+def sample_map(chosen: LabelMap, params: Params, device: torch.device) -> tuple[Tensor, Tensor]:
+    """Fine classes and distance to the brain in mm of the moved and warped map, each (I, J, K)."""
+    anatomy, grid = params["anatomy"], tuple(params["grid"])
+    fields = Fields(anatomy["seed"], grid, device)
+    matrix, voxel_mm = window_matrix(chosen, anatomy)
+
+    axes = [torch.arange(side, dtype=torch.float32, device=device) - (side - 1) / 2 for side in grid]
+    warp = anatomy["coarse_warp_mm"] * fields.smooth(32 / voxel_mm, 3)
+    warp += anatomy["fine_warp_mm"] * fields.smooth(13 / voxel_mm, 3)
+
+    index = torch.zeros(grid, dtype=torch.int64, device=device)
+    for row, size in enumerate(chosen.classes.shape):
+        terms = [float(matrix[row, column]) * axes[column] for column in range(3)]
+        position = terms[0][:, None, None] + terms[1][:, None] + terms[2] + float(chosen.centre[row])
+        nearest = (position + warp[row]).round_().clamp_(0, size - 1)
+        index = index * size + nearest.to(torch.int64)
+    flat = index.flatten()
+    classes = torch.from_numpy(chosen.classes).to(device).flatten()[flat].reshape(grid).to(torch.int64)
+    distance = torch.from_numpy(chosen.distance).to(device).flatten()[flat].reshape(grid)
+    return classes, distance.to(torch.float32) * DISTANCE_STEP_MM
+
+
+def window_matrix(chosen: LabelMap, anatomy: Params) -> tuple[np.ndarray, float]:
+    """Matrix from window voxels around its centre to map voxels around the brain's, and voxel size in mm."""
+    voxel_mm = chosen.size_mm / anatomy["brain_voxels"]
+    x, y, z = np.deg2rad(anatomy["rotation_deg"])
+    about_x = np.array([[1, 0, 0], [0, np.cos(x), -np.sin(x)], [0, np.sin(x), np.cos(x)]])
+    about_y = np.array([[np.cos(y), 0, np.sin(y)], [0, 1, 0], [-np.sin(y), 0, np.cos(y)]])
+    about_z = np.array([[np.cos(z), -np.sin(z), 0], [np.sin(z), np.cos(z), 0], [0, 0, 1]])
+    shear = np.eye(3)
+    shear[[0, 0, 1], [1, 2, 2]] = anatomy["shear"]
+    matrix = about_x @ about_y @ about_z @ shear @ np.diag(anatomy["stretch"]) * voxel_mm
+    if anatomy["flip"]:
+        matrix = np.diag([-1, 1, 1]) @ matrix
+    return matrix, voxel_mm
+
+
+def surround(tissue: Tensor, distance_mm: Tensor, around: Params, *, has_head: bool) -> Tensor:
+    """Strip the skull, keep the map's own head or build one of layers; (I, J, K) tissue numbers."""
+    number = tissue_table().number
+    fields = Fields(around["seed"], tuple(tissue.shape), tissue.device)
+    uneven = torch.exp(around["rim_unevenness"] * fields.smooth(14)[0])
+    outside = distance_mm > 0
+    if around["bare"]:
+        rim = outside & (distance_mm <= around["rim_mm"] * uneven)
+        if not (around["own_head"] and has_head):
+            tissue = torch.where(rim, number("csf"), tissue)
+        return torch.where(outside & ~rim, 0, tissue)
+    if around["own_head"]:
+        return tissue
+
+    layers = torch.zeros_like(tissue)
+    depth = distance_mm / (0.6 + 0.4 * uneven)
+    reach = 0.0
+    for name, key in (("csf", "csf_mm"), ("skull", "skull_mm"), ("scalp", "scalp_mm"), ("fat", "fat_mm")):
+        layers = torch.where((depth > reach) & (depth <= reach + around[key]), number(name), layers)
+        reach += around[key]
+    if around["clutter"]:
+        beyond = depth > around["csf_mm"] + around["skull_mm"]
+        down = torch.linspace(1, -1, tissue.shape[2], device=tissue.device)  # the face and the neck lie below
+        pattern = fields.smooth(9)[0] + 0.8 * fields.smooth(30)[0] + down
+        for name, level in (("head_2", 1.1), ("head_3", 1.6), ("head_4", 2.1), ("air", 2.6)):
+            layers = torch.where(beyond & (pattern > level), number(name), layers)
+    return torch.where(outside, layers, tissue)
+
+
+def render(tissue: Tensor, scan: Params, around: Params) -> Tensor:
+    """Image of the tissues as one scan sees them, (I, J, K), 0 to 1."""
+    device = tissue.device
+    fields = Fields(scan["seed"], tuple(tissue.shape), device)
+    means = torch.tensor(scan["means"], device=device)
+    spreads = torch.tensor(scan["spreads"], device=device)
+    textures = torch.tensor(scan["textures"], device=device)
+    image = means[tissue] + spreads[tissue] * fields.normal(*tissue.shape)
+    image += textures[tissue] * fields.smooth(scan["texture_voxels"])[0]
+    empty = tissue == 0
+    if around["zero_background"] or around["bare"]:
+        image.masked_fill_(empty, 0)
+
+    image = blur(image, scan["blur_voxels"])
+    if scan["thick_axis"] >= 0:
+        image = thick_slices(image, scan["thick_axis"], scan["thickness"])
+    if scan["ghost"]:
+        shift = round(scan["ghost_shift"] * image.shape[scan["ghost_axis"]])
+        image = image + scan["ghost"] * torch.roll(image, shift, scan["ghost_axis"])
+    image = image * torch.exp(scan["bias"] * fields.smooth(scan["bias_voxels"])[0])
+    noise = scan["noise"] * fields.normal(*image.shape)
+    if scan["rician"]:
+        image = torch.hypot(image + noise, scan["noise"] * fields.normal(*image.shape))
+    else:
+        image = image + noise
+    if around["bare"] and around["zero_background"]:
+        image = image.masked_fill(empty, 0)
+    return normalise(image) ** scan["gamma"]
+
+
+def blur(image: Tensor, sigma: list[float]) -> Tensor:
+    """Blur (I, J, K) with Gaussians of given sigma in voxels along each axis."""
+    x = image[None, None]
+    for axis, width in enumerate(sigma):
+        radius = max(1, round(3 * width))
+        offsets = torch.arange(-radius, radius + 1, device=image.device)
+        kernel = torch.exp(-0.5 * (offsets / max(width, 1e-3)) ** 2)
+        shape, padding = [1, 1, 1, 1, 1], [0, 0, 0]
+        shape[2 + axis], padding[axis] = -1, radius
+        x = F.conv3d(x, (kernel / kernel.sum()).reshape(shape), padding=padding)
+    return x[0, 0]
+
+
+def thick_slices(image: Tensor, axis: int, thickness: float) -> Tensor:
+    """Acquire slices some voxels thick along one axis and interpolate them back."""
+    sigma = [0.0, 0.0, 0.0]
+    sigma[axis] = thickness / 2.355
+    size = list(image.shape)
+    size[axis] = max(2, round(size[axis] / thickness))
+    coarse = F.interpolate(blur(image, sigma)[None, None], size=size, mode="trilinear", align_corners=False)
+    return F.interpolate(coarse, size=image.shape, mode="trilinear", align_corners=False)[0, 0]
+
+
+def normalise(image: Tensor) -> Tensor:
+    """Map the .005 and .995 quantiles of the non-zero voxels to 0 and 1, and clip."""
+    values = image[image != 0][::7]
+    if values.numel() < 2:
+        return torch.zeros_like(image)
+    values = values.sort().values
+    low, high = (values[min(len(values) - 1, int(q * len(values)))] for q in (LOW, HIGH))
+    scaled = ((image - low) / (high - low).clamp_min(1e-6)).clamp_(0, 1)
+    return scaled.masked_fill_(image == 0, 0)

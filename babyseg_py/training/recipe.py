@@ -1,0 +1,79 @@
+"""A training recipe: everything that decides what the weights will be."""
+
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from babyseg_py.errors import UnusableData
+from babyseg_py.models.groupnet import GroupNetConfig
+from babyseg_py.synthesis.randomise import Ranges
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Settings of a training run; see the comments for what each is for."""
+
+    bank: str  # packed label maps, made by `babyseg train --pack`
+    network: GroupNetConfig
+    synthesis: Ranges = field(default_factory=Ranges)
+    held_out: tuple[str, ...] = ()  # names of maps that are never trained on
+    steps: int = 10000  # optimiser steps in all
+    learning_rate: float = 2e-3
+    warmup: int = 200  # steps of linear increase
+    decay: float = 0.25  # last share of the steps, in which the rate falls to a hundredth
+    ease_in: int = 2000  # steps in which synthesis grows from clean to its full ranges
+    two_scans_from: int = 0  # first step with visits of two scans
+    weight_decay: float = 1e-4
+    clip: float = 2.0  # largest norm of the gradient
+    ema: float = 0.999  # share of the old in the running mean of the weights
+    precision: str = "bf16"
+    save_every: int = 200  # steps between checkpoints
+    validate_every: int = 500
+    validation_samples: int = 16
+    seed: int = 0
+
+
+def read_recipe(path: Path | str) -> Recipe:
+    """Read a recipe from YAML.
+
+    Raises
+    ------
+    UnusableData
+        If the file is not YAML or a setting is unknown or missing.
+    """
+    path = Path(path)
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as problem:
+        raise UnusableData(str(path), f"cannot be read ({problem})", "give a recipe in YAML") from problem
+    if not isinstance(values, dict):
+        raise UnusableData(str(path), "holds no settings", "see docs/training.md for the settings")
+    return recipe_from_dict(values, where=str(path))
+
+
+def recipe_from_dict(values: dict[str, Any], *, where: str = "recipe") -> Recipe:
+    """Build a recipe from plain values, naming what is unknown or missing."""
+    known = {f.name for f in fields(Recipe)}
+    unknown = sorted(set(values) - known)
+    if unknown:
+        raise UnusableData(
+            where, f"unknown settings {', '.join(unknown)}", f"known are {', '.join(sorted(known))}"
+        )
+    missing = sorted({"bank", "network"} - set(values))
+    if missing:
+        raise UnusableData(where, f"settings {', '.join(missing)} are missing", "see docs/training.md")
+    values = dict(values)
+    try:
+        values["network"] = network_from_dict(values["network"])
+        values["synthesis"] = Ranges.from_dict(values.get("synthesis") or {})
+        values["held_out"] = tuple(values.get("held_out", ()))
+        return Recipe(**values)
+    except (TypeError, ValueError) as problem:
+        raise UnusableData(where, str(problem), "see docs/training.md for the settings") from problem
+
+
+def network_from_dict(values: dict[str, Any]) -> GroupNetConfig:
+    """Network shape from plain values, lists becoming tuples."""
+    return GroupNetConfig(**{key: tuple(v) if isinstance(v, list) else v for key, v in values.items()})
