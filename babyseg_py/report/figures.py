@@ -4,10 +4,12 @@ import base64
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, NullFormatter
 
 from babyseg_py.report.files import write_bytes
 from babyseg_py.report.parts import Picture
@@ -18,12 +20,14 @@ CSS_PER_IN = 100
 SVG_LIMIT = 160_000
 PNG_DPI = 170
 
-STYLE = {
-    "font.size": 8, "axes.titlesize": 8.5, "axes.labelsize": 8, "xtick.labelsize": 7.5, "ytick.labelsize": 7.5,
+STYLE: Any = {
+    "font.size": 8, "axes.titlesize": 8.5, "axes.labelsize": 8, "xtick.labelsize": 7.5,
+    "ytick.labelsize": 7.5,
     "text.color": INK, "axes.labelcolor": INK, "xtick.color": INK, "ytick.color": INK, "axes.edgecolor": GREY,
     "axes.linewidth": 0.6, "xtick.major.width": 0.6, "ytick.major.width": 0.6, "axes.titlelocation": "left",
     "axes.spines.top": False, "axes.spines.right": False, "legend.frameon": False, "legend.fontsize": 7.5,
-    "svg.hashsalt": "babyseg", "svg.fonttype": "path", "text.parse_math": False, "figure.constrained_layout.use": True,
+    "svg.hashsalt": "babyseg", "svg.fonttype": "path", "text.parse_math": False,
+    "figure.constrained_layout.use": True,
 }  # fmt: skip
 
 
@@ -70,6 +74,11 @@ class Shelf:
         return Picture(source, alt, width, height, title)
 
 
+def file_name(kind: str, what: str) -> str:
+    """Return a file name from words of any kind, letters and digits of ASCII only."""
+    return f"{kind}_" + "".join(c if c.isascii() and c.isalnum() else "_" for c in what)
+
+
 def data_uri(content: bytes, mime: str) -> str:
     """Return bytes as a data URI."""
     return f"data:{mime};base64,{base64.b64encode(content).decode('ascii')}"
@@ -113,3 +122,35 @@ def strip(
     axes.tick_params(axis="y", length=0)
     axes.grid(axis="x", color=PALE, linewidth=0.5)
     axes.set_axisbelow(True)
+
+
+def agreement(pairs: pd.DataFrame, names: dict[str, str], *, x: str, y: str, percent: str) -> Figure:
+    """Draw one volume against another on equal logarithmic axes, and their difference by structure.
+
+    Parameters
+    ----------
+    pairs : pd.DataFrame
+        A row per visit and structure: structure, the two volumes in mL, and their difference in percent, in
+        columns of those names.
+    names : dict of str to str
+        Structures to show, in order, and the words for them.
+    x, y, percent : str
+        Labels of the axes; the columns of ``pairs`` in order after visit_id and structure.
+    """
+    first, second, difference = pairs.columns[2:5]
+    figure = Figure(figsize=(WIDTH_IN, 0.9 + 0.22 * max(len(names), 8)))
+    left, right = figure.subplots(1, 2, width_ratios=(1, 1.3))
+    least = pairs[first].min() / 10
+    left.loglog(pairs[first], pairs[second].clip(lower=least), "o", color=ACCENT, markersize=2.6, alpha=0.5,
+                markeredgewidth=0, rasterized=len(pairs) > 300)  # fmt: skip
+    ends = [pairs[[first, second]].min(axis=None), pairs[[first, second]].max(axis=None)]
+    left.plot(ends, ends, color=GREY, linewidth=0.7, zorder=0)
+    for axis in (left.xaxis, left.yaxis):
+        axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+        axis.set_minor_formatter(NullFormatter())
+    left.set_xlabel(x)
+    left.set_ylabel(y)
+    strip(right, [(word, pairs.loc[pairs["structure"] == name, difference]) for name, word in names.items()])
+    right.axvline(0, color=GREY, linewidth=0.7)
+    right.set_xlabel(percent)
+    return figure

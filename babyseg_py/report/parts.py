@@ -1,5 +1,6 @@
 """What a section of the report can be made of; the template knows one form for each kind."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar
 
@@ -28,6 +29,15 @@ class Prose:
 
 
 @dataclass(frozen=True)
+class Titled:
+    """Paragraphs that begin with a title each, as (title, text), and numbered references below them."""
+
+    paragraphs: tuple[tuple[str, str], ...]
+    references: tuple[str, ...] = ()
+    kind: ClassVar[str] = "titled"
+
+
+@dataclass(frozen=True)
 class Facts:
     """A few numbers in large type: value, what it counts, and ``ok``, ``flagged``, ``failed`` or nothing."""
 
@@ -43,7 +53,7 @@ class Table:
     ----------
     columns : tuple of str
         Headings.
-    rows : list of tuple of str
+    rows : sequence of tuple of str
         Cells.
     numeric : frozenset of int
         Columns that are set flush right.
@@ -54,7 +64,7 @@ class Table:
     """
 
     columns: tuple[str, ...]
-    rows: list[tuple[str, ...]]
+    rows: Sequence[tuple[str, ...]]
     numeric: frozenset[int] = frozenset()
     folded: str = ""
     note: str = ""
@@ -110,4 +120,4 @@ class Swatches:
     kind: ClassVar[str] = "swatches"
 
 
-Part = Absent | Prose | Facts | Table | Plot | Cards | Swatches
+Part = Absent | Prose | Titled | Facts | Table | Plot | Cards | Swatches

@@ -20,10 +20,12 @@ TABLES = {
     "growth": "growth.tsv",
     "associations": "associations.tsv",
 }
-TEXT_COLUMNS = {
-    "participant_id", "session_id", "visit_id", "scan", "structure", "side", "metric", "message", "reference",
-    "candidate", "age_reference", "sex", "site", "group", "score", "covariates", "brain_volume_adjustment",
-    "notes", "note", "image", "suffix", "status", "step", "reason", "from_session", "to_session", "method", "interval",
+NUMBERS = {
+    "row", "run", "label", "age_days", "age_months", "volume_mm3", "volume_posterior_mm3", "value", "low",
+    "high", "flag", "dice", "assd_mm", "hd95_mm", "nsd", "tolerance_mm", "n", "icc_2_1", "icc_2_1_ci_low",
+    "icc_2_1_ci_high",
+    "icc_3_1", "icc_3_1_ci_low", "icc_3_1_ci_high", "cv_within_percent", "difference_percent", "n_visits",
+    "change_mm3_per_month", "percent_per_month", "rho", "ci_low", "ci_high", "p", "p_fdr",
 }  # fmt: skip
 STATUSES = ("flagged", "failed", "ok")
 
@@ -98,8 +100,8 @@ class Results:
                     "reasons": tuple(_reasons(entries)),
                 }
             )
-        columns = ["visit_id", "participant_id", "session_id", "age_days", "age_reference", "scans", "n_scans",
-                   "status", "reasons"]  # fmt: skip
+        columns = ["visit_id", "participant_id", "session_id", "age_days", "age_reference"]
+        columns += ["scans", "n_scans", "status", "reasons"]
         return pd.DataFrame(rows, columns=columns)
 
 
@@ -160,8 +162,8 @@ def read_results(
 
 def _read_records(path: Path) -> tuple[pd.DataFrame, dict]:
     content = _read_json(path)
-    columns = ["row", "participant_id", "session_id", "run", "suffix", "image", "age_days", "age_reference", "sex",
-               "site", "group"]  # fmt: skip
+    columns = ["row", "participant_id", "session_id", "run", "suffix", "image", "age_days", "age_reference"]
+    columns += ["sex", "site", "group"]
     scans = pd.DataFrame(content.get("records", []), columns=columns)
     scans["age_days"] = pd.to_numeric(scans["age_days"], errors="coerce")
     scans["scan"] = [_scan(run, suffix) for run, suffix in zip(scans["run"], scans["suffix"], strict=True)]
@@ -203,10 +205,8 @@ def _read_table(path: Path) -> pd.DataFrame:
             str(path), f"it is not a tab-separated table ({problem})", "make it again"
         ) from problem
     for name in table.columns:
-        if name in TEXT_COLUMNS:
-            table[name] = table[name].where(~table[name].isin(["n/a", ""]) | (name == "scan"))
-        else:
-            table[name] = pd.to_numeric(table[name], errors="coerce")
+        known = table[name].where(~table[name].isin(["n/a", ""]))
+        table[name] = pd.to_numeric(known, errors="coerce") if name in NUMBERS else known
     return _with_visit(table)
 
 

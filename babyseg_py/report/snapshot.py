@@ -69,7 +69,7 @@ def draw_snapshot(image: Volume, dseg: Volume, *, title: str = "") -> bytes:
 
 
 def _compress(pixels: np.ndarray, greys: int) -> bytes:
-    """PNG with a palette of even greys and of the label colours, pure and as drawn over dark and bright tissue."""
+    """PNG with even greys and the label colours, pure and as drawn over dark and bright tissue."""
     levels = np.repeat(np.linspace(0, 255, greys)[:, None], 3, axis=1)
     pure = np.array([s.colour for s in STRUCTURES if s.side != "right" and s.id])
     entries = np.vstack([levels, pure, 0.55 * pure + 0.45 * 40, 0.55 * pure + 0.45 * 150])

@@ -2,10 +2,14 @@
 
 import math
 
-import pandas as pd
-
 DAYS_PER_MONTH = 30.4375
 MISSING = "n/a"
+ADJUSTMENTS = {
+    "none": "brain volume not adjusted for",
+    "covariate": "brain volume as a covariate",
+    "proportion": "volume as a share of brain volume",
+    "residual": "volume that brain volume does not explain",
+}
 
 
 def number(value: object, digits: int = 2) -> str:
@@ -22,10 +26,30 @@ def number(value: object, digits: int = 2) -> str:
     return text.replace("-", "−")
 
 
-def p_value(value: object) -> str:
+def interval(low: float, high: float, digits: int = 2) -> str:
+    """Write ``0.1 to 0.5``, ``n/a`` when there is none."""
+    return MISSING if math.isnan(low) else f"{number(low, digits)} to {number(high, digits)}"
+
+
+def p_value(value: float) -> str:
     """Write a probability: three decimals, or that it is below 0.001."""
-    x = pd.to_numeric(value, errors="coerce")  # type: ignore[call-overload]
-    return "< 0.001" if pd.notna(x) and x < 0.001 else number(x, 3)
+    return "< 0.001" if value < 0.001 else number(value, 3)
+
+
+def p_equals(value: float) -> str:
+    """Write ``p = 0.012`` or ``p < 0.001``."""
+    text = p_value(value)
+    return f"p {text}" if text.startswith("<") else f"p = {text}"
+
+
+def text(value: object, missing: str = MISSING) -> str:
+    """Return a text as it is, and other words for a missing one."""
+    return value if isinstance(value, str) else missing
+
+
+def brain_words(way: object) -> str:
+    """Say how brain volume was taken into account."""
+    return ADJUSTMENTS.get(str(way), text(way))
 
 
 def count(n: int, noun: str, plural: str = "") -> str:
@@ -42,12 +66,11 @@ def listing(items: list[str], limit: int = 12) -> str:
 
 def plain_name(structure: str) -> str:
     """Write a FreeSurfer structure name as words, such as ``Left hippocampus``."""
-    special = {"VentralDC": "ventral diencephalon", "Left-VentralDC": "Left ventral diencephalon"}
-    special["Right-VentralDC"] = "Right ventral diencephalon"
-    if structure in special:
-        text = special[structure]
-    else:
-        text = structure.replace("-", " ").lower()
+    return sentence_case(structure.replace("VentralDC", "ventral diencephalon").replace("-", " ").lower())
+
+
+def sentence_case(text: str) -> str:
+    """Write the first letter large and leave the others as they are."""
     return text[:1].upper() + text[1:]
 
 
@@ -56,10 +79,9 @@ def base_name(structure: str) -> str:
     return structure.removeprefix("Left-").removeprefix("Right-")
 
 
-def age(days: object, reference: object) -> str:
-    """Write an age with its reference: months from birth, or weeks from conception (postmenstrual)."""
-    value = pd.to_numeric(days, errors="coerce")  # type: ignore[call-overload]
-    if pd.isna(value):
+def age(value: float, reference: object) -> str:
+    """Write an age in days with its reference: months from birth, or postmenstrual weeks."""
+    if math.isnan(value):
         return "age not given"
     if reference == "conception":
         return f"{value / 7:.1f} weeks postmenstrual"

@@ -1,0 +1,135 @@
+"""Reliability and associations with behaviour."""
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from babyseg_py.report.brief import SIGNIFICANT, why_no_association
+from babyseg_py.report.figures import ACCENT, GREY, INK, PALE, WIDTH_IN, Shelf, file_name
+from babyseg_py.report.parts import Absent, Part, Picture, Plot, Table
+from babyseg_py.report.results import Results
+from babyseg_py.report.structures import both_sides
+from babyseg_py.report.words import MISSING, brain_words, count, interval, number, p_value, plain_name, text
+
+LOOKS = (("o", ACCENT), ("s", INK), ("D", GREY), ("v", "#8a6d1f"))
+SCORES_DRAWN = 6
+OPEN_ROWS = 40
+
+
+def reliability(results: Results, shelf: Shelf) -> Part:
+    """Tabulate intraclass correlations and the variation within a visit, left and right together."""
+    table = results.reliability
+    if table.empty:
+        return Absent(
+            "No reliability, because no visit has two scans of one contrast, or scans of two contrasts."
+        )
+    shown = both_sides(table[table["volume_source"] == "labels"])
+    rows = [
+        (
+            plain_name(row["structure"]), f"{row['kind']}: {row['contrasts']}", number(row["n"], 0),
+            _interval(row, "icc_2_1"), _interval(row, "icc_3_1"), number(row["cv_within_percent"], 1),
+            number(row["difference_percent"], 1), text(row["notes"], ""),
+        )
+        for row in shown.to_dict("records")
+    ]  # fmt: skip
+    columns = ("Structure", "Scans compared", "n", "ICC(2,1) [95 %]", "ICC(3,1) [95 %]",
+               "Variation within a visit (%)", "Second minus first (%)", "Notes")  # fmt: skip
+    folded = f"The whole table, {count(len(rows), 'row')}" if len(rows) > OPEN_ROWS else ""
+    return Table(columns, rows, frozenset(range(2, 7)), folded=folded)
+
+
+def _interval(row: dict, name: str) -> str:
+    if pd.isna(row[name]):
+        return MISSING
+    return f"{number(row[name])} [{number(row[f'{name}_ci_low'])}, {number(row[f'{name}_ci_high'])}]"
+
+
+def forest(results: Results, shelf: Shelf) -> Part:
+    """Draw each association with its interval, a figure per score, left and right together."""
+    table = results.associations
+    known = both_sides(table[table["rho"].notna()]) if len(table) else table
+    if known.empty:
+        return Absent(why_no_association(results))
+    best = known.groupby("score")["p"].min().sort_values(kind="stable")
+    pictures = [
+        _forest(str(score), known[known["score"] == score], shelf) for score in best.index[:SCORES_DRAWN]
+    ]
+    more = len(best) - SCORES_DRAWN
+    note = f"The {SCORES_DRAWN} scores with the smallest p; {more} more are in the table." if more > 0 else ""
+    return Plot(tuple(pictures), note=note)
+
+
+def _forest(score: str, table: pd.DataFrame, shelf: Shelf) -> Picture:
+    structures = list(dict.fromkeys(table["structure"]))
+    ways = list(dict.fromkeys(table["brain_volume_adjustment"]))
+    figure = Figure(figsize=(WIDTH_IN, 1.0 + len(structures) * max(0.2, 0.1 * len(ways))))
+    axes = figure.subplots()
+    for n, way in enumerate(ways):
+        shift = 0.7 * (n - (len(ways) - 1) / 2) / len(ways)
+        of = table[table["brain_volume_adjustment"] == way]
+        _intervals(axes, of, of["structure"].map(structures.index) + shift, *LOOKS[n % len(LOOKS)])
+        marker, colour = LOOKS[n % len(LOOKS)]
+        axes.plot([], [], marker, color=colour, markersize=4, label=brain_words(way))
+    axes.axvline(0, color=GREY, linewidth=0.8, zorder=0)
+    axes.set_yticks(range(len(structures)), [plain_name(name) for name in structures])
+    axes.set_ylim(len(structures) - 0.4, -0.6)
+    axes.tick_params(axis="y", length=0)
+    axes.grid(axis="x", color=PALE, linewidth=0.5)
+    reach = min(1.0, 0.05 + float(np.nanmax(np.abs(table[["ci_low", "ci_high", "rho"]].to_numpy(float)))))
+    axes.set_xlim(-reach, reach)
+    axes.set_xlabel("partial Spearman ρ with 95 % interval (filled: holds after correction)")
+    figure.legend(loc="outside upper center", ncols=2)
+    clearest = table.sort_values("p", kind="stable").to_dict("records")[0]
+    alt = (
+        f"Associations of {len(structures)} structures with {score}; the clearest is that of "
+        f"{plain_name(clearest['structure'])}, ρ {number(clearest['rho'])}, "
+        f"interval {interval(clearest['ci_low'], clearest['ci_high'])}."
+    )
+    return shelf.add(file_name("associations", score), figure, table, alt=alt, title=score)
+
+
+def _intervals(axes: Axes, table: pd.DataFrame, heights: pd.Series, marker: str, colour: str) -> None:
+    axes.hlines(heights, table["ci_low"], table["ci_high"], color=colour, linewidth=0.9)
+    sure = table["p_fdr"] < SIGNIFICANT
+    for points, fill in ((sure, colour), (~sure, "white")):
+        rho = table.loc[points, "rho"]
+        axes.plot(
+            rho,
+            heights[points],
+            marker,
+            color=colour,
+            markerfacecolor=fill,
+            markersize=4,
+            markeredgewidth=0.9,
+        )
+
+
+def association_table(results: Results, shelf: Shelf) -> Part:
+    """Tabulate all associations, the smallest p first."""
+    table = results.associations
+    if table.empty:
+        return Absent(why_no_association(results))
+    rows = [
+        (
+            text(row["score"]), plain_name(text(row["structure"])), number(row["n"], 0), number(row["rho"]),
+            interval(row["ci_low"], row["ci_high"]), p_value(row["p"]),
+            p_value(row["p_fdr"]), text(row["covariates"]),
+            brain_words(row["brain_volume_adjustment"]),
+            text(row["notes"], ""),
+        )
+        for row in table.sort_values("p", kind="stable").to_dict("records")
+    ]  # fmt: skip
+    columns = (
+        "Score",
+        "Structure",
+        "n",
+        "ρ",
+        "95 % interval",
+        "p",
+        "p adjusted",
+        "Covariates",
+        "Brain volume",
+    )
+    folded = f"All associations, {count(len(rows), 'row')}"
+    return Table((*columns, "Notes"), rows, frozenset(range(2, 7)), folded=folded)

@@ -1,0 +1,88 @@
+"""Growth curves, and the change per month."""
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from babyseg_py.report.figures import ACCENT, FLAG, Shelf
+from babyseg_py.report.inputs import AXES
+from babyseg_py.report.parts import Absent, Part, Plot, Table
+from babyseg_py.report.results import Results
+from babyseg_py.report.structures import PANELS, by_structure
+from babyseg_py.report.words import count, interval, number, plain_name
+
+COLUMNS = 4
+WIDE_IN = 10.0
+
+
+def curves(results: Results, shelf: Shelf) -> Part:
+    """Draw volume against age, a panel per structure, a line per child, a figure per age reference."""
+    matrix = by_structure(results.volumes, ["visit_id"])
+    if matrix.empty:
+        return Absent("No growth curves, because no session has volumes.")
+    visits = results.visits().set_index("visit_id")
+    table = matrix.join(visits[["participant_id", "session_id", "age_days", "age_reference", "status"]])
+    pictures = [
+        _figure(str(reference), list(matrix.columns), known, shelf)
+        for reference, known in table.dropna(subset=["age_days"]).groupby("age_reference")
+    ]
+    if not pictures:
+        return Absent("No growth curves, because the samplesheet gives no ages.")
+    missing = int(table["age_days"].isna().sum())
+    return Plot(
+        tuple(pictures), note=f"{count(missing, 'session')} without an age: not shown." if missing else ""
+    )
+
+
+def _figure(reference: str, structures: list[str], table: pd.DataFrame, shelf: Shelf):
+    label, days = AXES[reference]
+    rows = -(-len(structures) // COLUMNS)
+    figure = Figure(figsize=(WIDE_IN, 0.4 + 1.75 * rows))
+    panels = figure.subplots(rows, COLUMNS, sharex=True, squeeze=False).ravel()
+    table = table.assign(age=table["age_days"] / days).sort_values("age")
+    faint = 0.75 if table["participant_id"].nunique() <= 30 else 0.3
+    for axes, structure in zip(panels, structures, strict=False):
+        for _, child in table.dropna(subset=[structure]).groupby("participant_id"):
+            axes.plot(child["age"], child[structure] / 1000, color=ACCENT, linewidth=0.8, alpha=faint)
+        flagged = table["status"] != "ok"
+        for of, colour, marker in ((table[~flagged], ACCENT, "o"), (table[flagged], FLAG, "^")):
+            axes.plot(of["age"], of[structure] / 1000, marker, color=colour, markersize=3, markeredgewidth=0)
+        axes.set_title(plain_name(structure))
+        axes.set_ylim(bottom=0)
+    for axes in panels[len(structures) :]:
+        axes.remove()
+    for axes in panels[max(0, len(structures) - COLUMNS) : len(structures)]:
+        axes.tick_params(labelbottom=True)
+    figure.supxlabel(label, fontsize=8)
+    figure.supylabel("volume (mL)", fontsize=8)
+    numbers = table.reset_index().melt(
+        ["visit_id", "participant_id", "session_id", "age_days", "age_reference", "status"],
+        value_vars=structures, var_name="structure", value_name="volume_mm3",
+    )  # fmt: skip
+    children = count(table["participant_id"].nunique(), "child", "children")
+    alt = f"Volume against {label} for {len(structures)} structures; {children}."
+    return shelf.add(f"growth_{reference}", figure, numbers, alt=alt)
+
+
+def change(results: Results, shelf: Shelf) -> Part:
+    """Tabulate the change per month over the children."""
+    table = results.growth
+    if table.empty or table["change_mm3_per_month"].isna().all():
+        return Absent("No change per month, because no child has two usable visits at different ages.")
+    labels = table[(table["volume_source"] == "labels") & table["change_mm3_per_month"].notna()]
+    rows = []
+    for structure in [name for name in PANELS if (labels["structure"] == name).any()]:
+        of = labels[labels["structure"] == structure]
+        low, middle, high = of["change_mm3_per_month"].quantile([0.25, 0.5, 0.75]) / 1000
+        percent = of["percent_per_month"].median()
+        rows.append((plain_name(structure), str(len(of)), number(middle), interval(low, high),
+                     number(percent, 1)))  # fmt: skip
+    columns = (
+        "Structure",
+        "Children",
+        "Median change (mL a month)",
+        "Middle half of the children",
+        "Median (% a month)",
+    )
+    return Table(
+        columns, rows, frozenset({1, 2, 3, 4}), note="Each child's own change is in cohort/growth.tsv."
+    )

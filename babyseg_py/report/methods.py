@@ -1,0 +1,83 @@
+"""The methods text and the limits: sentences from ``methods.yaml``, versions from the run."""
+
+from collections.abc import Callable
+from importlib.resources import files
+
+import yaml
+
+from babyseg_py.report.figures import Shelf
+from babyseg_py.report.parts import Absent, Part, Prose, Table, Titled
+from babyseg_py.report.results import Results
+
+FEW_CHILDREN = 100
+
+
+def _repeats(results: Results) -> bool:
+    return bool(results.records.duplicated(["visit_id", "suffix"]).any())
+
+
+def _visits_per_child(results: Results) -> int:
+    measured = results.volumes
+    if measured.empty:
+        return 0
+    return int(measured.groupby("participant_id")["session_id"].nunique().max())
+
+
+CONDITIONS: dict[str, Callable[[Results], bool]] = {
+    "segmented": lambda r: not r.volumes.empty,
+    "several_scans": lambda r: bool(r.records.duplicated("visit_id").any()),
+    "distances": lambda r: not r.surface_distance.empty,
+    "reliability": lambda r: not r.reliability.empty,
+    "growth": lambda r: not r.growth.empty and bool(r.growth["change_mm3_per_month"].notna().any()),
+    "associations": lambda r: not r.associations.empty,
+    "single_visits": lambda r: _visits_per_child(r) == 1,
+    "few_children": lambda r: (
+        not r.associations.empty and r.records["participant_id"].nunique() < FEW_CHILDREN
+    ),
+    "no_repeats": lambda r: not _repeats(r),
+    "digital": lambda r: r.truth is not None,
+}
+
+
+class _Named(dict):
+    """Versions by tool; one that is not recorded says so."""
+
+    def __missing__(self, tool: str) -> str:
+        return f"{tool} (version not recorded)"
+
+
+def read_sentences() -> dict:
+    """Read ``methods.yaml``."""
+    return yaml.safe_load(files("babyseg_py.report").joinpath("methods.yaml").read_text(encoding="utf-8"))
+
+
+def _holds(entry: dict, results: Results) -> bool:
+    return all(CONDITIONS[name](results) for name in entry.get("when", []))
+
+
+def methods(results: Results, shelf: Shelf) -> Part:
+    """Write a paragraph for each step that ran."""
+    content = read_sentences()
+    named = _Named({tool: f"{tool} {version}" for tool, version in results.versions.items()})
+    paragraphs, cited = [], []
+    for paragraph in content["methods"]:
+        if not _holds(paragraph, results):
+            continue
+        sentences = [entry for entry in paragraph["sentences"] if _holds(entry, results)]
+        cited += [key for entry in sentences for key in entry.get("cite", [])]
+        text = " ".join(entry["text"].format_map(named) for entry in sentences)
+        paragraphs.append((paragraph["title"], text))
+    return Titled(tuple(paragraphs), tuple(content["references"][key] for key in dict.fromkeys(cited)))
+
+
+def versions(results: Results, shelf: Shelf) -> Part:
+    """Tabulate the versions that the run recorded."""
+    if not results.versions:
+        return Absent("The run recorded no versions.")
+    return Table(("Software", "Version"), list(results.versions.items()))
+
+
+def limits(results: Results, shelf: Shelf) -> Part:
+    """List what the numbers cannot say."""
+    entries = [entry for group in read_sentences()["limits"] for entry in group["sentences"]]
+    return Prose(points=tuple(entry["text"] for entry in entries if _holds(entry, results)))

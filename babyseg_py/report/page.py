@@ -1,0 +1,90 @@
+"""The page: sections from ``spec.yaml``, parts from their builders, HTML from the template."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib.resources import files
+
+import jinja2
+import matplotlib as mpl
+import yaml
+from markupsafe import Markup
+
+from babyseg_py import __version__
+from babyseg_py.report import associations, brief, growth, inputs, methods, quality, sessions, truth
+from babyseg_py.report.figures import STYLE, Shelf
+from babyseg_py.report.parts import Part
+from babyseg_py.report.results import Results
+
+BUILDERS: dict[str, Callable[[Results, Shelf], Part]] = {
+    builder.__name__: builder
+    for builder in (
+        brief.headline, brief.finding, brief.worries,
+        inputs.contents, inputs.ages, inputs.causes, inputs.unmatched, inputs.whole_ledger,
+        growth.curves, growth.change,
+        associations.forest, associations.association_table, associations.reliability,
+        quality.flag_counts, quality.scores, quality.distances, quality.contrasts, quality.against_manual,
+        truth.planted_effects, truth.recovered_volumes, truth.recovery_table,
+        sessions.legend, sessions.contact_sheet,
+        methods.methods, methods.versions, methods.limits,
+    )
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Made:
+    """A part with the words around it."""
+
+    part: Part
+    title: str
+    caption: str
+    source: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Section:
+    """A section with its parts."""
+
+    id: str
+    title: str
+    parts: tuple[Made, ...]
+
+
+def read_spec() -> list[dict]:
+    """Read the sections of ``spec.yaml``."""
+    return yaml.safe_load(files("babyseg_py.report").joinpath("spec.yaml").read_text(encoding="utf-8"))[
+        "sections"
+    ]
+
+
+def build(results: Results, shelf: Shelf) -> list[Section]:
+    """Make every part that the spec names; one that cannot be made says why."""
+    with mpl.rc_context(STYLE):
+        return [
+            Section(
+                section["id"],
+                section["title"],
+                tuple(
+                    Made(
+                        BUILDERS[part["builder"]](results, shelf),
+                        part.get("title", ""),
+                        part.get("caption", ""),
+                        tuple(part.get("source", ())),
+                    )
+                    for part in section["parts"]
+                ),
+            )
+            for section in read_spec()
+        ]
+
+
+def render(sections: list[Section], *, title: str) -> str:
+    """Return the page as HTML that needs nothing from outside; all text is escaped."""
+    folder = files("babyseg_py.report")
+    template, style = (
+        folder.joinpath(name).read_text(encoding="utf-8") for name in ("template.html", "style.css")
+    )
+    environment = jinja2.Environment(
+        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    page = environment.from_string(template)
+    return page.render(sections=sections, title=title, style=Markup(style), version=__version__)

@@ -1,0 +1,43 @@
+"""The step ``report``: one page about the whole cohort."""
+
+import argparse
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the command line."""
+    parser.add_argument(
+        "--records", required=True, metavar="F.json", help="checked records of the samplesheet"
+    )
+    parser.add_argument("--ledger", required=True, metavar="F.tsv", help="what became of each row")
+    parser.add_argument(
+        "--cohort", required=True, metavar="DIR", help="tables of the cohort; any may be missing"
+    )
+    parser.add_argument("--snapshots", nargs="*", default=[], metavar="F.png", help="pictures of the visits")
+    parser.add_argument(
+        "--versions", metavar="F.yml", help="versions that ran, by tool or by process and tool"
+    )
+    parser.add_argument("--truth", metavar="DIR", help="known answers of a digital cohort")
+    parser.add_argument("--figures-dir", metavar="DIR", help="save every figure here too: PNG, SVG and TSV")
+    parser.add_argument("--title", default="Infant brain cohort", help="heading of the page (%(default)s)")
+    parser.add_argument("-o", "--output", required=True, metavar="F.html", help="report to write")
+
+
+def run(args: argparse.Namespace) -> None:
+    """Write the report of a cohort as one HTML file that needs nothing from outside."""
+    from pathlib import Path
+
+    from babyseg_py.report.figures import Shelf
+    from babyseg_py.report.files import write_text
+    from babyseg_py.report.page import build, render
+    from babyseg_py.report.results import read_results
+
+    results = read_results(
+        records=args.records,
+        ledger=args.ledger,
+        cohort=args.cohort,
+        snapshots=args.snapshots,
+        versions=args.versions,
+        truth=args.truth,
+    )
+    sections = build(results, Shelf(Path(args.figures_dir) if args.figures_dir else None))
+    write_text(args.output, render(sections, title=args.title))
