@@ -1,1 +1,1 @@
-"""statistics."""
+"""Reliability, growth and associations with behaviour: data frames in, data frames out."""

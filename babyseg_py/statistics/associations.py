@@ -1,0 +1,182 @@
+"""Association of volumes with behavioural scores: partial rank correlations, one visit per child."""
+
+from collections.abc import Iterator
+
+import numpy as np
+import pandas as pd
+
+from babyseg_py.statistics.partial import Partial, false_discovery_rate, inflation, partial_spearman
+from babyseg_py.statistics.sample import VISIT_COLUMNS, Cohort, Sample, draw_sample
+from babyseg_py.statistics.scores import fill_constant, one_row_each, plain_ids
+from babyseg_py.statistics.structures import BRAIN_VOLUME, side_of, volume_matrix
+from babyseg_py.statistics.visits import VISIT
+
+ADJUSTMENTS = ("none", "covariate", "proportion", "residual")
+COLUMNS = [
+    "score", "structure", "n", "rho", "ci_low", "ci_high", "p", "p_fdr", "covariates",
+    "brain_volume_adjustment", "notes", "side", "volume_source", "ci_method", "family", "visit_rule",
+    "age_reference", "age_min_days", "age_median_days", "age_max_days",
+]  # fmt: skip
+CI_METHOD = "analytic: Fisher z, Bonett-Wright standard error, covariates taken off n"
+AGE_NAMES = {"age", "age_days", "age_months", "age_weeks_pma"}
+_INFLATED, _TIED = 10.0, 0.5
+
+
+def association_tables(
+    volumes: pd.DataFrame,
+    facts: pd.DataFrame,
+    phenotype: pd.DataFrame,
+    *,
+    scores: list[str],
+    covariates: list[str],
+    flagged: set[tuple[str, str]],
+    source: str,
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Partial rank correlation of every structure with every score, under four adjustments for brain volume.
+
+    Parameters
+    ----------
+    volumes : pandas.DataFrame
+        Long table of volumes of all visits.
+    facts : pandas.DataFrame
+        All visits of the samplesheet, from `visit_facts`.
+    phenotype : pandas.DataFrame
+        participant_id, session_id if the scores have one, scores and covariates; text.
+    scores, covariates : list of str
+        Columns of ``phenotype``; a covariate may also be sex, site or group of the samplesheet. Age at the
+        visit is always a covariate where there are ages.
+    flagged : set of (participant_id, session_id)
+        Visits that are not used.
+    source : str
+        ``labels`` or ``posteriors``.
+
+    Returns
+    -------
+    associations : pandas.DataFrame
+        Columns `COLUMNS`; p_fdr by Benjamini and Hochberg over the structures of one score and adjustment.
+    visits : pandas.DataFrame
+        Columns `VISIT_COLUMNS`: which visit was used for every child and score, or why none.
+    """
+    matrix = volume_matrix(volumes, source)
+    covariates = [name for name in covariates if name in phenotype or name not in AGE_NAMES]
+    own = [name for name in covariates if name in phenotype]
+    wanted = list(dict.fromkeys([*VISIT, *scores, *own]))
+    answers, contradicted = one_row_each(plain_ids(phenotype)[wanted])
+    cohort = Cohort(facts, matrix.index, flagged, fill_constant(answers, own), contradicted)
+    rows: list[dict] = []
+    used = [pd.DataFrame(columns=VISIT_COLUMNS)]
+    for score in scores:
+        sample, visits = draw_sample(score, covariates, cohort)
+        rows += _with_fdr(list(_rows(score, sample, matrix, source)))
+        used.append(visits.astype(object))
+    return pd.DataFrame(rows, columns=COLUMNS), pd.concat(used, ignore_index=True)
+
+
+def _rows(score: str, sample: Sample, matrix: pd.DataFrame, source: str) -> Iterator[dict]:
+    """Yield a row for every structure and adjustment of one score."""
+    volumes = matrix.reindex(pd.MultiIndex.from_frame(sample.visits[VISIT]))
+    nothing = np.full(len(volumes), np.nan)
+    brain = volumes[BRAIN_VOLUME].to_numpy(float) if BRAIN_VOLUME in volumes else nothing
+    common = {"score": score, "volume_source": source, "ci_method": CI_METHOD} | _ages(sample)
+    for adjustment in ADJUSTMENTS:
+        shared = [*_design_notes(sample, brain, adjustment), *sample.notes]
+        described = [*sample.covariates.described]
+        described += ["total brain volume (mm³)"] if adjustment == "covariate" else []
+        common |= {"brain_volume_adjustment": adjustment, "covariates": "; ".join(described) or "none"}
+        for structure in matrix.columns:
+            if structure == BRAIN_VOLUME and adjustment != "none":
+                continue
+            result, notes = _estimate(volumes[structure].to_numpy(float), brain, sample, adjustment)
+            yield (
+                common
+                | _numbers(result)
+                | {
+                    "structure": structure,
+                    "side": side_of(structure, matrix.columns),
+                    "notes": "; ".join([*notes, *shared]) or None,
+                }
+            )
+        if matrix.columns.empty:
+            yield common | {"n": 0, "notes": "; ".join(["no volumes: not estimated", *shared])}
+
+
+def _ages(sample: Sample) -> dict:
+    ages = sample.visits["age"].to_numpy(float)
+    ages = ages[np.isfinite(ages)]
+    low, middle, high = np.quantile(ages, [0, 0.5, 1]) if ages.size else (np.nan, np.nan, np.nan)
+    return {
+        "visit_rule": sample.rule.words,
+        "age_reference": sample.rule.reference,
+        "age_min_days": low,
+        "age_median_days": middle,
+        "age_max_days": high,
+    }
+
+
+def _numbers(result: Partial) -> dict:
+    return {name: getattr(result, name) for name in ("n", "rho", "ci_low", "ci_high", "p")}
+
+
+def _estimate(x: np.ndarray, brain: np.ndarray, sample: Sample, adjustment: str) -> tuple[Partial, list[str]]:
+    """Correlate one structure with the score, and note what is odd about it."""
+    there = np.isfinite(x) if adjustment == "none" else np.isfinite(x) & (brain > 0)
+    x, y, design = x[there], sample.score[there], sample.covariates.design[there]
+    names = [*sample.covariates.names]
+    notes = []
+    if (x == 0).any():
+        notes.append(f"{int((x == 0).sum())} volumes are 0")
+    if adjustment == "covariate":
+        design, names = np.column_stack([design, brain[there]]), [*names, "total brain volume"]
+    elif adjustment == "proportion":
+        x = x / brain[there]
+    elif adjustment == "residual" and len(x):
+        x = _residual(x, brain[there])
+    result = partial_spearman(x, y, design)
+    if result.problem:
+        notes.insert(0, result.problem)
+    if result.redundant:
+        which = ", ".join(names[i] for i in result.redundant)
+        notes.append(f"collinear: {which} follows from the covariates before it and does not count")
+    if there.sum() < len(there):
+        lacking = "the volume" if adjustment == "none" else "the volume or the brain volume"
+        notes.append(f"{int((~there).sum())} children without {lacking}")
+    return result, notes
+
+
+def _residual(x: np.ndarray, brain: np.ndarray) -> np.ndarray:
+    """Take a straight line on brain volume off a volume, both in mm³; rounding noise becomes 0."""
+    centred, total = x - x.mean(), brain - brain.mean()
+    square = total @ total
+    left = centred - (centred @ total / square) * total if square > 0 else centred
+    return left if left @ left > 1e-18 * max(float(x @ x), 1.0) else np.zeros_like(left)
+
+
+def _design_notes(sample: Sample, brain: np.ndarray, adjustment: str) -> list[str]:
+    """Note what all structures share: strong collinearity among the covariates, many equal scores."""
+    design, names = sample.covariates.design, [*sample.covariates.names]
+    notes = []
+    if adjustment == "covariate":
+        design, names = np.column_stack([design, brain])[brain > 0], [*names, "total brain volume"]
+    if len(design) > design.shape[1] + 2:
+        factors = zip(names, inflation(design), strict=True)
+        strong = [f"{name} ({factor:.0f})" for name, factor in factors if _INFLATED < factor < np.inf]
+        if strong:
+            notes.append(f"covariates nearly collinear (variance inflation): {', '.join(strong)}")
+    if len(sample.score):
+        _, counts = np.unique(sample.score, return_counts=True)
+        share = counts.max() / len(sample.score)
+        if _TIED < share < 1:
+            notes.append(f"{100 * share:.0f} % of the scores are equal")
+    return notes
+
+
+def _with_fdr(rows: list[dict]) -> list[dict]:
+    """Fill p_fdr and family; a family is all structures of one score and adjustment for brain volume."""
+    for adjustment in ADJUSTMENTS:
+        family = [row for row in rows if row["brain_volume_adjustment"] == adjustment]
+        p = np.array([row.get("p", np.nan) for row in family], dtype=float)
+        n = int(np.isfinite(p).sum())
+        words = f"{n} structures (left, right, both sides, midline, totals) of one score and adjustment"
+        for row, adjusted in zip(family, false_discovery_rate(p), strict=True):
+            row |= {"p_fdr": adjusted, "family": words}
+    return rows

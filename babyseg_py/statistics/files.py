@@ -1,0 +1,103 @@
+"""Tables on disk: tab-separated UTF-8 with ``n/a`` for what is missing, with BIDS data dictionaries."""
+
+import json
+import os
+from collections.abc import Iterable
+from pathlib import Path
+
+import pandas as pd
+
+from babyseg_py.errors import UnusableData
+from babyseg_py.statistics.dictionary import describe
+
+MISSING = "n/a"
+_NUMBERS = (
+    "age_days", "age_months", "age_weeks_pma", "volume_mm3", "volume_posterior_mm3", "left_mm3", "right_mm3",
+    "left_posterior_mm3", "right_posterior_mm3", "asymmetry", "asymmetry_posterior", "value", "low", "high",
+    "flag", "label", "run", "dice", "assd_mm", "hd95_mm", "nsd", "tolerance_mm",
+)  # fmt: skip
+
+
+def read_records(path: Path | str) -> dict:
+    """Read the validated samplesheet that the step ``check`` wrote."""
+    try:
+        content = json.loads(Path(path).read_text(encoding="utf-8"))
+        if isinstance(content["records"], list):
+            return content
+    except (OSError, UnicodeDecodeError, json.JSONDecodeError, KeyError, TypeError):
+        pass
+    raise UnusableData(
+        str(path), "is not a list of checked records", "write it with: babyseg check SHEET -o F.json"
+    )
+
+
+def read_lines(path: Path | str) -> list[list[str]]:
+    """Read the cells of a tab-separated file, header first; no quoting, no guessing of types."""
+    try:
+        text = Path(path).read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as problem:
+        raise UnusableData(
+            str(path), f"cannot be read ({problem})", "run the step that makes it again"
+        ) from None
+    lines = [line.rstrip("\r").split("\t") for line in text.split("\n") if line.strip("\r")]
+    if not lines:
+        raise UnusableData(str(path), "is empty", "run the step that makes it again")
+    for number, cells in enumerate(lines[1:], start=2):
+        if len(cells) != len(lines[0]):
+            what = f"line {number} has {len(cells)} cells, the header has {len(lines[0])}"
+            raise UnusableData(
+                str(path), what, "the file is cut off or was edited; run the step that makes it again"
+            )
+    return lines
+
+
+def read_table(path: Path | str) -> pd.DataFrame:
+    """Read one table of the cohort; identifiers stay text, ``n/a`` becomes missing."""
+    header, *rows = read_lines(path)
+    return typed(pd.DataFrame(rows, columns=header, dtype=object), str(path))
+
+
+def typed(cells: pd.DataFrame, path: str) -> pd.DataFrame:
+    """Turn the text of the columns that are known to hold numbers into numbers, ``n/a`` into missing."""
+    table = cells.mask(cells.isin([MISSING, ""]))
+    for column in table.columns.intersection(list(_NUMBERS)):
+        try:
+            table[column] = pd.to_numeric(table[column]).astype(float)
+        except ValueError as problem:
+            raise UnusableData(
+                path, f"column {column}: {problem}", "run the step that makes it again"
+            ) from None
+    return table
+
+
+def write_table(table: pd.DataFrame, path: Path | str) -> None:
+    """Write a table and, beside it, the BIDS data dictionary of its columns.
+
+    Numbers are written with ten significant digits; there is no quoting (as BIDS asks), so that tabs and line
+    ends within a text become spaces.
+    """
+    target = Path(path)
+    clean = table.copy()
+    for column in clean.select_dtypes(exclude="number"):
+        clean[column] = clean[column].astype(object).replace({r"[\t\r\n]+": " "}, regex=True)
+    text = clean.to_csv(
+        sep="\t", index=False, na_rep=MISSING, float_format="%.10g", lineterminator="\n", quoting=3
+    )
+    _write(target, text)
+    columns = {column: describe(target.stem, column) for column in table.columns}
+    _write(target.with_suffix(".json"), json.dumps(columns, indent=2, ensure_ascii=False) + "\n")
+
+
+def missing_columns(path: Path | str, header: Iterable[str], wanted: Iterable[str]) -> None:
+    """Raise `UnusableData` where a table lacks a column."""
+    lacking = [column for column in wanted if column not in set(header)]
+    if lacking:
+        what = f"has no column {', '.join(lacking)}"
+        raise UnusableData(str(path), what, "run the step that makes it again")
+
+
+def _write(target: Path, text: str) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    partial = target.with_name(f".{target.name}.{os.getpid()}.part")
+    partial.write_text(text, encoding="utf-8")
+    partial.replace(target)

@@ -1,0 +1,158 @@
+"""Partial rank correlation with its interval, and the false discovery rate over a family of tests."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import stats
+
+FEWEST = 10
+_ZERO = 1e-9
+_CONFIDENCE = 0.95
+
+
+@dataclass(frozen=True)
+class Partial:
+    """A partial rank correlation.
+
+    Parameters
+    ----------
+    n : int
+        Children that it is computed from.
+    k : int
+        Covariates that carry information of their own (rank of their design).
+    rho, p, ci_low, ci_high : float
+        Correlation, two-sided p and 95 % interval; NaN where they cannot be had.
+    redundant : tuple of int
+        Columns of the covariates that follow from the ones before them.
+    problem : str
+        Why there is no correlation, or no interval; empty if nothing is wrong.
+    """
+
+    n: int
+    k: int = 0
+    rho: float = np.nan
+    p: float = np.nan
+    ci_low: float = np.nan
+    ci_high: float = np.nan
+    redundant: tuple[int, ...] = ()
+    problem: str = ""
+
+
+def partial_spearman(x: np.ndarray, y: np.ndarray, covariates: np.ndarray, /) -> Partial:
+    r"""Partial Spearman correlation of two variables, given covariates.
+
+    All variables are replaced by their ranks (mean ranks for ties); :math:`\rho` is the Pearson correlation
+    of what is left of the ranks of x and y after least squares on the ranks of the covariates.
+    :math:`t = \rho \sqrt{(n-k-2)/(1-\rho^2)}` has n - k - 2 degrees of freedom. The interval is Fisher's
+    with the standard error of Bonett and Wright (2000, https://doi.org/10.1007/BF02294183) and the covariates
+    taken off: :math:`\tanh(\operatorname{artanh}\rho \pm 1.96 \sqrt{(1+\rho^2/2)/(n-k-3)})`.
+
+    Parameters
+    ----------
+    x, y : (n,) array of float
+        The two variables, nothing missing.
+    covariates : (n, k) array of float
+        Covariates, categories as columns of 0 and 1; k may be 0.
+
+    Returns
+    -------
+    Partial
+        With NaN and a reason, if there are fewer than 10 children or too few for the covariates, if x or y is
+        constant, or if the covariates determine x or y.
+    """
+    n = len(x)
+    if n < FEWEST:
+        return Partial(n, problem=f"n = {n} is below {FEWEST}: not estimated")
+    design, redundant = _basis(_centred_ranks(covariates))
+    k = design.shape[1]
+    if n - k - 3 < 1:
+        return Partial(
+            n, k, redundant=redundant, problem=f"n = {n} is too few for {k} covariates: not estimated"
+        )
+    residuals = []
+    for name, variable in (("the volume", x), ("the score", y)):
+        ranks = _centred_ranks(variable[:, None])[:, 0]
+        total = float(ranks @ ranks)
+        if total == 0:
+            return Partial(n, k, redundant=redundant, problem=f"{name} is constant: not estimated")
+        left = ranks - design @ (design.T @ ranks)
+        if float(left @ left) < _ZERO * total:
+            problem = f"the covariates determine the ranks of {name}: not estimated"
+            return Partial(n, k, redundant=redundant, problem=problem)
+        residuals.append(left / np.linalg.norm(left))
+    rho = float(np.clip(residuals[0] @ residuals[1], -1, 1))
+    return _with_interval(n, k, rho, redundant)
+
+
+def _with_interval(n: int, k: int, rho: float, redundant: tuple[int, ...]) -> Partial:
+    if 1 - abs(rho) < _ZERO:
+        problem = "the ranks agree perfectly: no interval"
+        return Partial(n, k, round(rho), 0.0, redundant=redundant, problem=problem)
+    df = n - k - 2
+    p = float(2 * stats.t.sf(abs(rho) * np.sqrt(df / (1 - rho**2)), df))
+    reach = stats.norm.ppf(0.5 + _CONFIDENCE / 2) * np.sqrt((1 + rho**2 / 2) / (n - k - 3))
+    low, high = np.tanh(np.arctanh(rho) + np.array([-reach, reach]))
+    return Partial(n, k, rho, p, float(low), float(high), redundant)
+
+
+def _centred_ranks(columns: np.ndarray) -> np.ndarray:
+    if columns.shape[1] == 0:
+        return columns.astype(float)
+    return stats.rankdata(columns, axis=0) - (len(columns) + 1) / 2
+
+
+def _basis(columns: np.ndarray) -> tuple[np.ndarray, tuple[int, ...]]:
+    """Orthonormal basis of the columns, in their order, and which columns add nothing to those before."""
+    kept: list[np.ndarray] = []
+    redundant = []
+    for index, column in enumerate(columns.T):
+        left = column.copy()
+        for _ in range(2):  # twice, so that rounding does not let a dependent column through
+            for unit in kept:
+                left -= unit * (unit @ left)
+        if left @ left <= _ZERO * (column @ column):
+            redundant.append(index)
+        else:
+            kept.append(left / np.linalg.norm(left))
+    basis = np.stack(kept, axis=1) if kept else np.zeros((len(columns), 0))
+    return basis, tuple(redundant)
+
+
+def inflation(covariates: np.ndarray, /) -> np.ndarray:
+    """Variance inflation of every covariate by the others, from their ranks.
+
+    Parameters
+    ----------
+    covariates : (n, k) array of float
+
+    Returns
+    -------
+    (k,) array of float
+        1 for a covariate that is unrelated to the others; infinite if it follows from them.
+    """
+    ranks = _centred_ranks(covariates)
+    factors = []
+    for index in range(ranks.shape[1]):
+        basis, _ = _basis(np.delete(ranks, index, axis=1))
+        total = ranks[:, index] @ ranks[:, index]
+        left = ranks[:, index] - basis @ (basis.T @ ranks[:, index])
+        factors.append(total / (left @ left) if left @ left > _ZERO * total else np.inf)
+    return np.array(factors)
+
+
+def false_discovery_rate(p: np.ndarray, /) -> np.ndarray:
+    """Adjust p over a family as Benjamini and Hochberg (1995) do; NaN stays NaN and is not counted.
+
+    Parameters
+    ----------
+    p : (m,) array of float
+
+    Returns
+    -------
+    (m,) array of float
+    """
+    adjusted = np.full(len(p), np.nan)
+    known = np.isfinite(p)
+    if known.any():
+        adjusted[known] = stats.false_discovery_control(p[known])
+    return adjusted

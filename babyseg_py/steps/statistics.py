@@ -1,0 +1,105 @@
+"""The step ``statistics``: reliability, growth, and associations with behaviour."""
+
+import argparse
+from pathlib import Path
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options of the step."""
+    parser.add_argument(
+        "--records", required=True, metavar="F.json", help="checked samplesheet (babyseg check)"
+    )
+    parser.add_argument("--tables", required=True, metavar="DIR", help="folder that babyseg tables wrote")
+    parser.add_argument("--phenotype", metavar="F.tsv", help="scores and covariates of the children")
+    parser.add_argument(
+        "--scores", metavar="A,B", help="columns with scores (default: as babyseg check found them)"
+    )
+    parser.add_argument("--covariates", metavar="C,D", help="covariates beside age (default: as checked)")
+    words = "volumes that are associated with scores (default: labels)"
+    parser.add_argument("--volume-source", choices=("labels", "posteriors"), default="labels", help=words)
+    words = "use visits and scans that quality control flagged; they are left out otherwise"
+    parser.add_argument("--include-flagged", action="store_true", help=words)
+    parser.add_argument("--out-dir", required=True, metavar="DIR", help="folder of the results")
+
+
+def run(args: argparse.Namespace) -> None:
+    """Write reliability, growth, associations and association_visits, each as TSV with its JSON."""
+    import pandas as pd
+
+    from babyseg_py.statistics.analysis import growth_of, reliability_of
+    from babyseg_py.statistics.associations import association_tables
+    from babyseg_py.statistics.files import read_records, read_table, write_table
+    from babyseg_py.statistics.visits import flagged_scans, flagged_visits, visit_facts
+
+    content = read_records(args.records)
+    tables, out = Path(args.tables), Path(args.out_dir)
+    facts = visit_facts(content["records"])
+    volumes, scans, qc = (read_table(tables / f"{name}.tsv") for name in ("volumes", "scanvolumes", "qc"))
+    visits_out = set() if args.include_flagged else flagged_visits(qc)
+    scans_out = set() if args.include_flagged else flagged_scans(qc)
+
+    reliability = reliability_of(scans, visits_out, scans_out)
+    growth = growth_of(volumes, facts, visits_out)
+    write_table(reliability, out / "reliability.tsv")
+    write_table(growth, out / "growth.tsv")
+    phenotype, scores, covariates = _phenotype(args, content.get("phenotype") or {})
+    associations, used = association_tables(
+        volumes,
+        facts,
+        phenotype,
+        scores=scores,
+        covariates=covariates,
+        flagged=visits_out,
+        source=args.volume_source,
+    )
+    write_table(associations, out / "associations.tsv")
+    write_table(used, out / "association_visits.tsv")
+
+    rated = reliability["n"].max() if len(reliability) else 0
+    grown = growth.loc[pd.notna(growth["change_mm3_per_month"]), "participant_id"].nunique()
+    print(f"visits left out because quality control flagged them: {len(visits_out)}")
+    print(f"reliability: {rated} children with two scans in one visit")
+    print(f"growth: {grown} of {facts['participant_id'].nunique()} children with two visits or more")
+    print(
+        f"associations: {len(scores)} scores"
+        if args.phenotype
+        else "associations: none, there is no score table"
+    )
+
+
+def _phenotype(args: argparse.Namespace, checked: dict):
+    """Score table as text, names of scores, names of covariates."""
+    import pandas as pd
+
+    from babyseg_py.cohort.tables import is_missing, read_table
+    from babyseg_py.statistics.associations import AGE_NAMES
+    from babyseg_py.statistics.scores import SHEET_COLUMNS
+
+    if not args.phenotype:
+        return pd.DataFrame({"participant_id": [], "session_id": []}, dtype=object), [], []
+    file = read_table(args.phenotype, ("participant_id", "session_id"))
+    cells = [
+        {name: None if is_missing(text) else text for name, text in row.cells.items()} for row in file.rows
+    ]
+    table = pd.DataFrame(cells, columns=list(file.columns), dtype=object)
+    scores = _names(args.scores) or list(checked.get("scores") or [])
+    covariates = _names(args.covariates) or list(checked.get("covariates") or [])
+    if not scores:
+        scores = [c for c in file.columns if c not in {"participant_id", "session_id", *covariates}]
+    _require(args.phenotype, file.columns, ["participant_id", *scores], set())
+    _require(args.phenotype, file.columns, covariates, {*SHEET_COLUMNS, *AGE_NAMES})
+    return table, list(dict.fromkeys(scores)), [c for c in dict.fromkeys(covariates) if c not in scores]
+
+
+def _names(text: str | None) -> list[str]:
+    return [name.strip() for name in (text or "").split(",") if name.strip()]
+
+
+def _require(path: str, columns: tuple[str, ...], names: list[str], elsewhere: set[str]) -> None:
+    from babyseg_py.cohort.problems import nearest
+    from babyseg_py.errors import UnusableData
+
+    for name in names:
+        if name not in columns and name not in elsewhere:
+            known = sorted({*columns, *elsewhere})
+            raise UnusableData(path, f"there is no column {name}", nearest(name, known))

@@ -1,0 +1,64 @@
+"""The step ``tables``: the tables of all visits, gathered into those of the cohort."""
+
+import argparse
+from pathlib import Path
+
+DESCRIPTION = {
+    "volumes": "volumes_morph.tsv of the visits",
+    "scan-volumes": "scanvolumes_morph.tsv of the visits",
+    "qc": "segmentation_qc.tsv of the visits",
+    "surface-distance": "surfacedistance_qc.tsv of the visits",
+}
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options of the step."""
+    parser.add_argument(
+        "--records", required=True, metavar="F.json", help="checked samplesheet (babyseg check)"
+    )
+    for name, words in DESCRIPTION.items():
+        text = f"{words}, or folders that hold them"
+        parser.add_argument(f"--{name}", nargs="*", default=[], metavar="F.tsv", help=text)
+    parser.add_argument("--out-dir", required=True, metavar="DIR", help="folder of the cohort's tables")
+    text = "table of the children (default: participants.tsv beside DIR, as BIDS has it)"
+    parser.add_argument("--participants", metavar="F.tsv", help=text)
+
+
+def run(args: argparse.Namespace) -> None:
+    """Write the tables of the cohort and of its participants, each with its data dictionary."""
+    from babyseg_py.statistics.files import read_records, write_table
+    from babyseg_py.statistics.gather import cohort_tables, participants
+    from babyseg_py.statistics.visits import visit_facts
+
+    records = read_records(args.records)["records"]
+    parts = {
+        "volumes": _visit_tables(args.volumes, "volumes", "morph"),
+        "scanvolumes": _visit_tables(args.scan_volumes, "scanvolumes", "morph"),
+        "qc": _visit_tables(args.qc, "segmentation", "qc"),
+        "surfacedistance": _visit_tables(args.surface_distance, "surfacedistance", "qc"),
+    }
+    out = Path(args.out_dir)
+    tables = cohort_tables(parts, visit_facts(records))
+    for name, table in tables.items():
+        write_table(table, out / f"{name}.tsv")
+    beside = Path(args.participants) if args.participants else out.resolve().parent / "participants.tsv"
+    write_table(participants(records, tables["volumes"]), beside)
+
+
+def _visit_tables(paths: list[str], description: str, suffix: str) -> dict[Path, tuple[str, str]]:
+    """Participant and session of every table, from its BIDS name; folders are searched."""
+    from babyseg_py.cohort.names import parse_name
+    from babyseg_py.errors import UnusableData
+
+    found: dict[Path, tuple[str, str]] = {}
+    for path in map(Path, paths):
+        files = sorted(path.rglob(f"sub-*_desc-{description}_{suffix}.tsv")) if path.is_dir() else [path]
+        for file in files:
+            try:
+                name = parse_name(file)
+                found[file] = (str(name["participant"]), str(name["session"]))
+            except (ValueError, KeyError):
+                what = "the name does not say which visit it is of"
+                advice = f"call it sub-X_ses-Y_desc-{description}_{suffix}.tsv"
+                raise UnusableData(str(file), what, advice) from None
+    return found
