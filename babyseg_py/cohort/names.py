@@ -15,6 +15,7 @@ ENTITY_ORDER = (
 )  # fmt: skip
 
 _KEYS = {PREFIXES.get(entity, entity): entity for entity in ENTITY_ORDER}
+_PLACES = {entity: place for place, entity in enumerate(ENTITY_ORDER)}
 _VALUE = re.compile(r"[A-Za-z0-9]+")
 _EXTENSION = re.compile(r"(\.[A-Za-z0-9][A-Za-z0-9-]*)*")
 
@@ -64,15 +65,15 @@ def bids_name(
         raise ValueError(msg)
     values = {key.rstrip("_"): value for key, value in entities.items()}
     values |= {"participant": participant, "session": session, "run": None if run is None else str(int(run))}
-    unknown = sorted(values.keys() - set(ENTITY_ORDER))
+    unknown = sorted(values.keys() - _PLACES.keys())
     if unknown:
         msg = f"no BIDS entity is called {unknown[0]!r}"
         raise ValueError(msg)
-    parts = []
-    for entity in ENTITY_ORDER:
-        value = values.get(entity)
-        if value is not None:
-            parts.append(f"{PREFIXES.get(entity, entity)}-{_checked(entity, value)}")
+    parts = [
+        f"{PREFIXES.get(entity, entity)}-{_checked(entity, value)}"
+        for entity, value in sorted(values.items(), key=lambda item: _PLACES[item[0]])
+        if value is not None
+    ]
     if _EXTENSION.fullmatch(extension) is None:
         msg = f"{extension!r} is not a file extension such as '.nii.gz'"
         raise ValueError(msg)
