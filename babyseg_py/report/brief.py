@@ -116,8 +116,9 @@ def _doubtful(results: Results) -> list[str]:
         return []
     which = f"{count(len(flagged), 'session')} ({listing(flagged, 6)})"
     return [
-        f"Flagged, or with a scan that failed: {which}. What is flagged as a whole is left out of "
-        "reliability, growth and associations; look at it before you use its volumes."
+        f"Flagged, or with a scan that failed: {which}. A session flagged as a whole is left out of "
+        "reliability, growth and associations, unless the run was told to include it; look at it before you use "
+        "its volumes."
     ]
 
 
@@ -142,8 +143,8 @@ def _thin_evidence(results: Results) -> list[str]:
     points = []
     if row["n"] < SMALL_N:
         points.append(
-            f"The clearest association rests on {count(int(row['n']), 'child', 'children')}. The "
-            "largest of many estimates from a small sample is too large on average; expect less in another cohort."
+            f"The clearest association rests on {count(int(row['n']), 'child', 'children')}. The largest of "
+            "many estimates from a small sample is too large on average; expect less in another cohort."
         )
     if row["ci_low"] <= 0 <= row["ci_high"]:
         points.append("The interval of the clearest association includes zero.")

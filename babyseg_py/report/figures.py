@@ -15,7 +15,7 @@ from babyseg_py.report.files import write_bytes
 from babyseg_py.report.parts import Picture
 
 ACCENT, INK, GREY, PALE, FLAG = "#0f5c6e", "#1d2a2f", "#7c888d", "#d9e0e2", "#b35c00"
-WIDTH_IN = 7.4
+WIDTH_IN = 10.0
 CSS_PER_IN = 100
 SVG_LIMIT = 160_000
 PNG_DPI = 170

@@ -3,7 +3,7 @@
 import pandas as pd
 from matplotlib.figure import Figure
 
-from babyseg_py.report.figures import ACCENT, FLAG, Shelf
+from babyseg_py.report.figures import ACCENT, FLAG, WIDTH_IN, Shelf
 from babyseg_py.report.inputs import AXES
 from babyseg_py.report.parts import Absent, Part, Plot, Table
 from babyseg_py.report.results import Results
@@ -11,7 +11,6 @@ from babyseg_py.report.structures import PANELS, by_structure
 from babyseg_py.report.words import count, interval, number, plain_name
 
 COLUMNS = 4
-WIDE_IN = 10.0
 
 
 def curves(results: Results, shelf: Shelf) -> Part:
@@ -36,7 +35,7 @@ def curves(results: Results, shelf: Shelf) -> Part:
 def _figure(reference: str, structures: list[str], table: pd.DataFrame, shelf: Shelf):
     label, days = AXES[reference]
     rows = -(-len(structures) // COLUMNS)
-    figure = Figure(figsize=(WIDE_IN, 0.4 + 1.75 * rows))
+    figure = Figure(figsize=(WIDTH_IN, 0.4 + 1.75 * rows))
     panels = figure.subplots(rows, COLUMNS, sharex=True, squeeze=False).ravel()
     table = table.assign(age=table["age_days"] / days).sort_values("age")
     faint = 0.75 if table["participant_id"].nunique() <= 30 else 0.3

@@ -1,11 +1,12 @@
 """Figures of quality: scores, distances between the scans of a visit, T1w against T2w."""
 
+import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
 from babyseg_py.cohort.names import parse_name
 from babyseg_py.report.figures import ACCENT, FLAG, GREY, INK, WIDTH_IN, Shelf, agreement, file_name, strip
-from babyseg_py.report.parts import Absent, Part, Plot, Table
+from babyseg_py.report.parts import Absent, Part, Picture, Plot, Table
 from babyseg_py.report.results import Results
 from babyseg_py.report.structures import PARTS, by_structure, in_order
 from babyseg_py.report.words import MISSING, base_name, count, number, plain_name, sentence_case
@@ -16,6 +17,20 @@ KINDS = (
     ("scan against session", GREY),
 )
 MANUAL = "manual"
+WHOLE = "Whole brain"
+HALF_IN = 4.9
+# What the metrics of the quality table are called, in the order in which they are drawn.
+METRICS = {
+    "score": "Certainty of the network",
+    "brain_ml": "Labelled brain (mL)",
+    "left_right_ratio": "Left volume over right",
+    "cerebellum_share": "Cerebellum, share of the brain",
+    "brain_stem_ml": "Brain stem (mL)",
+    "largest_part": "Largest connected part, share of the brain",
+    "edge_share": "Brain at the edge of the image, share",
+    "volume_mm3": "Volume of a structure (mm³)",
+}
+NOT_DRAWN = {"volume_mm3"}  # the growth curves show volumes
 
 
 def flag_counts(results: Results, shelf: Shelf) -> Part:
@@ -35,39 +50,35 @@ def flag_counts(results: Results, shelf: Shelf) -> Part:
 
 
 def _words(metric: str) -> str:
-    return sentence_case(metric.replace("_", " ").replace("-", " "))
+    return METRICS.get(metric, sentence_case(metric.replace("_", " ").replace("-", " ")))
 
 
 def scores(results: Results, shelf: Shelf) -> Part:
-    """Draw every measured score: by structure where it has one, else one row a metric."""
+    """Draw every measured score, a figure a metric: the whole brain, then the structures."""
     qc = results.qc
-    if qc.empty or qc["value"].isna().all():
+    drawn = qc[qc["value"].notna() & ~qc["metric"].isin(NOT_DRAWN)] if len(qc) else qc
+    if drawn.empty:
         return Absent("No quality scores came out of this run.")
-    known = qc.dropna(subset=["value"])
-    single = known[known["structure"].isna()]
     pictures = []
-    for metric, of in known[known["structure"].notna()].groupby("metric", sort=True):
-        groups = [(name, of[of["structure"].map(base_name) == name]) for name in in_order(of["structure"])]
-        if len(groups) > 1:
-            pictures.append(_score_figure(str(metric), groups, shelf))
-        else:
-            single = pd.concat([single, of])
-    for metric, of in single.groupby("metric", sort=True):
-        pictures.append(_score_figure(str(metric), [("all", of)], shelf))
+    for metric in sorted(drawn["metric"].unique(), key=lambda name: [*METRICS, name].index(name)):
+        of = drawn[drawn["metric"] == metric]
+        whole = [(WHOLE, of[of["structure"].isna()])] if of["structure"].isna().any() else []
+        base = of["structure"].fillna("").map(base_name)
+        parts = [(plain_name(name), of[base == name]) for name in in_order(of["structure"])]
+        pictures.append(_score_figure(str(metric), whole + parts, shelf))
     return Plot(tuple(pictures))
 
 
-def _score_figure(metric: str, groups: list[tuple[str, pd.DataFrame]], shelf: Shelf):
-    figure = Figure(figsize=(WIDTH_IN / 2 - 0.1, 0.75 + 0.2 * len(groups)))
+def _score_figure(metric: str, groups: list[tuple[str, pd.DataFrame]], shelf: Shelf) -> Picture:
+    figure = Figure(figsize=(HALF_IN, 0.75 + 0.2 * len(groups)))
     axes = figure.subplots()
-    names = ["" if name == "all" else plain_name(name) for name, _ in groups]
-    strip(axes, [(name, of["value"]) for name, (_, of) in zip(names, groups, strict=True)])
+    strip(axes, [(name, of["value"]) for name, of in groups])
     for row, (_, of) in enumerate(groups):
         flagged = of.loc[of["flag"] == 1, "value"]
         axes.plot(flagged, [row] * len(flagged), "^", color=FLAG, markersize=4)
         for bound in (of["low"].median(), of["high"].median()):
-            if pd.notna(bound):
-                axes.plot([bound] * 2, [row - 0.45, row + 0.45], color=INK, linewidth=0.7, linestyle=":")
+            if np.isfinite(bound):
+                axes.plot([bound] * 2, [row - 0.45, row + 0.45], color=INK, linewidth=0.8, linestyle=":")
     axes.set_title(_words(metric))
     data = pd.concat([of for _, of in groups])
     alt = f"{_words(metric)}: {count(len(data), 'value')}, median {number(data['value'].median())}."

@@ -10,6 +10,7 @@ import yaml
 
 from babyseg_py.cohort.names import parse_name, scan_label, visit_id
 from babyseg_py.errors import UnusableData
+from babyseg_py.statistics.files import read_lines
 
 TABLES = {
     "volumes": "volumes.tsv",
@@ -112,9 +113,10 @@ def _worst(statuses: list[str]) -> str:
 
 
 def _reasons(entries: pd.DataFrame) -> list[str]:
-    bad = entries[entries["status"].isin(["flagged", "failed"])]
+    bad = entries[entries["status"].isin(["flagged", "failed"])].fillna({"reason": "no reason given"})
     return [
-        f"{row.scan} {row.status}: {row.reason}" for row in bad.itertuples() if isinstance(row.reason, str)
+        f"{', '.join(scans['scan'])} {status}: {reason}"
+        for (status, reason), scans in bad.groupby(["status", "reason"], sort=False)
     ]
 
 
@@ -167,7 +169,7 @@ def _read_records(path: Path) -> tuple[pd.DataFrame, dict]:
     scans = pd.DataFrame(content.get("records", []), columns=columns)
     scans["age_days"] = pd.to_numeric(scans["age_days"], errors="coerce")
     scans["scan"] = [_scan(run, suffix) for run, suffix in zip(scans["run"], scans["suffix"], strict=True)]
-    return _with_visit(scans), content.get("phenotype") or {}
+    return _with_visit(scans, path), content.get("phenotype") or {}
 
 
 def _read_ledger(path: Path) -> pd.DataFrame:
@@ -184,30 +186,32 @@ def _scan(run: object, suffix: object) -> str:
     return scan_label(str(suffix), None if missing else int(float(run)))  # type: ignore[arg-type]
 
 
-def _with_visit(table: pd.DataFrame) -> pd.DataFrame:
+def _with_visit(table: pd.DataFrame, path: Path) -> pd.DataFrame:
     if {"participant_id", "session_id"} <= set(table.columns):
         pairs = zip(table["participant_id"], table["session_id"], strict=True)
-        table["visit_id"] = pd.Series(
-            [visit_id(p, s) if isinstance(s, str) else None for p, s in pairs], dtype=object
-        )
+        table["visit_id"] = pd.Series([_visit(*pair, path) for pair in pairs], dtype=object)
     return table
 
 
-def _read_table(path: Path) -> pd.DataFrame:
-    if not path.is_file():
-        return pd.DataFrame()
+def _visit(participant: object, session: object, path: Path) -> str | None:
+    if not isinstance(participant, str) or not isinstance(session, str):
+        return None
     try:
-        table = pd.read_csv(path, sep="\t", dtype=str, keep_default_na=False, encoding="utf-8")
-    except pd.errors.EmptyDataError:
+        return visit_id(participant, session)
+    except ValueError as problem:
+        raise UnusableData(str(path), str(problem), "run the step that makes it again") from problem
+
+
+def _read_table(path: Path) -> pd.DataFrame:
+    """Read a table of the cohort; one that is absent or without a header is an empty frame."""
+    if not path.is_file() or not path.stat().st_size:
         return pd.DataFrame()
-    except (UnicodeDecodeError, pd.errors.ParserError) as problem:
-        raise UnusableData(
-            str(path), f"it is not a tab-separated table ({problem})", "make it again"
-        ) from problem
-    for name in table.columns:
+    header, *rows = read_lines(path)
+    table = pd.DataFrame(rows, columns=header, dtype=object)
+    for name in header:
         known = table[name].where(~table[name].isin(["n/a", ""]))
         table[name] = pd.to_numeric(known, errors="coerce") if name in NUMBERS else known
-    return _with_visit(table)
+    return _with_visit(table, path)
 
 
 def _by_visit(paths: Sequence[Path | str]) -> dict[str, Path]:
