@@ -12,7 +12,7 @@ _FAR = 254  # height that stands for no cell in the column
 
 
 def grid_axes(affine: np.ndarray, /) -> np.ndarray:
-    """Steps in mm along the three voxel axes, (3, 3) in columns, turned to the world's axes if they can be.
+    """Return the steps in mm along the voxel axes, (3, 3) in columns, turned to the world's if they can be.
 
     Distances do not depend on how a grid lies in the world. Where its axes are perpendicular their
     lengths alone are kept, which makes distances free of rounding; a sheared grid keeps its axes.

@@ -150,8 +150,8 @@ def compare_labels(
     ValueError
         If the shapes differ or the tolerance is negative.
     """
-    surfaces = [find_surfaces(data, labels=labels) for data in (reference, candidate)]
-    return compare_surfaces(*surfaces, affine, labels=labels, tolerance_mm=tolerance_mm)
+    one, other = (find_surfaces(data, labels=labels) for data in (reference, candidate))
+    return compare_surfaces(one, other, affine, labels=labels, tolerance_mm=tolerance_mm)
 
 
 def compare_surfaces(

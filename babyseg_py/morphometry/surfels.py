@@ -29,7 +29,8 @@ class Surfels:
     Parameters
     ----------
     cells : (3, N) np.ndarray of np.int32
-        Indices of the cells that the surface passes through; cell (i, j, k) has voxel (i, j, k) as its last corner.
+        Indices of the cells that the surface passes through; the last corner of cell (i, j, k) is voxel
+        (i, j, k).
     codes : (N,) np.ndarray of np.uint8
         Corners of each cell that belong to the structure, as bits.
     """
@@ -155,7 +156,7 @@ def _all_triangles() -> tuple[np.ndarray, np.ndarray]:
 
 
 def _polygons(code: int) -> list[list[Point]]:
-    """Closed polygons that part the corners of a code, vertices half-way along the cut edges."""
+    """Return the closed polygons that part the corners of a code, vertices half-way along the cut edges."""
     inside = {corner for bit, corner in enumerate(CORNERS) if code >> bit & 1}
     smaller = inside if len(inside) <= 4 else set(CORNERS) - inside
     neighbours: dict[Edge, list[Edge]] = {}
