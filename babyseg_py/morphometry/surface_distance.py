@@ -46,7 +46,7 @@ class Distances:
             return np.nan
         order = np.argsort(self.distance_mm, kind="stable")
         share = np.cumsum(self.area_mm2[order])
-        place = np.searchsorted(share / share[-1], percent / 100)
+        place = int(np.searchsorted(share / share[-1], percent / 100))
         return float(self.distance_mm[order[min(place, len(order) - 1)]])
 
     def area_within_mm2(self, tolerance_mm: float) -> float:

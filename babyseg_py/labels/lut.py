@@ -1,0 +1,92 @@
+"""The label table in the formats that viewers and BIDS ask for."""
+
+from pathlib import Path
+
+from babyseg_py.labels.table import STRUCTURES, Structure
+
+# Tissue in the lookup of the BIDS specification, section "Standard label lookup table".
+BIDS_MAPPING = {
+    "background": 0,
+    "white matter": 2,
+    "cerebrospinal fluid": 3,
+    "cortical grey matter": 8,
+    "deep grey matter": 9,
+    "brain stem": 10,
+    "cerebellum": 11,
+}
+_TISSUE_SHORT = {
+    "Cerebral-White-Matter": "CWM",
+    "Cerebral-Cortex": "CTX",
+    "Lateral-Ventricle": "LV",
+    "Cerebellum": "CBM",
+    "Thalamus": "THA",
+    "Caudate": "CAU",
+    "Brain-Stem": "BS",
+    "Hippocampus": "HIP",
+    "Amygdala": "AMY",
+    "VentralDC": "VDC",
+    "Basal-Ganglia": "BGG",
+    "Background": "BG",
+}
+
+
+def write_lut(path: Path | str) -> None:
+    """Write the label table as a FreeSurfer colour table, for Freeview and FSLeyes.
+
+    Parameters
+    ----------
+    path : Path or str
+        Text file: number, name, red, green, blue and transparency of each structure.
+    """
+    rows = ["#No. Label Name:                      R   G   B   A"]
+    rows += [f"{s.id:<4d} {s.name:<32s} {_triple(s)} 0" for s in STRUCTURES]
+    _write(rows, path)
+
+
+def write_itksnap_labels(path: Path | str) -> None:
+    """Write the label table as label descriptions of ITK-SNAP.
+
+    Parameters
+    ----------
+    path : Path or str
+        Text file: number, red, green, blue, opacity, visibility in slices and as mesh, and name.
+    """
+    rows = ["# ITK-SnAP Label Description File", "# IDX  -R-  -G-  -B-  -A--  VIS MSH  LABEL"]
+    rows += [
+        f'{s.id:5d} {_triple(s)} {int(s.id > 0):7d} {s.id > 0:3d} {s.id > 0:3d}    "{s.name}"'
+        for s in STRUCTURES
+    ]
+    _write(rows, path)
+
+
+def write_dseg_table(path: Path | str) -> None:
+    """Write the label table as the BIDS table that goes with a discrete segmentation.
+
+    Parameters
+    ----------
+    path : Path or str
+        The ``dseg.tsv`` file: index, name, abbreviation, color, mapping to the standard tissues of BIDS.
+    """
+    rows = ["\t".join(("index", "name", "abbreviation", "color", "mapping"))]
+    for s in STRUCTURES:
+        colour = "#{:02x}{:02x}{:02x}".format(*s.colour)
+        rows.append("\t".join((str(s.id), s.name, _abbreviation(s), colour, str(BIDS_MAPPING[s.tissue]))))
+    _write(rows, path)
+
+
+def _triple(structure: Structure) -> str:
+    return " ".join(f"{value:3d}" for value in structure.colour)
+
+
+def _abbreviation(structure: Structure) -> str:
+    side, _, rest = structure.name.partition("-")
+    if structure.side == "none":
+        return _TISSUE_SHORT[structure.name]
+    return f"{_TISSUE_SHORT[rest]}_{side[0]}"
+
+
+def _write(rows: list[str], path: Path | str) -> None:
+    target = Path(path)
+    partial = target.with_name(f".{target.name}.part")
+    partial.write_text("\n".join(rows) + "\n", encoding="utf-8")
+    partial.replace(target)
