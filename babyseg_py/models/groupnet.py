@@ -1,6 +1,7 @@
 """The group network of BabySeg: any number of scans in, in any order (Hoffmann, Zöllei, Dalca 2025)."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -38,6 +39,13 @@ class GroupNetConfig:
     def __post_init__(self) -> None:
         if len(self.encoder) != len(self.decoder):
             raise ValueError(f"{len(self.encoder)} encoder and {len(self.decoder)} decoder levels differ")
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> "GroupNetConfig":
+        """Build from plain values, as read from JSON or YAML, where tuples are lists."""
+        return cls(
+            **{key: tuple(value) if isinstance(value, list) else value for key, value in values.items()}
+        )
 
     @property
     def multiple(self) -> int:
@@ -87,25 +95,25 @@ class Activation(nn.Module):
         if self.weight is None:
             return F.elu(x)
         # Batch normalisation of one sample is instance normalisation, and several times faster on CPUs.
-        if len(x) == 1:
-            x = self._normalised(x)
-        else:
-            x = torch.cat([self._normalised(part) for part in x.split(1)])
+        parts = [self._normalised(part) for part in (x.split(1) if len(x) > 1 else (x,))]
+        x = torch.cat(parts) if len(parts) > 1 else parts[0]
         return F.leaky_relu(x, 0.01, inplace=True)
 
     def _normalised(self, x: Tensor) -> Tensor:
         return F.batch_norm(x, None, None, self.weight, self.bias, training=True)
 
 
-class Block(nn.Sequential):
+class Block(nn.ModuleList):
     """Two group convolutions, each followed by its activation."""
 
     def __init__(self, inputs: int, outputs: int, *, norm: bool, shared: bool) -> None:
         super().__init__(
-            GroupConv(inputs, outputs, shared=shared),
-            Activation(outputs, norm=norm),
-            GroupConv(outputs, outputs, shared=shared),
-            Activation(outputs, norm=norm),
+            (
+                GroupConv(inputs, outputs, shared=shared),
+                Activation(outputs, norm=norm),
+                GroupConv(outputs, outputs, shared=shared),
+                Activation(outputs, norm=norm),
+            )
         )
 
     def forward(self, x: Tensor, scans: int) -> Tensor:
@@ -167,7 +175,14 @@ class GroupNet(nn.Module):
             x = torch.cat((skips.pop(), x), dim=1)
         for layer, act in zip(self.add, self.act, strict=False):
             x = act(layer(x, scans))
-        return self.add[-1].merged(group_mean(x, scans))
+        return self.last.merged(group_mean(x, scans))
+
+    @property
+    def last(self) -> GroupConv:
+        """Return the convolution that makes the class scores."""
+        last = self.add[-1]
+        assert isinstance(last, GroupConv)
+        return last
 
 
 def group_mean(x: Tensor, scans: int) -> Tensor:

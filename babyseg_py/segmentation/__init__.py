@@ -1,1 +1,1 @@
-"""segmentation."""
+"""Segmentation: weights, windows, inference, post-processing and quality."""

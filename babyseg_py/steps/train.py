@@ -1,24 +1,43 @@
-"""Train a network from a recipe, or pack label maps for it."""
+"""Train a network from a recipe, and write its weights."""
 
 import argparse
 from pathlib import Path
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("recipe", metavar="CONFIG", help="recipe in YAML")
+    """Add the options of ``babyseg train``."""
+    parser.add_argument("recipe", metavar="CONFIG", help="recipe in YAML; see docs/training.md")
     parser.add_argument(
-        "-o", "--out-dir", required=True, help="folder of checkpoints and log; resumed from if it has one"
+        "-o", "--out-dir", required=True, metavar="DIR", help="checkpoint and log; resumed from"
+    )
+    parser.add_argument(
+        "--pack", nargs="+", metavar="LABELS", help="first pack these label maps into the bank"
+    )
+    parser.add_argument(
+        "--export", metavar="F.safetensors", help="only write the weights of the last checkpoint"
     )
     parser.add_argument("--device", default="cpu", choices=("cpu", "cuda"))
     parser.add_argument("--threads", type=int, default=2)
 
 
 def run(args: argparse.Namespace) -> None:
+    """Pack, train or export."""
     import torch
 
     from babyseg_py.training.loop import Trainer, keep_freed_memory
     from babyseg_py.training.recipe import read_recipe
 
+    folder = Path(args.out_dir)
+    if args.export:
+        from babyseg_py.training.export import export_weights
+
+        export_weights(folder, Path(args.export))
+        return
+    recipe = read_recipe(args.recipe)
+    if args.pack:
+        from babyseg_py.training.pack import pack_label_maps
+
+        pack_label_maps([Path(path) for path in args.pack], Path(recipe.bank))
     keep_freed_memory()
     torch.set_num_threads(args.threads)
-    Trainer(read_recipe(args.recipe), Path(args.out_dir), device=args.device).run()
+    Trainer(recipe, folder, device=args.device).run()

@@ -67,7 +67,7 @@ def describe_map(volume: Volume, *, name: str, age_months: float | None) -> tupl
 
 
 def make_bank(described: list[tuple[LabelMap, np.ndarray]]) -> LabelBank:
-    """Number the fine classes of all maps densely."""
+    """Give dense numbers to the fine classes of all maps densely."""
     codes = np.unique(np.concatenate([codes for _, codes in described]))
     dense = np.zeros(int(codes.max()) + 1, dtype=np.uint8)
     dense[codes] = np.arange(len(codes))

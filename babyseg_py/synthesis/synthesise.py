@@ -38,11 +38,11 @@ class Fields:
         self.grid, self.device = grid, device
 
     def normal(self, *shape: int) -> Tensor:
-        """Independent standard normal numbers."""
+        """Draw independent standard normal numbers."""
         return torch.randn(shape, generator=self.generator).to(self.device)
 
     def smooth(self, voxels: float, channels: int = 1) -> Tensor:
-        """Normal numbers on control points some voxels apart, linear between; (channels, *grid)."""
+        """Draw normal numbers on control points some voxels apart, linear between; (channels, *grid)."""
         points = [max(2, round(side / voxels) + 1) for side in self.grid]
         return upsample(self.normal(channels, *points), self.grid)
 

@@ -123,7 +123,8 @@ class Trainer:
         self.optimiser.step()
         share = min(recipe.ema, (1 + self.step) / (10 + self.step))
         with torch.no_grad():
-            mean, new = list(self.mean.parameters()), [p.detach() for p in self.network.parameters()]
+            mean = [p.detach() for p in self.mean.parameters()]
+            new = [p.detach() for p in self.network.parameters()]
             torch._foreach_lerp_(mean, new, 1 - share)
         return value
 

@@ -66,14 +66,9 @@ def recipe_from_dict(values: dict[str, Any], *, where: str = "recipe") -> Recipe
         raise UnusableData(where, f"settings {', '.join(missing)} are missing", "see docs/training.md")
     values = dict(values)
     try:
-        values["network"] = network_from_dict(values["network"])
+        values["network"] = GroupNetConfig.from_dict(values["network"])
         values["synthesis"] = Ranges.from_dict(values.get("synthesis") or {})
         values["held_out"] = tuple(values.get("held_out", ()))
         return Recipe(**values)
     except (TypeError, ValueError) as problem:
         raise UnusableData(where, str(problem), "see docs/training.md for the settings") from problem
-
-
-def network_from_dict(values: dict[str, Any]) -> GroupNetConfig:
-    """Network shape from plain values, lists becoming tuples."""
-    return GroupNetConfig(**{key: tuple(v) if isinstance(v, list) else v for key, v in values.items()})

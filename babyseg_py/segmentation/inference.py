@@ -1,0 +1,149 @@
+"""From scans to posteriors: a first look that finds the brain, a second one that segments it."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from babyseg_py.errors import UnusableData, UsageError
+from babyseg_py.images import Volume
+from babyseg_py.images.geometry import antialias, corners, crop_or_pad, resample
+from babyseg_py.labels import LEFT_RIGHT_PAIRS
+from babyseg_py.models.groupnet import GroupNet
+from babyseg_py.models.weights import ModelInfo, load_weights
+from babyseg_py.segmentation.postprocess import drop_fragments
+from babyseg_py.segmentation.window import Scan, Window, brain_box, head_box, window_around
+
+# Labelled brain to the brain with the fluid between its folds, by volume.
+CLOSED_PER_LABELLED = 1.08
+SMALLEST_BRAIN_MM3 = 30_000
+VOXEL_MM_LIMITS = (0.9, 2.2)
+
+
+@dataclass(frozen=True)
+class Segmenter:
+    """A network ready to be used.
+
+    Parameters
+    ----------
+    network : GroupNet
+        On its device, in evaluation mode.
+    info : ModelInfo
+        Labels and preprocessing.
+    device : torch.device
+        Where it runs.
+    precision : str
+        ``fp32`` or ``bf16``.
+    """
+
+    network: GroupNet
+    info: ModelInfo
+    device: torch.device
+    precision: str
+
+    @property
+    def mirrored_channels(self) -> list[int]:
+        """Channel of each structure's mirror image."""
+        swap = {**dict(LEFT_RIGHT_PAIRS), **{right: left for left, right in LEFT_RIGHT_PAIRS}}
+        return [self.info.labels.index(swap.get(label, label)) for label in self.info.labels]
+
+
+def load_segmenter(weights: Path | str, *, device: str = "auto", precision: str = "auto") -> Segmenter:
+    """Load weights onto a device.
+
+    Raises
+    ------
+    UsageError
+        If a GPU is asked for and there is none.
+    UnusableData
+        If the weights cannot be used.
+    """
+    has_gpu = torch.cuda.is_available()
+    if device == "cuda" and not has_gpu:
+        raise UsageError("no CUDA device is available: use --device cpu or auto")
+    chosen = torch.device("cuda" if device in ("auto", "cuda") and has_gpu else "cpu")
+    if precision == "auto":
+        fast = chosen.type == "cuda" or torch.ops.mkldnn._is_mkldnn_bf16_supported()
+        precision = "bf16" if fast else "fp32"
+    network, info = load_weights(weights)
+    return Segmenter(
+        network.to(chosen, memory_format=torch.channels_last_3d),  # type: ignore[call-overload]
+        info,
+        chosen,
+        precision,
+    )
+
+
+def find_brain(
+    segmenter: Segmenter, scans: Sequence[Scan], progress: Callable[[str], None] = lambda _: None
+) -> Window:
+    """Window around the brain at the resolution that its size asks for.
+
+    Raises
+    ------
+    UnusableData
+        If hardly any brain is seen.
+    """
+    recipe, multiple = segmenter.info.preprocessing, segmenter.network.config.multiple
+    window = window_around(head_box(scans), recipe.first_voxel_mm, multiple)
+    progress("looking for the brain")
+    posteriors = predict(segmenter, scans, window)
+    labels = drop_fragments(posteriors, segmenter.info.labels).argmax(dim=0).cpu().numpy()
+    volume_mm3 = np.count_nonzero(labels) * window.voxel_mm**3
+    if volume_mm3 < SMALLEST_BRAIN_MM3:
+        names = ", ".join(scan.name for scan in scans)
+        what = f"no brain was found: {volume_mm3 / 1000:.0f} ml look like one"
+        raise UnusableData(names, what, "check that this is a brain scan with a right header")
+    voxel_mm = np.cbrt(CLOSED_PER_LABELLED * volume_mm3) / recipe.brain_voxels
+    return window_around(brain_box(labels, window), float(np.clip(voxel_mm, *VOXEL_MM_LIMITS)), multiple)
+
+
+def predict(segmenter: Segmenter, scans: Sequence[Scan], window: Window, *, flip: bool = False) -> Tensor:
+    """Posteriors of all scans together, (C, *window) in float32 on the CPU.
+
+    With ``flip`` the mean over the images and their mirror images, with left and right swapped back.
+    """
+    images = torch.stack([sample_scan(scan, window, segmenter.info) for scan in scans]).to(segmenter.device)
+    posteriors = _forward(segmenter, images)
+    if flip:
+        mirrored = _forward(segmenter, images.flip(1))[segmenter.mirrored_channels].flip(1)
+        posteriors = (posteriors + mirrored) / 2
+    return posteriors
+
+
+@torch.inference_mode()
+def _forward(segmenter: Segmenter, images: Tensor) -> Tensor:
+    with torch.autocast(segmenter.device.type, torch.bfloat16, enabled=segmenter.precision == "bf16"):
+        scores = segmenter.network(images[None])
+    return scores[0].float().softmax(dim=0).cpu()
+
+
+def sample_scan(scan: Scan, window: Window, info: ModelInfo) -> Tensor:
+    """Image of a scan on the window, 0 to 1, float32, (I, J, K)."""
+    volume = _crop_to(scan, window)
+    blurred = antialias(volume, window.affine, world_matrix=scan.matrix)
+    image = resample(blurred, window.shape, window.affine, order=1, world_matrix=scan.matrix).data
+    image = np.where(np.abs(image) < 1e-6 * max(np.abs(image).max(), 1e-30), 0, image)
+    values = image[image != 0]
+    if values.size < 1000:
+        what = "hardly any of it lies where the other scans show the head"
+        raise UnusableData(scan.name, what, "check its registration and header")
+    low, high = np.quantile(values[::3], (info.preprocessing.low, info.preprocessing.high))
+    scaled = np.clip((image - low) / max(high - low, 1e-30), 0, 1)
+    scaled[image == 0] = 0
+    return torch.from_numpy(scaled.astype(np.float32))
+
+
+def _crop_to(scan: Scan, window: Window) -> Volume:
+    """Part of a scan that the window needs, so that blurring a large image does no idle work."""
+    volume = scan.volume
+    points = corners(window.shape, np.linalg.solve(volume.affine, scan.matrix @ window.affine))
+    low = np.floor(points.min(axis=0)).astype(int) - 4
+    high = np.ceil(points.max(axis=0)).astype(int) + 5
+    low, high = np.clip(low, 0, volume.shape), np.clip(high, 0, volume.shape)
+    if np.any(high - low < 2):
+        return volume
+    return crop_or_pad(volume, tuple(low), tuple(high - low))

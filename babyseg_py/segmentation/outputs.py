@@ -1,0 +1,187 @@
+"""Files of one visit, under their BIDS names."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import nibabel as nib
+import numpy as np
+import pandas as pd
+
+from babyseg_py import __version__
+from babyseg_py.cohort.names import bids_name, parse_name
+from babyseg_py.images import Volume, save_image, save_labels
+from babyseg_py.labels import STRUCTURES
+from babyseg_py.labels.lut import write_dseg_table, write_lut
+from babyseg_py.segmentation.inference import Segmenter
+from babyseg_py.segmentation.quality import Measure, measure_quality
+from babyseg_py.segmentation.sampling import Segmentation, probabilities_on_grid
+from babyseg_py.segmentation.visit import VisitResult, on_own_grid, segment_scan, segment_visit
+from babyseg_py.segmentation.window import Scan
+
+QC_COLUMNS = ["scan", "structure", "metric", "value", "low", "high", "flag", "message"]
+
+
+@dataclass(frozen=True)
+class Visit:
+    """A visit and where its files go.
+
+    Parameters
+    ----------
+    participant, session : str
+        Labels without prefix.
+    folder : Path
+        Folder of all files.
+    flip : bool
+        Average with the mirrored images.
+    age_months : float or None
+        Chronological age.
+    """
+
+    participant: str
+    session: str
+    folder: Path
+    flip: bool
+    age_months: float | None
+
+    def path(self, suffix: str, extension: str, *, run: int | None = None, **entities: str) -> Path:
+        """Path of one file of the visit."""
+        name = bids_name(
+            participant=self.participant,
+            session=self.session,
+            suffix=suffix,
+            extension=extension,
+            run=run,
+            **entities,
+        )
+        return self.folder / name
+
+
+def write_visit(visit: Visit, segmenter: Segmenter, scans: Sequence[Scan], plan: dict[str, Any]) -> None:
+    """Segment a visit from all scans and from each, and write every file of it.
+
+    Parameters
+    ----------
+    visit : Visit
+        Names and options.
+    segmenter : Segmenter
+        The network.
+    scans : sequence of Scan
+        Scans that registration found usable.
+    plan : dict
+        Result of registration: the session's grid, and flags of each scan.
+    """
+    visit.folder.mkdir(parents=True, exist_ok=True)
+    grid = plan["grid"]
+    shape, affine = tuple(grid["shape"]), np.array(grid["affine"])
+    result = segment_visit(segmenter, scans, shape, affine, flip=visit.flip)
+    measures = measure_quality(result.together, scan="n/a", age_months=visit.age_months)
+    by_scan: dict[str, dict[int, float]] = {}
+
+    for scan in scans:
+        if len(scans) == 1:
+            alone = on_own_grid(segmenter, result.posteriors, result.window, scan)
+        else:
+            alone = segment_scan(segmenter, scan, result.window, flip=visit.flip)
+        measures += measure_quality(alone, scan=scan.name, age_months=visit.age_months)
+        by_scan[scan.name] = alone.volumes_mm3
+        scan_file = parse_name(scan.name + ".nii.gz")
+        run, suffix = scan_file.get("run"), str(scan_file["suffix"])
+        run = None if run is None else int(run)
+        path = visit.path("dseg", ".nii.gz", run=run, space=suffix, desc="babyseg")
+        image = next(entry["image"] for entry in plan["scans"] if entry["scan"] == scan.name)
+        write_labels(alone.labels, path, sources=[image], segmenter=segmenter)
+
+    together = visit.path("dseg", ".nii.gz", space="session", desc="babyseg")
+    sources = [entry["image"] for entry in plan["scans"] if entry["used"]]
+    write_labels(result.together.labels, together, sources=sources, segmenter=segmenter)
+    write_uncertainty(
+        result.together.uncertainty, visit.path("map", ".nii.gz", space="session", desc="uncertainty")
+    )
+    volumes = {"session": result.together.volumes_mm3, "scans": by_scan}
+    _write_json(volumes, visit.path("volumes", ".json", desc="posterior"))
+    write_quality(measures + registration_flags(plan), visit.path("qc", ".tsv", desc="segmentation"))
+
+
+def registration_flags(plan: dict[str, Any]) -> list[Measure]:
+    """Return the flags that registration gave the scans, as rows of the quality table."""
+    return [
+        Measure(entry["scan"], "n/a", f"registration_{flag['name']}", np.nan, 0, 0, flag["message"])
+        for entry in plan["scans"]
+        for flag in entry["flags"]
+    ]
+
+
+def write_labels(labels: Volume, path: Path, *, sources: Sequence[str], segmenter: Segmenter) -> None:
+    """Write a label map with its sidecar JSON, its BIDS table and its colour table."""
+    save_labels(labels, path)
+    stem = path.name.removesuffix(".gz").rsplit(".", 1)[0]
+    sidecar = {
+        "Manual": False,
+        "Sources": [Path(source).name for source in sources],
+        "GeneratedBy": {"Name": "babyseg", "Version": __version__},
+        "Weights": segmenter.info.provenance,
+        "Precision": segmenter.precision,
+        "Device": segmenter.device.type,
+        "SpatialReference": "the grid of this file",
+    }
+    _write_json(sidecar, path.with_name(f"{stem}.json"))
+    write_dseg_table(path.with_name(f"{stem}.tsv"))
+    write_lut(path.with_name(f"{stem}_lut.txt"))
+
+
+def write_uncertainty(uncertainty: Volume, path: Path) -> None:
+    """Write a map of normalised entropy."""
+    save_image(uncertainty, path)
+
+
+def write_posteriors(result: VisitResult, segmenter: Segmenter, reference: Volume, path: Path) -> None:
+    """Write the probabilities of all labels on a grid as 4-D float32; volume order as in the label table."""
+    data = probabilities_on_grid(result.posteriors, result.window, reference.shape, reference.affine)
+    order = [segmenter.info.labels.index(s.id) for s in STRUCTURES]
+    image = nib.Nifti1Image(np.moveaxis(data[order], 0, -1), reference.affine)
+    temporary = path.with_name(f".part-{path.name}")
+    nib.save(image, temporary)
+    temporary.replace(path)
+
+
+def write_volumes(result: Segmentation, path: Path) -> None:
+    """Write volumes from labels and from posteriors in mm³."""
+    counts = np.bincount(result.labels.data.ravel(), minlength=256)
+    voxel = result.labels.voxel_volume_mm3
+    rows = [
+        (s.id, s.name, round(float(counts[s.id] * voxel), 3), round(result.volumes_mm3[s.id], 3))
+        for s in STRUCTURES[1:]
+    ]
+    _write_table(
+        pd.DataFrame(rows, columns=["label", "structure", "volume_mm3", "volume_posterior_mm3"]), path
+    )
+
+
+def write_quality(measures: Sequence[Measure], path: Path) -> None:
+    """Write all quality measures, one a row."""
+    rows = [
+        (m.scan, m.structure, m.metric, m.value, m.low, m.high, int(m.flag), m.message if m.flag else "n/a")
+        for m in measures
+    ]
+    _write_table(pd.DataFrame(rows, columns=QC_COLUMNS), path)
+
+
+def sentence(measure: Measure) -> str:
+    """Say a flag in words."""
+    where = "" if measure.structure == "n/a" else f"{measure.structure}: "
+    return f"{where}{measure.message} ({measure.metric} {measure.value:.3g})"
+
+
+def _write_table(table: pd.DataFrame, path: Path) -> None:
+    temporary = path.with_name(f".{path.name}.part")
+    table.to_csv(temporary, sep="\t", index=False, na_rep="n/a", float_format="%.6g")
+    temporary.replace(path)
+
+
+def _write_json(content: Any, path: Path) -> None:
+    temporary = path.with_name(f".{path.name}.part")
+    temporary.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    temporary.replace(path)

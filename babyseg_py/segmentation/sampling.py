@@ -1,0 +1,128 @@
+"""Posteriors brought to a grid of the user's: labels come from resampled posteriors, never from labels."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from babyseg_py.images import Volume
+from babyseg_py.images.geometry import corners
+from babyseg_py.segmentation.window import Window
+
+SLAB_VOXELS = 2_000_000
+
+
+@dataclass(frozen=True)
+class Segmentation:
+    """Result on one grid.
+
+    Parameters
+    ----------
+    labels : Volume
+        Label numbers.
+    uncertainty : Volume
+        Entropy of the posteriors over its largest possible value, 0 to 1.
+    volumes_mm3 : dict of int to float
+        Sum of the posterior of each label times the voxel volume.
+    """
+
+    labels: Volume
+    uncertainty: Volume
+    volumes_mm3: dict[int, float]
+
+
+def sample_posteriors(
+    posteriors: Tensor,
+    window: Window,
+    label_numbers: tuple[int, ...],
+    shape: tuple[int, int, int],
+    affine: np.ndarray,
+    *,
+    to_session: np.ndarray | None = None,
+) -> Segmentation:
+    """Interpolate posteriors linearly on a grid and take the most probable label.
+
+    Parameters
+    ----------
+    posteriors : (C, *window) Tensor
+        Probabilities on the network's window.
+    window : Window
+        Its place in the session's world.
+    label_numbers : tuple of int
+        Label of each channel, background first.
+    shape : tuple of int
+        Size of the grid.
+    affine : (4, 4) np.ndarray
+        Grid to its own world, RAS mm.
+    to_session : (4, 4) np.ndarray, optional
+        The grid's world to the session's world; identity if not given.
+
+    Returns
+    -------
+    Segmentation
+        What lies outside the window is background.
+    """
+    matrix = affine if to_session is None else to_session @ affine
+    to_window = np.linalg.solve(window.affine, matrix)
+    lookup = np.array(label_numbers, dtype=np.uint16)
+    labels = np.zeros(shape, dtype=np.uint16)
+    entropy = np.zeros(shape, dtype=np.float32)
+    sums = np.zeros(len(label_numbers))
+
+    low, high = _box_in_grid(window, to_window, shape)
+    depth = max(1, SLAB_VOXELS // max(1, int(np.prod((high - low)[1:]))))
+    for start in range(low[0], high[0], depth):
+        part = (slice(start, min(start + depth, high[0])), slice(low[1], high[1]), slice(low[2], high[2]))
+        p = _sample(posteriors, to_window, part)
+        labels[part] = lookup[p.argmax(dim=0).numpy()]
+        entropy[part] = (torch.special.entr(p).sum(dim=0) / np.log(len(label_numbers))).numpy()
+        sums += p.sum(dim=(1, 2, 3), dtype=torch.float64).numpy()
+
+    voxel_mm3 = abs(np.linalg.det(affine[:3, :3]))
+    volumes = {n: float(s * voxel_mm3) for n, s in zip(label_numbers, sums, strict=True) if n}
+    return Segmentation(Volume(labels, affine), Volume(np.clip(entropy, 0, 1), affine), volumes)
+
+
+def _box_in_grid(
+    window: Window, to_window: np.ndarray, shape: tuple[int, ...]
+) -> tuple[np.ndarray, np.ndarray]:
+    """First and last-plus-one index of the part of the grid that the window covers."""
+    points = corners(window.shape, np.linalg.inv(to_window))
+    low = np.clip(np.floor(points.min(axis=0)).astype(int), 0, shape)
+    high = np.clip(np.ceil(points.max(axis=0)).astype(int) + 1, 0, shape)
+    return low, high
+
+
+def _sample(posteriors: Tensor, to_window: np.ndarray, part: tuple[slice, ...]) -> Tensor:
+    """Posteriors at a block of grid voxels, (C, *block); background where the window ends."""
+    size = torch.tensor(posteriors.shape[1:], dtype=torch.float32)
+    axes = [torch.arange(p.start, p.stop, dtype=torch.float32) for p in part]
+    matrix = torch.from_numpy(to_window).float()
+    position = (
+        matrix[:3, 0] * axes[0][:, None, None, None]
+        + matrix[:3, 1] * axes[1][None, :, None, None]
+        + matrix[:3, 2] * axes[2][None, None, :, None]
+        + matrix[:3, 3]
+    )
+    normalised = 2 * position / (size - 1) - 1
+    p = F.grid_sample(posteriors[None], normalised.flip(-1)[None], align_corners=True, padding_mode="zeros")[
+        0
+    ]
+    p[0] += (1 - p.sum(dim=0)).clamp_min(0)
+    return p
+
+
+def probabilities_on_grid(
+    posteriors: Tensor, window: Window, shape: tuple[int, int, int], affine: np.ndarray
+) -> np.ndarray:
+    """Posteriors on a grid in the session's world, (C, *shape) float32; background outside the window."""
+    to_window = np.linalg.solve(window.affine, affine)
+    result = np.zeros((len(posteriors), *shape), dtype=np.float32)
+    result[0] = 1
+    low, high = _box_in_grid(window, to_window, shape)
+    for start in range(low[0], high[0]):
+        part = (slice(start, start + 1), slice(low[1], high[1]), slice(low[2], high[2]))
+        result[(slice(None), *part)] = _sample(posteriors, to_window, part).numpy()
+    return result
