@@ -1,1 +1,1 @@
-"""registration."""
+"""Rigid registration of the scans of one visit."""
