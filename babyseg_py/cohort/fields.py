@@ -24,9 +24,9 @@ SEXES = {
 }
 
 _RUN = re.compile(r"(?:run-)?(\d{1,12})(?:\.0+)?", re.ASCII)
-_URI = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
-_UNSAFE = frozenset('"$`\\*?[]{}|;<>')
-_UNSAFE_START = ("-", "~", "#")
+_SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
+_PLAIN_ADDRESS = re.compile(r"[A-Za-z0-9_.,:;=+@%~()'/-]+")
+_EXPANDED_BY_SHELLS = frozenset("$`*?~{")
 
 
 def label(text: str, prefix: str) -> str:
@@ -102,36 +102,35 @@ def location(text: str, folder: Path) -> str:
     Raises
     ------
     ValueError
-        No such file, a folder, not readable, not an image by its name, or a name with characters that a shell
-        could read as a command.
+        No such file, a folder, not readable, not an image by its name, or an address of an unknown kind.
     """
-    _plain_name(text)
-    scheme = _URI.match(text)
-    if scheme and scheme[1].lower() != "file":
-        if scheme[1].lower() not in URI_SCHEMES:
-            msg = f"{shown(text)} begins with an unknown kind of address; known are {', '.join(URI_SCHEMES)}"
-            raise ValueError(msg)
-        _image_name(text)
-        return text
-    if scheme:
-        text = unquote(urlsplit(text).path)
-        _plain_name(text)
-    path = _existing(folder / text, text)
-    _image_name(text)
-    return str(path)
+    scheme = _SCHEME.match(text)
+    if scheme is None:
+        path = str(_existing(folder / text, text))
+    elif scheme[1].lower() == "file":
+        path = str(_existing(_local(text), text))
+    else:
+        path = _address(text, scheme[1].lower())
+    _image_name(path)
+    return path
 
 
-def _plain_name(text: str) -> None:
-    unsafe = sorted(set(text) & _UNSAFE) + [character for character in text if ord(character) < 32]
-    if unsafe:
-        msg = (
-            f"{shown(text)} has the character {unsafe[0]!r}, which a shell may take for a command; nothing"
-            " in it is executed or replaced: rename the file, or link to it under a plain name"
-        )
+def _local(address: str) -> Path:
+    path = unquote(urlsplit(address).path)
+    if not path.startswith("/") or any(ord(character) < 32 for character in path):
+        msg = f"{shown(address)} is not the address of a file; write its path"
         raise ValueError(msg)
-    if text.rpartition("/")[2].startswith(_UNSAFE_START):
-        msg = f"{shown(text)} has a file name beginning with {text.rpartition('/')[2][0]!r}; rename the file"
+    return Path(path)
+
+
+def _address(text: str, scheme: str) -> str:
+    if scheme not in URI_SCHEMES:
+        msg = f"{shown(text)} begins with an unknown kind of address; known are {', '.join(URI_SCHEMES)}"
         raise ValueError(msg)
+    if _PLAIN_ADDRESS.fullmatch(text) is None:
+        msg = f"{shown(text)} has a character that addresses have no room for; write it as %20 and the like"
+        raise ValueError(msg)
+    return text
 
 
 def _image_name(text: str) -> None:
@@ -168,7 +167,8 @@ def _look_up(path: Path, text: str) -> tuple[Path, os.stat_result]:
         except OSError as error:
             reason = f"the file cannot be reached ({error.strerror})"
             break
-    msg = f"{shown(text)}: {reason}; looked for {str(path)[:300]}"
+    literal = " (taken as it stands, nothing in it is replaced)" if set(text) & _EXPANDED_BY_SHELLS else ""
+    msg = f"{shown(text)}: {reason}; looked for {shown(str(path), 300)}{literal}"
     raise ValueError(msg)
 
 

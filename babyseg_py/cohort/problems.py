@@ -45,9 +45,9 @@ def in_order(problems: Iterable[Problem]) -> list[Problem]:
     return sorted(dict.fromkeys(problems), key=lambda problem: (problem.file, problem.row or 0))
 
 
-def shown(value: str) -> str:
+def shown(value: str, longest: int = SHOWN) -> str:
     """Return a value as a message may show it: quoted, with escapes, never longer than a line."""
-    text = value if len(value) <= SHOWN else f"{value[:SHOWN]}…"
+    text = value if len(value) <= longest else f"{value[:longest]}…"
     return repr(text)
 
 

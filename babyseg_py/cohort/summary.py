@@ -21,10 +21,13 @@ def summary(records: Sequence[Record]) -> list[str]:
         days = [v.age.days for v in visits.values() if v.age and v.age.reference == reference]
         if days:
             least, greatest = (f"{value / UNIT_DAYS['months']:.1f}" for value in (min(days), max(days)))
-            lines.append(f"age {least} to {greatest} months since {reference} at {_count(len(days), 'visit', 'visits')}")
+            count = _count(len(days), "visit", "visits")
+            lines.append(f"age {least} to {greatest} months since {reference} at {count}")
     ageless = sum(visit.age is None for visit in visits.values())
     if ageless:
-        lines.append(f"no age at {_count(ageless, 'visit', 'visits')}: these take no part in growth and associations")
+        lines.append(
+            f"no age at {_count(ageless, 'visit', 'visits')}: these take no part in growth and associations"
+        )
     return lines
 
 

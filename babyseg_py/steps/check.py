@@ -1,0 +1,99 @@
+"""Check a samplesheet or BIDS dataset, and a table of scores, and write the records that all steps share."""
+
+import argparse
+import sys
+from pathlib import Path
+
+from babyseg_py.cohort.phenotype import NOTHING, check_phenotype
+from babyseg_py.cohort.problems import Problem, in_order
+from babyseg_py.cohort.records import Record, to_json
+from babyseg_py.cohort.samplesheet import read_samplesheet
+from babyseg_py.cohort.summary import summary
+from babyseg_py.errors import UnusableData, UsageError
+
+NAMED = 20
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments of ``babyseg check``."""
+    parser.add_argument("sheet", nargs="?", metavar="SHEET", type=Path, help="samplesheet, CSV or TSV")
+    parser.add_argument("--bids", metavar="DIR", type=Path, help="BIDS dataset, instead of a samplesheet")
+    parser.add_argument("--phenotype", metavar="F.tsv", type=Path, help="table of scores and covariates")
+    parser.add_argument("--scores", metavar="A,B", default="", help="its columns to relate with volumes")
+    parser.add_argument("--covariates", metavar="C,D", default="", help="its columns to adjust for")
+    parser.add_argument("-o", "--output", metavar="F.json", type=Path, help="where to write the records")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print every problem, or a summary.
+
+    Raises
+    ------
+    UsageError
+        Neither or both of SHEET and ``--bids``, or scores named without ``--phenotype``.
+    UnusableData
+        There are errors; all of them were printed before.
+    """
+    if (args.sheet is None) == (args.bids is None):
+        msg = "give a samplesheet or --bids DIR, one of the two"
+        raise UsageError(msg)
+    if args.phenotype is None and (args.scores or args.covariates):
+        msg = "--scores and --covariates name columns of --phenotype, which is not given"
+        raise UsageError(msg)
+    source = args.sheet or args.bids
+    records, problems = _read(source, is_bids=args.bids is not None)
+    phenotype = NOTHING
+    if args.phenotype:
+        names = [_names(args.scores), _names(args.covariates)]
+        phenotype, more = check_phenotype(args.phenotype, records, scores=names[0], covariates=names[1])
+        problems += more
+    _report(source, problems)
+    if args.output:
+        from babyseg_py.report.files import write_text
+
+        write_text(args.output, to_json(records, phenotype))
+    print("\n".join([f"{source}: no errors", *summary(records), *_scores_summary(phenotype)]))
+    return 0
+
+
+def _read(source: Path, *, is_bids: bool) -> tuple[list[Record], list[Problem]]:
+    """Read the records; a source that cannot be read at all is one problem more."""
+    try:
+        if not is_bids:
+            return read_samplesheet(source)
+        from babyseg_py.cohort.bids_input import read_bids
+
+        return read_bids(source)
+    except UnusableData as problem:
+        return [], [Problem(problem.path, None, None, f"{problem.what}; {problem.advice}")]
+
+
+def _names(text: str) -> list[str]:
+    return [name.strip() for name in text.split(",") if name.strip()]
+
+
+def _report(source: Path, problems: list[Problem]) -> None:
+    """Print all problems; raise if one of them is an error."""
+    errors = in_order(problem for problem in problems if not problem.doubt)
+    for problem in in_order(problem for problem in problems if problem.doubt):
+        print(f"note: {problem}", file=sys.stderr)
+    for problem in errors:
+        print(f"error: {problem}", file=sys.stderr)
+    if errors:
+        count = "1 error" if len(errors) == 1 else f"{len(errors)} errors"
+        raise UnusableData(str(source), f"{count}, listed above", "correct all of them and start again")
+
+
+def _scores_summary(phenotype: dict) -> list[str]:
+    if not phenotype["file"]:
+        return []
+    return [
+        f"scores {_listed(phenotype['scores'])}; covariates {_listed(phenotype['covariates'])}",
+        f"children without scores: {_listed(phenotype['without_scores'])}",
+        f"scores without children: {_listed(phenotype['without_scans'])}",
+    ]
+
+
+def _listed(names: list[str]) -> str:
+    more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
+    return (", ".join(names[:NAMED]) or "none") + more
