@@ -23,7 +23,17 @@ class Dated:
 
 @dataclass(frozen=True)
 class Gestation:
-    """Gestation at birth as the two ages of one visit tell it: days, how well known, and where from."""
+    """Gestation at birth as the two ages of one visit tell it.
+
+    Parameters
+    ----------
+    days : float
+        The age since conception less the age since birth.
+    slack_days : float
+        What the written digits of both leave open, if they were cut off; half of it if they were rounded.
+    birth, conception : Dated
+        Where it is from.
+    """
 
     days: float
     slack_days: float
@@ -129,7 +139,7 @@ def _unlike_gestations(known: Sequence[Gestation]) -> Iterable[Fault]:
     for one in known:
         later = max(one.birth.record, one.conception.record, key=lambda record: record.row)
         weeks = f"birth after {one.days / 7:.1f} weeks of gestation"
-        if not least - one.slack_days <= one.days <= greatest + one.slack_days:
+        if not least - one.slack_days / 2 <= one.days <= greatest + one.slack_days / 2:
             limits = f"outside {least / 7:.0f} to {greatest / 7:.0f}"
             yield later, "age_value", f"{one.words} contradict each other: {weeks}, {limits}; correct one"
             continue
