@@ -231,9 +231,9 @@ def test_ten_thousand_rows_are_looked_at_each(sheet):
     rows = [f"{child},{session},T1w" for child in range(5000) for session in "AB"]
     lines = [f"{IDS},image", *(f"{row},s3://bucket/{number}.nii" for number, row in enumerate(rows))]
     lines[-1] = lines[-1].replace("T1w", "T1 w")
-    path = sheet.write("\n".join(lines))
-    assert len(read_samplesheet(path)[0]) == 9999
-    one_error(path, 10001, "suffix", "'T1 w'")
+    records, problems = read_samplesheet(sheet.write("\n".join(lines)))
+    assert len(records) == 9999
+    assert [(problem.row, problem.column) for problem in problems] == [(10001, "suffix")]
 
 
 def test_sheet_that_cannot_be_read(sheet):
