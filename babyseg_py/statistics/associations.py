@@ -19,7 +19,7 @@ COLUMNS = [
 ]  # fmt: skip
 CI_METHOD = "analytic: Fisher z, Bonett-Wright standard error, covariates taken off n"
 AGE_NAMES = {"age", "age_days", "age_months", "age_weeks_pma"}
-_INFLATED, _TIED = 10.0, 0.5
+_INFLATED, _TIED, _EXPLAINED = 10.0, 0.5, 0.5
 
 
 def association_tables(
@@ -134,6 +134,11 @@ def _estimate(x: np.ndarray, brain: np.ndarray, sample: Sample, adjustment: str)
     result = partial_spearman(x, y, design)
     if result.problem:
         notes.insert(0, result.problem)
+    if result.explained > _EXPLAINED:
+        share = f"{100 * result.explained:.0f} %"
+        notes.append(
+            f"the covariates explain {share} or more of volume and score: some of their effect may stay"
+        )
     if result.redundant:
         which = ", ".join(names[i] for i in result.redundant)
         notes.append(f"collinear: {which} follows from the covariates before it and does not count")

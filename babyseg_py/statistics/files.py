@@ -70,11 +70,20 @@ def typed(cells: pd.DataFrame, path: str) -> pd.DataFrame:
     return table
 
 
-def write_table(table: pd.DataFrame, path: Path | str) -> None:
+def write_table(table: pd.DataFrame, path: Path | str, *, kind: str = "") -> None:
     """Write a table and, beside it, the BIDS data dictionary of its columns.
 
     Numbers are written with ten significant digits; there is no quoting (as BIDS asks), so that tabs and line
     ends within a text become spaces.
+
+    Parameters
+    ----------
+    table : pandas.DataFrame
+        The table.
+    path : Path or str
+        Where to write it; the dictionary has the same name with ``.json``.
+    kind : str
+        Name of the table in the dictionaries, if it is not the name of the file.
     """
     target = Path(path)
     clean = table.copy()
@@ -84,7 +93,7 @@ def write_table(table: pd.DataFrame, path: Path | str) -> None:
         sep="\t", index=False, na_rep=MISSING, float_format="%.10g", lineterminator="\n", quoting=3
     )
     _write(target, text)
-    columns = {column: describe(target.stem, column) for column in table.columns}
+    columns = {column: describe(kind or target.stem, column) for column in table.columns}
     _write(target.with_suffix(".json"), json.dumps(columns, indent=2, ensure_ascii=False) + "\n")
 
 

@@ -67,10 +67,10 @@ def growth_table(
 ) -> pd.DataFrame:
     """Growth of every child and structure.
 
-    Ages of one child count on one reference, the one that most of the child's visits state; visits that state
-    only the other are left out, with a note. Percent is the slope over the line's volume at the child's mean
-    age (the symmetrised rate of Reuter et al. 2012, https://doi.org/10.1016/j.neuroimage.2012.02.084). A child with
-    fewer than two ages has one row with a note.
+    Ages of one child count on one reference, the one that most of the child's visits state; visits that
+    state only the other are left out, with a note. Percent is the slope over the line's volume at the child's
+    mean age (the symmetrised rate of Reuter et al. 2012, https://doi.org/10.1016/j.neuroimage.2012.02.084). A
+    child with fewer than two ages has one row with a note.
 
     Parameters
     ----------

@@ -1,6 +1,6 @@
 """Partial rank correlation with its interval, and the false discovery rate over a family of tests."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy import stats
@@ -22,6 +22,8 @@ class Partial:
         Covariates that carry information of their own (rank of their design).
     rho, p, ci_low, ci_high : float
         Correlation, two-sided p and 95 % interval; NaN where they cannot be had.
+    explained : float
+        Share of the ranks' variance that the covariates explain, in x or in y, whichever is smaller.
     redundant : tuple of int
         Columns of the covariates that follow from the ones before them.
     problem : str
@@ -34,6 +36,7 @@ class Partial:
     p: float = np.nan
     ci_low: float = np.nan
     ci_high: float = np.nan
+    explained: float = 0.0
     redundant: tuple[int, ...] = ()
     problem: str = ""
 
@@ -46,6 +49,10 @@ def partial_spearman(x: np.ndarray, y: np.ndarray, covariates: np.ndarray, /) ->
     :math:`t = \rho \sqrt{(n-k-2)/(1-\rho^2)}` has n - k - 2 degrees of freedom. The interval is Fisher's
     with the standard error of Bonett and Wright (2000, https://doi.org/10.1007/BF02294183) and the covariates
     taken off: :math:`\tanh(\operatorname{artanh}\rho \pm 1.96 \sqrt{(1+\rho^2/2)/(n-k-3)})`.
+
+    The covariates are taken off as straight lines in ranks. Where they explain most of x and most of y, some
+    of their effect stays: with 80 % of both and one covariate, p < .05 comes in 8 to 10 % of null samples,
+    with two covariates in 12 % (n = 15) to 47 % (n = 200).
 
     Parameters
     ----------
@@ -69,7 +76,7 @@ def partial_spearman(x: np.ndarray, y: np.ndarray, covariates: np.ndarray, /) ->
         return Partial(
             n, k, redundant=redundant, problem=f"n = {n} is too few for {k} covariates: not estimated"
         )
-    residuals = []
+    residuals, explained = [], []
     for name, variable in (("the volume", x), ("the score", y)):
         ranks = _centred_ranks(variable[:, None])[:, 0]
         total = float(ranks @ ranks)
@@ -80,19 +87,20 @@ def partial_spearman(x: np.ndarray, y: np.ndarray, covariates: np.ndarray, /) ->
             problem = f"the covariates determine the ranks of {name}: not estimated"
             return Partial(n, k, redundant=redundant, problem=problem)
         residuals.append(left / np.linalg.norm(left))
+        explained.append(1 - float(left @ left) / total)
     rho = float(np.clip(residuals[0] @ residuals[1], -1, 1))
-    return _with_interval(n, k, rho, redundant)
+    return replace(_with_interval(n, k, rho), explained=min(explained), redundant=redundant)
 
 
-def _with_interval(n: int, k: int, rho: float, redundant: tuple[int, ...]) -> Partial:
+def _with_interval(n: int, k: int, rho: float) -> Partial:
     if 1 - abs(rho) < _ZERO:
         problem = "the ranks agree perfectly: no interval"
-        return Partial(n, k, round(rho), 0.0, redundant=redundant, problem=problem)
+        return Partial(n, k, round(rho), 0.0, problem=problem)
     df = n - k - 2
     p = float(2 * stats.t.sf(abs(rho) * np.sqrt(df / (1 - rho**2)), df))
     reach = stats.norm.ppf(0.5 + _CONFIDENCE / 2) * np.sqrt((1 + rho**2 / 2) / (n - k - 3))
     low, high = np.tanh(np.arctanh(rho) + np.array([-reach, reach]))
-    return Partial(n, k, rho, p, float(low), float(high), redundant)
+    return Partial(n, k, rho, p, float(low), float(high))
 
 
 def _centred_ranks(columns: np.ndarray) -> np.ndarray:

@@ -42,7 +42,7 @@ def run(args: argparse.Namespace) -> None:
     for name, table in tables.items():
         write_table(table, out / f"{name}.tsv")
     beside = Path(args.participants) if args.participants else out.resolve().parent / "participants.tsv"
-    write_table(participants(records, tables["volumes"]), beside)
+    write_table(participants(records, tables["volumes"]), beside, kind="participants")
 
 
 def _visit_tables(paths: list[str], description: str, suffix: str) -> dict[Path, tuple[str, str]]:

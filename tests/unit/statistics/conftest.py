@@ -7,10 +7,23 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from babyseg_py.cli import main
 from babyseg_py.labels.table import STRUCTURES
 
 HEAD = ["participant_id", "session_id"]
 VOLUMES = ["label", "structure", "side", "volume_mm3", "volume_posterior_mm3"]
+QC = ["scan", "structure", "metric", "value", "low", "high", "flag", "message"]
+DISTANCES = [
+    "reference",
+    "candidate",
+    "label",
+    "structure",
+    "dice",
+    "assd_mm",
+    "hd95_mm",
+    "nsd",
+    "tolerance_mm",
+]
 TOTALS = ("Total-Brain-Volume", "Cerebral-White-Matter", "Cerebral-Cortex", "Intracranial-Estimate")
 BASE_MM3 = {s.name: 500.0 + 900 * s.index for s in STRUCTURES if s.id}
 
@@ -52,13 +65,25 @@ def write(path: Path, header: list[str], rows: list[list]) -> None:
 
 def volume_rows(volumes: dict[str, float], lead: list) -> list[list]:
     """Rows of a table of volumes with its totals; posteriors are 1 % larger."""
-    ids = {s.name: (s.id, s.side) for s in STRUCTURES}
+    ids = {s.name: (s.id, s.name, s.side) for s in STRUCTURES}
     both = {name: volumes[f"Left-{name}"] + volumes[f"Right-{name}"] for name in TOTALS[1:3]}
     inside = sum(volumes[s.name] for s in STRUCTURES if s.in_brain_volume)
     totals = {TOTALS[0]: inside, **both, TOTALS[3]: 1.1 * sum(volumes.values())}
-    rows = [[*lead, *ids[name], value] for name, value in volumes.items()]
-    rows = [[*lead, ids[name][0], name, ids[name][1], value, 1.01 * value] for name, value in volumes.items()]
+    rows = [[*lead, *ids[name], value, 1.01 * value] for name, value in volumes.items()]
     return rows + [[*lead, None, name, "none", value, 1.01 * value] for name, value in totals.items()]
+
+
+def write_visit(anat: Path, participant: str, session: str, truth: dict, measured: dict[str, dict]) -> None:
+    """Write the four tables of a visit."""
+    lead, stem = [participant, session], f"sub-{participant}_ses-{session}_desc-"
+    first = next(iter(measured))
+    write(anat / f"{stem}volumes_morph.tsv", HEAD + VOLUMES, volume_rows(truth, lead))
+    rows = [row for scan, volumes in measured.items() for row in volume_rows(volumes, [*lead, scan])]
+    write(anat / f"{stem}scanvolumes_morph.tsv", [*HEAD, "scan", *VOLUMES], rows)
+    rows = [[None, None, "score", 0.9, 0.5, None, 0, None], [first, None, "entropy", 0.1, None, 0.3, 0, None]]
+    write(anat / f"{stem}segmentation_qc.tsv", QC, rows)
+    row = [first, "session", 17, "Left-Hippocampus", 0.9, 0.3, 1.0, 0.95, 1.0]
+    write(anat / f"{stem}surfacedistance_qc.tsv", DISTANCES, [row])
 
 
 def simulate(
@@ -70,7 +95,9 @@ def simulate(
     birth per month. Site B is 3 % larger.
     """
     rng = np.random.default_rng(seed)
-    anat, records, scores = folder / "anat", [], []
+    anat = folder / "anat"
+    records: list[dict] = []
+    scores: list[list] = []
     for child in range(children):
         participant, site = f"{child:03d}", "AB"[child % 2]
         size, planted = rng.normal(1, 0.08) * (1.03 if site == "B" else 1), rng.normal()
@@ -84,45 +111,11 @@ def simulate(
             age = 30.4375 * month + rng.uniform(-10, 10)
             truth = {n: base * size * own[n] * (1 + 0.02 * age / 30.4375) for n, base in BASE_MM3.items()}
             scans = ["run-1_T1w", "run-2_T1w", "run-1_T2w"] if session == "A" else ["T1w", "T2w"]
-            visit = anat / f"sub-{participant}_ses-{session}_desc-"
-            records += [
-                {
-                    "row": len(records) + 2, "participant_id": participant, "session_id": session, "suffix": scan[-3:],
-                    "run": int(scan[4]) if scan.startswith("run") else None, "image": "x.nii.gz", "age_days": age,
-                    "age_value": age, "age_unit": "days", "age_reference": "birth", "sex": "FM"[child % 3 == 0],
-                    "site": site, "group": None, "dseg": None, "visit_id": f"sub-{participant}_ses-{session}",
-                }
-                for scan in scans
-            ]  # fmt: skip
-            write(
-                Path(f"{visit}volumes_morph.tsv"), HEAD + VOLUMES, volume_rows(truth, [participant, session])
-            )
-            measured = [{n: v * rng.normal(1, noise) for n, v in truth.items()} for _ in scans]
-            rows = [
-                r
-                for scan, m in zip(scans, measured, strict=True)
-                for r in volume_rows(m, [participant, session, scan])
-            ]
-            write(Path(f"{visit}scanvolumes_morph.tsv"), [*HEAD, "scan", *VOLUMES], rows)
-            qc = [
-                [None, None, "score", 0.9, 0.5, None, 0, None],
-                [scans[0], None, "entropy", 0.1, None, 0.3, 0, None],
-            ]
-            header = ["scan", "structure", "metric", "value", "low", "high", "flag", "message"]
-            write(Path(f"{visit}segmentation_qc.tsv"), header, qc)
-            header = [
-                "reference",
-                "candidate",
-                "label",
-                "structure",
-                "dice",
-                "assd_mm",
-                "hd95_mm",
-                "nsd",
-                "tolerance_mm",
-            ]
-            row = [scans[0], "session", 17, "Left-Hippocampus", 0.9, 0.3, 1.0, 0.95, 1.0]
-            write(Path(f"{visit}surfacedistance_qc.tsv"), header, [row])
+            facts = {"participant_id": participant, "session_id": session, "age_days": age, "site": site}
+            facts |= {"age_reference": "birth", "sex": "FM"[child % 3 == 0], "group": None}
+            records += [facts | {"row": len(records) + 2, "suffix": scan[-3:]} for scan in scans]
+            measured = {s: {n: v * rng.normal(1, noise) for n, v in truth.items()} for s in scans}
+            write_visit(anat, participant, session, truth, measured)
     path = folder / "records.json"
     path.write_text(
         json.dumps({"records": records, "phenotype": {"file": None, "scores": [], "covariates": []}})
@@ -131,11 +124,15 @@ def simulate(
     return Files(folder, path, folder / "scores.tsv")
 
 
+@pytest.fixture
+def simulated():
+    """Return the function that writes a simulated cohort into a folder."""
+    return simulate
+
+
 @pytest.fixture(scope="session")
 def cohort(tmp_path_factory) -> Files:
     """Return a cohort of 40 children whose tables are gathered and analysed; not to be changed."""
-    from babyseg_py.cli import main
-
     files = simulate(tmp_path_factory.mktemp("cohort"))
     assert main(files.tables()) == 0
     scores = [

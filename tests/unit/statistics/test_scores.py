@@ -1,0 +1,76 @@
+import numpy as np
+import pandas as pd
+import pytest
+
+from babyseg_py.statistics.scores import as_numbers, code_covariates, fill_constant, one_row_each, plain_ids
+
+
+def test_what_is_no_number_is_missing_and_said():
+    numbers, note = as_numbers(pd.Series(["1", "2.5", None, "high", "inf"], name="cbcl"))
+    np.testing.assert_array_equal(numbers, [1, 2.5, np.nan, np.nan, np.nan])
+    assert note == "cbcl: 2 values such as 'high' are no numbers and missing"
+    assert as_numbers(pd.Series(["1", None], name="cbcl"))[1] == ""
+
+
+def test_categories_become_dummies_with_a_stated_reference():
+    table = pd.DataFrame({"epds": ["3", "8", None, "1"], "school": ["low", "high", "low", None]})
+    coded = code_covariates(table)
+    assert coded.names == ("epds", "school=high")
+    assert coded.described == ("epds", "school (high; reference low)")
+    np.testing.assert_array_equal(coded.design, [[3, 0], [8, 1], [np.nan, 0], [1, np.nan]])
+
+
+def test_numbers_in_the_sheet_are_still_categories():
+    coded = code_covariates(pd.DataFrame({"site": ["1", "2", "3", "1"]}))
+    assert coded.names == ("site=2", "site=3")
+    assert coded.described == ("site (2, 3; reference 1)",)
+
+
+def test_a_few_words_among_numbers_are_missing_numbers():
+    coded = code_covariates(pd.DataFrame({"epds": ["3", "8", "unknown", "1"]}))
+    assert coded.names == ("epds",)
+    assert "'unknown'" in coded.notes[0]
+
+
+def test_one_level_or_none_is_a_constant():
+    coded = code_covariates(pd.DataFrame({"sex": ["F", "F", None]}))
+    np.testing.assert_array_equal(coded.design[:, 0], [0, 0, np.nan])
+    assert coded.described == ("sex (no other level; reference F)",)
+    assert code_covariates(pd.DataFrame({"sex": [None, None]}, dtype=object)).design.shape == (2, 1)
+    assert code_covariates(pd.DataFrame(index=range(3))).design.shape == (3, 0)
+
+
+def test_identifiers_lose_their_prefix():
+    table = plain_ids(pd.DataFrame({"participant_id": ["sub-01", " 02"], "session_id": ["ses-A", None]}))
+    assert table["participant_id"].tolist() == ["01", "02"]
+    assert table["session_id"].iloc[0] == "A"
+    assert plain_ids(table[["participant_id"]])["session_id"].isna().all()
+
+
+@pytest.mark.parametrize("session", ["A", None])
+def test_a_child_said_twice(session):
+    rows = [
+        ["01", session, "5"],
+        ["01", session, "5"],
+        ["02", session, "5"],
+        ["02", session, "6"],
+        ["03", session, "1"],
+    ]
+    table, contradicted = one_row_each(pd.DataFrame(rows, columns=["participant_id", "session_id", "score"]))
+    assert table["participant_id"].tolist() == ["01", "03"]
+    assert contradicted == {"02"}
+
+
+def test_a_covariate_that_never_changes_is_known_at_every_session():
+    rows = [
+        ["01", "A", "low", "3"],
+        ["01", "B", None, None],
+        ["02", "A", "low", "1"],
+        ["02", "B", "high", None],
+    ]
+    table = pd.DataFrame(
+        [*rows, ["02", "C", None, "1"]], columns=["participant_id", "session_id", "school", "epds"]
+    )
+    filled = fill_constant(table, ["school", "epds"])
+    assert filled["school"].fillna("?").tolist() == ["low", "low", "low", "high", "?"]
+    assert filled["epds"].tolist() == ["3", "3", "1", "1", "1"]

@@ -1,0 +1,123 @@
+import json
+
+import pandas as pd
+import pytest
+
+from babyseg_py.cli import main
+from babyseg_py.statistics.files import read_table
+
+
+def read(files, name):
+    table = read_table(files.folder / "cohort" / f"{name}.tsv")
+    numbers = {name: pd.to_numeric(table[name], errors="coerce") for name in table.columns}
+    return table.assign(**{name: column for name, column in numbers.items() if column.notna().any()})
+
+
+def test_every_result_has_its_dictionary(cohort):
+    for name in ("reliability", "growth", "associations", "association_visits"):
+        table = read_table(cohort.folder / "cohort" / f"{name}.tsv")
+        assert len(table)
+        assert list(json.loads((cohort.folder / "cohort" / f"{name}.json").read_text())) == list(
+            table.columns
+        )
+
+
+def test_the_planted_association_is_the_clearest(cohort):
+    table = read(cohort, "associations")
+    best = table.loc[table["p"].idxmin()]
+    assert (best["score"], best["structure"]) == ("planted", "Left-Hippocampus")
+    assert best["p_fdr"] < 0.001
+    assert (best["ci_low"], best["n"]) > (0.5, 39)
+    null = table[(table["score"] == "noise")]
+    assert (null["p_fdr"] > 0.05).all()
+
+
+def test_growth_and_reliability_are_those_of_the_simulation(cohort):
+    growth = read(cohort, "growth")
+    stem = growth[(growth["structure"] == "Brain-Stem") & (growth["volume_source"] == "labels")]
+    assert len(stem) == 40
+    # 2 % of the volume at birth per month, over the volume at the mean age of about 12.3 months
+    assert stem["percent_per_month"].median() == pytest.approx(100 * 0.02 / (1 + 0.02 * 12.3), abs=0.02)
+    reliability = read(cohort, "reliability")
+    repeat = reliability[(reliability["kind"] == "repeat") & (reliability["structure"] == "Brain-Stem")]
+    assert repeat["cv_within_percent"].tolist() == pytest.approx([1, 1], abs=0.3)
+    assert (repeat["icc_2_1"] > 0.9).all()
+    assert repeat["n_visits_cv"].tolist() == [40, 40]
+
+
+def test_without_scores_associations_are_empty(simulated, tmp_path, capsys):
+    files = simulated(tmp_path, children=2)
+    assert main(files.tables()) == main(files.statistics()) == 0
+    assert read(files, "associations").empty
+    assert "associations: none, there is no score table" in capsys.readouterr().out
+
+
+def test_without_anything_every_table_is_its_header(tmp_path):
+    (tmp_path / "records.json").write_text('{"records": [], "phenotype": {}}')
+    records = ["--records", str(tmp_path / "records.json")]
+    assert main(["tables", *records, "--out-dir", str(tmp_path / "cohort")]) == 0
+    assert (
+        main(["statistics", *records, "--tables", str(tmp_path / "cohort"), "--out-dir", str(tmp_path)]) == 0
+    )
+    for name in ("reliability", "growth", "associations", "association_visits"):
+        assert read_table(tmp_path / f"{name}.tsv").empty
+
+
+def test_every_scan_has_failed(simulated, tmp_path):
+    files = simulated(tmp_path, children=12)
+    assert main(["tables", "--records", str(files.records), "--out-dir", str(files.folder / "cohort")]) == 0
+    assert main(files.statistics("--phenotype", str(files.scores), "--scores", "planted")) == 0
+    growth = read(files, "growth")
+    assert (growth["notes"] == "no usable visit").all()
+    assert len(growth) == 24
+    assert read(files, "associations")["notes"].str.contains("12 without a segmented visit").all()
+
+
+def test_flagged_sessions_are_left_out_unless_asked_for(simulated, tmp_path):
+    files = simulated(tmp_path, children=12)
+    for session in "ABC":
+        path = files.folder / "anat" / f"sub-000_ses-{session}_desc-segmentation_qc.tsv"
+        path.write_text(path.read_text().replace("\t0\tn/a", "\t1\thalf a brain"))
+    assert main(files.tables()) == 0
+    options = ["--phenotype", str(files.scores), "--scores", "planted"]
+    assert main(files.statistics(*options)) == 0
+    assert (read(files, "associations")["n"] == 11).all()
+    assert read(files, "growth")["notes"].iloc[0] == "no usable visit; 3 flagged visits left out"
+    assert main(files.statistics(*options, "--include-flagged")) == 0
+    assert (read(files, "associations")["n"] == 12).all()
+
+
+def test_scores_and_covariates_are_those_that_were_checked(simulated, tmp_path):
+    files = simulated(tmp_path, children=12)
+    content = json.loads(files.records.read_text())
+    content["phenotype"] = {"scores": ["noise"], "covariates": ["epds", "site", "age"]}
+    files.records.write_text(json.dumps(content))
+    assert main(files.tables()) == main(files.statistics("--phenotype", str(files.scores))) == 0
+    table = read(files, "associations")
+    assert set(table["score"]) == {"noise"}
+    assert table["covariates"].iloc[0] == "age (days after birth); epds; site (B; reference A)"
+
+
+def test_posteriors_may_be_asked_for(simulated, tmp_path):
+    files = simulated(tmp_path, children=12)
+    options = ["--phenotype", str(files.scores), "--scores", "planted"]
+    assert main(files.tables()) == main(files.statistics(*options, "--volume-source", "posteriors")) == 0
+    assert set(read(files, "associations")["volume_source"]) == {"posteriors"}
+
+
+@pytest.mark.parametrize("option", ["--scores", "--covariates"])
+def test_an_unknown_column_is_named_with_the_nearest(simulated, tmp_path, capsys, option):
+    files = simulated(tmp_path, children=1)
+    assert main(files.tables()) == 0
+    assert main(files.statistics("--phenotype", str(files.scores), option, "plantet")) == 65
+    message = capsys.readouterr().err
+    assert "there is no column plantet; did you mean 'planted'?" in message
+
+
+def test_the_same_input_gives_the_same_bytes(simulated, tmp_path):
+    files = simulated(tmp_path, children=12)
+    options = ["--phenotype", str(files.scores), "--covariates", "education"]
+    assert main(files.tables()) == main(files.statistics(*options)) == 0
+    first = {path: path.read_bytes() for path in (files.folder / "cohort").iterdir()}
+    assert main(files.statistics(*options)) == 0
+    assert {path: path.read_bytes() for path in (files.folder / "cohort").iterdir()} == first
