@@ -43,9 +43,8 @@ class GroupNetConfig:
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> "GroupNetConfig":
         """Build from plain values, as read from JSON or YAML, where tuples are lists."""
-        return cls(
-            **{key: tuple(value) if isinstance(value, list) else value for key, value in values.items()}
-        )
+        plain: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
+        return cls(**plain)
 
     @property
     def multiple(self) -> int:

@@ -133,8 +133,8 @@ def write_labels(labels: Volume, path: Path, *, sources: Sequence[str], segmente
 
 
 def write_uncertainty(uncertainty: Volume, path: Path) -> None:
-    """Write a map of normalised entropy."""
-    save_image(uncertainty, path)
+    """Write a map of normalised entropy, in steps of 1/200, so that it compresses well."""
+    save_image(uncertainty.with_data(np.round(uncertainty.data * 200) / 200), path)
 
 
 def write_posteriors(result: VisitResult, segmenter: Segmenter, reference: Volume, path: Path) -> None:

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
+from babyseg_py.errors import UnusableData
 from babyseg_py.labels import LABELS
 from babyseg_py.models.groupnet import GroupNet
 from babyseg_py.synthesis.labelbank import LabelBank, load_bank
@@ -78,7 +79,7 @@ class Trainer:
         names = [m.name for m in bank.maps]
         missing = sorted(set(recipe.held_out) - set(names))
         if missing:
-            raise ValueError(f"held-out maps {missing} are not in the bank, which holds {names}")
+            raise UnusableData(recipe.bank, f"lacks the held-out maps {missing}", f"it holds {names}")
         kept = tuple(m for m in bank.maps if m.name not in recipe.held_out)
         held = tuple(m for m in bank.maps if m.name in recipe.held_out)
         self.samples = Samples(replace(bank, maps=kept), recipe)
