@@ -1,0 +1,83 @@
+"""The step ``morphometry``: volumes of one visit, from all scans together and from each."""
+
+import argparse
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the command line."""
+    parser.add_argument("--visit", required=True, metavar="sub-X_ses-Y", help="id of the visit")
+    parser.add_argument("--dseg", required=True, metavar="F", help="labels of the session")
+    parser.add_argument(
+        "--scan-dseg", required=True, nargs="+", metavar="F", help="labels of each scan in its own grid"
+    )
+    parser.add_argument(
+        "--posterior-volumes", required=True, metavar="F.json", help="volumes from posteriors, of `segment`"
+    )
+    parser.add_argument("--out-dir", required=True, metavar="DIR", help="where both tables go")
+
+
+def run(args: argparse.Namespace) -> None:
+    """Write the tables of the session's volumes and of each scan's."""
+    from pathlib import Path
+
+    from babyseg_py.cohort.names import bids_name
+    from babyseg_py.morphometry.volumes import COLUMNS
+    from babyseg_py.report.files import write_text
+    from babyseg_py.steps.surface_distance import scan_files
+
+    visit = _ids(args.visit)
+    posterior = _posterior_volumes(args.posterior_volumes)
+    tables = {
+        "volumes": [(*visit, *cells) for cells in _cells(args.dseg, posterior["session"])],
+        "scanvolumes": [
+            (*visit, name, *cells)
+            for name, path in sorted(scan_files(args.scan_dseg, args.visit).items())
+            for cells in _cells(path, posterior["scans"].get(name, {}))
+        ],
+    }
+    heads = {"volumes": (), "scanvolumes": ("scan",)}
+    for description, rows in tables.items():
+        header = ("participant_id", "session_id", *heads[description], *COLUMNS)
+        name = bids_name(
+            participant=visit[0], session=visit[1], suffix="morph", extension=".tsv", desc=description
+        )
+        lines = "".join("\t".join(line) + "\n" for line in [header, *rows])
+        write_text(Path(args.out_dir) / name, lines)
+
+
+def _ids(visit: str) -> tuple[str, str]:
+    from babyseg_py.cohort.names import parse_name
+    from babyseg_py.errors import UsageError
+
+    try:
+        names = parse_name(f"{visit}_dseg")
+        return str(names["participant"]), str(names["session"])
+    except (ValueError, KeyError):
+        raise UsageError(f"--visit {visit}: write it as sub-X_ses-Y") from None
+
+
+def _cells(path: str, posterior: dict[int, float]) -> list[tuple[str, ...]]:
+    from babyseg_py.morphometry.volumes import volume_table
+    from babyseg_py.steps.evaluate import read_labels
+    from babyseg_py.steps.volumes import volume_cells
+
+    return [volume_cells(row) for row in volume_table(read_labels(path), posterior_mm3=posterior)]
+
+
+def _posterior_volumes(path: str) -> dict:
+    """Volumes by label number of the session, and of each scan by its name."""
+    import json
+    from pathlib import Path
+
+    from babyseg_py.errors import UnusableData
+
+    def by_label(volumes: dict) -> dict[int, float]:
+        return {int(label): float(volume) for label, volume in volumes.items()}
+
+    try:
+        content = json.loads(Path(path).read_text(encoding="utf-8"))
+        scans = {name: by_label(volumes) for name, volumes in content["scans"].items()}
+        return {"session": by_label(content["session"]), "scans": scans}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as problem:
+        what = f"does not hold volumes of a session and its scans ({type(problem).__name__}: {problem})"
+        raise UnusableData(path, what, "run `babyseg segment` on the visit again") from None

@@ -1,0 +1,127 @@
+"""The step ``surface-distance``: the segmentations of one visit against each other."""
+
+import argparse
+from typing import TYPE_CHECKING, Any
+
+from babyseg_py.steps.evaluate import tolerance
+
+if TYPE_CHECKING:
+    import numpy as np
+
+COLUMNS = (
+    "reference", "candidate", "label", "structure", "dice", "assd_mm", "hd95_mm", "nsd", "tolerance_mm",
+)  # fmt: skip
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the command line."""
+    parser.add_argument("--visit", required=True, metavar="sub-X_ses-Y", help="id of the visit")
+    parser.add_argument("--dseg", required=True, metavar="F", help="labels of the session")
+    parser.add_argument(
+        "--scan-dseg", required=True, nargs="+", metavar="F", help="labels of each scan in its own grid"
+    )
+    parser.add_argument("--registration", required=True, metavar="F.json", help="from `babyseg register`")
+    parser.add_argument("--reference", metavar="F", help="reference segmentation of the session")
+    parser.add_argument(
+        "--tolerance",
+        type=tolerance,
+        default=1.0,
+        metavar="MM",
+        help="distance that NSD tolerates (default: 1)",
+    )
+    parser.add_argument("-o", "--output", required=True, metavar="F.tsv", help="table to write")
+
+
+def run(args: argparse.Namespace) -> None:
+    """Compare the session with its scans, the scans with each other and a reference with the session."""
+    import pandas as pd
+
+    from babyseg_py.labels import structure_name
+    from babyseg_py.morphometry.visit import ScanLabels, compare_visit, compare_with_manual
+    from babyseg_py.report.files import write_text
+    from babyseg_py.steps.evaluate import as_tsv, read_labels
+
+    matrices = read_matrices(args.registration)
+    session = read_labels(args.dseg)
+    scans = []
+    for name, path in sorted(scan_files(args.scan_dseg, args.visit).items()):
+        scans.append(ScanLabels(name, read_labels(path), _matrix(matrices, name, path, args.registration)))
+
+    comparisons = list(compare_visit(session, scans, tolerance_mm=args.tolerance))
+    if args.reference:
+        manual = read_labels(args.reference)
+        comparisons.append(
+            compare_with_manual(manual, args.reference, session, scans, tolerance_mm=args.tolerance)
+        )
+    rows = [
+        (c.reference, c.candidate, a.label, structure_name(a.label), a.dice, a.assd_mm, a.hd95_mm, a.nsd)
+        for c in comparisons
+        for a in c.agreements
+    ]
+    table = pd.DataFrame(rows, columns=list(COLUMNS[:-1])).assign(tolerance_mm=args.tolerance)
+    write_text(args.output, as_tsv(table))
+
+
+def scan_files(paths: list[str], visit: str) -> dict[str, str]:
+    """Return the label map of each scan by the scan's name, such as ``run-1_T1w``.
+
+    Parameters
+    ----------
+    paths : list of str
+        Files named ``sub-X_ses-Y[_run-N]_space-<suffix>_desc-babyseg_dseg.nii.gz``, in any order.
+    visit : str
+        The visit that all are of.
+
+    Raises
+    ------
+    UnusableData
+        If a name does not say which scan it is of, or two are of the same scan.
+    """
+    from babyseg_py.cohort.names import parse_name, scan_label, visit_id
+    from babyseg_py.errors import UnusableData
+
+    advice = f"call it {visit}[_run-N]_space-<suffix>_desc-babyseg_dseg.nii.gz"
+    found: dict[str, str] = {}
+    for path in paths:
+        try:
+            parts = parse_name(path)
+            run = None if parts.get("run") is None else int(parts["run"])
+            name = scan_label(str(parts["space"]), run)
+            of = visit_id(str(parts["participant"]), str(parts["session"]))
+        except (ValueError, KeyError):
+            raise UnusableData(path, "the name does not say which scan it is of", advice) from None
+        if of != visit:
+            raise UnusableData(path, f"is not of visit {visit}", "give the scans of one visit")
+        if name in found:
+            raise UnusableData(path, f"is of the same scan as {found[name]}", "give each scan once")
+        found[name] = path
+    return found
+
+
+def read_matrices(path: str) -> "dict[str, np.ndarray]":
+    """Return the matrix of each scan from the registration: session world mm to scan world mm."""
+    import json
+    from pathlib import Path
+
+    import numpy as np
+
+    from babyseg_py.errors import UnusableData
+
+    try:
+        plan: dict[str, Any] = json.loads(Path(path).read_text(encoding="utf-8"))
+        matrices = {scan["scan"]: np.array(scan["matrix"], dtype=np.float64) for scan in plan["scans"]}
+        if all(m.shape == (4, 4) and abs(np.linalg.det(m)) > 0.1 for m in matrices.values()):
+            return matrices
+        reason = "a matrix is not 4 x 4, or singular"
+    except (OSError, ValueError, KeyError, TypeError) as problem:
+        reason = f"{type(problem).__name__}: {problem}"
+    raise UnusableData(path, f"is not a registration ({reason})", "run `babyseg register` again")
+
+
+def _matrix(matrices: "dict[str, np.ndarray]", scan: str, path: str, registration: str) -> "np.ndarray":
+    from babyseg_py.errors import UnusableData
+
+    if scan not in matrices:
+        what = f"scan {scan} is not in {registration}"
+        raise UnusableData(path, what, "give the registration that the labels were made with")
+    return matrices[scan]
