@@ -33,7 +33,7 @@ def label(text: str, prefix: str) -> str:
     """Read a participant or session label, with or without its prefix (``sub-`` or ``ses-``)."""
     bare = text.removeprefix(prefix)
     if not is_label(bare):
-        msg = f"{shown(text)} may hold only letters A–Z and digits, after {prefix} if that is there"
+        msg = f"{shown(text)} may hold only letters (a to z) and digits, after {prefix} if that is there"
         raise ValueError(msg)
     return _not_too_long(bare)
 
@@ -41,7 +41,7 @@ def label(text: str, prefix: str) -> str:
 def suffix(text: str) -> str:
     """Read a BIDS suffix such as T1w."""
     if not is_label(text):
-        msg = f"{shown(text)} may hold only letters A–Z and digits, such as T1w, T2w or FLAIR"
+        msg = f"{shown(text)} may hold only letters (a to z) and digits, such as T1w, T2w or FLAIR"
         raise ValueError(msg)
     if text in RESERVED_SUFFIXES:
         msg = f"{shown(text)} is a word of the outputs, not a contrast; a segmentation goes into column dseg"
