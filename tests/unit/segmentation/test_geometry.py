@@ -1,0 +1,181 @@
+"""Windows and grids: what the network sees does not depend on how a file stores its axes."""
+
+import itertools
+
+import numpy as np
+import pytest
+import torch
+
+from babyseg_py.errors import UnusableData
+from babyseg_py.images import Volume
+from babyseg_py.images.geometry import reorient
+from babyseg_py.labels import LABELS
+from babyseg_py.models.groupnet import GroupNet, GroupNetConfig
+from babyseg_py.models.weights import ModelInfo, Preprocessing
+from babyseg_py.segmentation.inference import Segmenter, predict
+from babyseg_py.segmentation.sampling import probabilities_on_grid, sample_posteriors
+from babyseg_py.segmentation.visit import on_own_grid
+from babyseg_py.segmentation.window import Scan, Window, brain_box, head_box, window_around
+
+ORIENTATIONS = [
+    "".join(p) for axes in itertools.permutations(("RL", "AP", "SI")) for p in itertools.product(*axes)
+]
+
+
+@pytest.fixture(scope="module")
+def segmenter() -> Segmenter:
+    torch.manual_seed(0)
+    config = GroupNetConfig(len(LABELS), (4, 8), (8, 8), (4,), norm=True, shared=True)
+    info = ModelInfo(LABELS, config, Preprocessing(), {})
+    return Segmenter(GroupNet(config).eval(), info, torch.device("cpu"), "fp32")
+
+
+@pytest.fixture
+def blob(rng) -> Volume:
+    return random_blob(rng)
+
+
+def random_blob(rng) -> Volume:
+    data = rng.random((22, 26, 19)).astype(np.float32) + 0.1
+    affine = np.diag([2.0, 1.5, 2.5, 1.0])
+    affine[:3, 3] = (-21, -19, -23)
+    return Volume(data, affine)
+
+
+WINDOW = Window((24, 24, 24), np.array([[2.0, 0, 0, -23], [0, 2, 0, -23], [0, 0, 2, -23], [0, 0, 0, 1.0]]))
+
+
+@pytest.fixture(scope="module")
+def upright(segmenter) -> tuple[Volume, Volume]:
+    """Return an image and its labels as stored along the axes of the world."""
+    blob = random_blob(np.random.default_rng(1))
+    scan = Scan("T1w", blob, np.eye(4))
+    return blob, on_own_grid(segmenter, predict(segmenter, [scan], WINDOW), WINDOW, scan).labels
+
+
+@pytest.mark.parametrize("axcodes", ORIENTATIONS)
+def test_all_48_orientations_give_the_same_labels_in_the_world(segmenter, upright, axcodes) -> None:
+    """A re-oriented scan gets the re-oriented labels."""
+    blob, expected = upright
+    turned = Scan("T1w", reorient(blob, axcodes), np.eye(4))
+    labels = on_own_grid(segmenter, predict(segmenter, [turned], WINDOW), WINDOW, turned).labels
+    back = reorient(labels, blob.axcodes)
+    assert np.allclose(back.affine, expected.affine)
+    assert np.mean(back.data == expected.data) > 0.999
+
+
+def test_matrix_places_a_scan_in_the_session(segmenter, blob) -> None:
+    """A scan whose world is shifted gives the same labels through its matrix."""
+    plain = Scan("T1w", blob, np.eye(4))
+    shift = np.eye(4)
+    shift[:3, 3] = (4, -6, 8)
+    moved = Scan("T1w", Volume(blob.data, shift @ blob.affine), shift)
+    a, b = predict(segmenter, [plain], WINDOW), predict(segmenter, [moved], WINDOW)
+    assert torch.allclose(a, b, atol=1e-5)
+    labels = on_own_grid(segmenter, a, WINDOW, plain).labels.data
+    assert np.mean(labels == on_own_grid(segmenter, b, WINDOW, moved).labels.data) > 0.999
+
+
+def test_flip_average_is_symmetric(segmenter, blob) -> None:
+    """The mirror image of a scan gets the mirrored posteriors with the sides swapped."""
+    data = np.zeros((24, 24, 24), dtype=np.float32)
+    data[1:23, :, 2:21] = blob.data[:, :24]
+    scan, mirrored = (Scan("T1w", Volume(d, WINDOW.affine), np.eye(4)) for d in (data, data[::-1].copy()))
+    a = predict(segmenter, [scan], WINDOW, flip=True)
+    b = predict(segmenter, [mirrored], WINDOW, flip=True)
+    assert torch.allclose(a, b[segmenter.mirrored_channels].flip(1), atol=1e-5)
+
+
+def test_mirrored_channels_swap_left_and_right(segmenter) -> None:
+    """Left cortex and right cortex change places, the brain stem stays."""
+    channels = segmenter.mirrored_channels
+    assert LABELS[channels[LABELS.index(3)]] == 42
+    assert LABELS[channels[LABELS.index(42)]] == 3
+    assert LABELS[channels[LABELS.index(16)]] == 16
+
+
+def half_spaces() -> torch.Tensor:
+    """Return certain posteriors: channel 1 for x < 0, channel 2 for x > 0."""
+    posteriors = torch.zeros(3, 24, 24, 24)
+    posteriors[1, :12], posteriors[2, 12:] = 1, 1
+    return posteriors
+
+
+def boxed() -> torch.Tensor:
+    """Return the same within a border of background."""
+    posteriors = torch.zeros(3, 24, 24, 24)
+    posteriors[0] = 1
+    inner = (slice(None), slice(2, 22), slice(2, 22), slice(2, 22))
+    posteriors[inner] = half_spaces()[inner]
+    return posteriors
+
+
+def test_posteriors_on_an_oblique_grid(oblique_affine) -> None:
+    """Each voxel gets the label of the side of the world on which it lies."""
+    affine = oblique_affine.copy()
+    shape = (20, 18, 12)
+    affine[:3, 3] = -affine[:3, :3] @ ((np.array(shape) - 1) / 2)
+    result = sample_posteriors(half_spaces(), WINDOW, (0, 2, 41), shape, affine)
+    index = np.stack(np.meshgrid(*[np.arange(n) for n in shape], indexing="ij"), axis=-1)
+    x = (index @ affine[:3, :3].T + affine[:3, 3])[..., 0]
+    assert np.all(result.labels.data[x < -1] == 2)
+    assert np.all(result.labels.data[x > 1] == 41)
+    assert result.uncertainty.data[np.abs(x) > 2].max() < 1e-5
+
+
+def test_volumes_do_not_depend_on_the_grid() -> None:
+    """Posterior volumes agree between coarse and fine grids over the same space."""
+    volumes = []
+    for side in (1.0, 2.0):
+        n = int(60 / side)
+        affine = np.diag([side, side, side, 1.0])
+        affine[:3, 3] = -side * (n - 1) / 2
+        volumes.append(sample_posteriors(boxed(), WINDOW, (0, 2, 41), (n, n, n), affine).volumes_mm3)
+    for label in (2, 41):
+        assert volumes[0][label] == pytest.approx(volumes[1][label], rel=0.01)
+        assert volumes[0][label] == pytest.approx(40**3 / 2, rel=0.01)
+
+
+def test_outside_of_the_window_is_background() -> None:
+    """A grid far away holds no label and no volume."""
+    affine = np.eye(4)
+    affine[:3, 3] = 500
+    result = sample_posteriors(half_spaces(), WINDOW, (0, 2, 41), (5, 6, 7), affine)
+    assert not result.labels.data.any()
+    assert sum(result.volumes_mm3.values()) == 0
+    p = probabilities_on_grid(half_spaces(), WINDOW, (5, 6, 7), affine)
+    assert np.all(p[0] == 1)
+
+
+def test_window_covers_the_box_with_a_margin() -> None:
+    """The window holds the box, is centred on it, and its sides suit the network."""
+    box = np.array([[-50.0, -60, -40], [50, 70, 45]])
+    window = window_around(box, 1.5, 16)
+    low = window.affine[:3, 3]
+    high = low + 1.5 * (np.array(window.shape) - 1)
+    assert np.all(low < box[0])
+    assert np.all(high > box[1])
+    assert np.allclose((low + high) / 2, box.mean(axis=0))
+    assert all(side % 16 == 0 for side in window.shape)
+
+
+def test_boxes_of_head_and_brain(blob) -> None:
+    """Boxes are in the world of the session."""
+    data = np.zeros((40, 50, 45), dtype=np.float32)
+    data[10:30, 15:40, 12:36] = 100
+    affine = np.diag([-2.0, 2, 2, 1])
+    affine[:3, 3] = (40, -50, -45)
+    box = head_box([Scan("T1w", Volume(data, affine), np.eye(4))])
+    assert np.allclose(box[0], (40 - 58, -50 + 30, -45 + 24), atol=4)
+    assert np.allclose(box[1], (40 - 20, -50 + 78, -45 + 70), atol=4)
+    labels = np.zeros(WINDOW.shape, dtype=int)
+    labels[4:8, 5, 6:9] = 3
+    assert np.allclose(brain_box(labels, WINDOW), [[-15, -13, -11], [-7, -11, -5]])
+
+
+def test_scan_outside_the_window_is_refused(segmenter, blob) -> None:
+    """A scan that shows nothing of the head is named."""
+    far = np.eye(4)
+    far[:3, 3] = 1000
+    with pytest.raises(UnusableData, match="T2w: hardly any of it"):
+        predict(segmenter, [Scan("T2w", blob, far)], WINDOW)
