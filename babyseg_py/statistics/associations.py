@@ -143,8 +143,8 @@ def _estimate(x: np.ndarray, brain: np.ndarray, sample: Sample, adjustment: str)
         which = ", ".join(names[i] for i in result.redundant)
         notes.append(f"collinear: {which} follows from the covariates before it and does not count")
     if there.sum() < len(there):
-        lacking = "the volume" if adjustment == "none" else "the volume or the brain volume"
-        notes.append(f"{int((~there).sum())} children without {lacking}")
+        lacking = "volume" if adjustment == "none" else "volume or brain volume"
+        notes.append(f"{int((~there).sum())} children without {lacking}, or flagged")
     return result, notes
 
 

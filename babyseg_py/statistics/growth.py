@@ -131,7 +131,9 @@ def _child(visits: pd.DataFrame, volumes: np.ndarray, structures: list[str], bef
     fit = slopes(days / DAYS_PER_MONTH, volumes)
     for column, structure in enumerate(structures):
         used = np.flatnonzero(np.isfinite(volumes[:, column]))
-        yield _row(structure, {name: value[column] for name, value in fit.items()}, notes) | {
+        without = len(days) - len(used)
+        words = [f"{without} visits without this structure, or flagged"] if without else []
+        yield _row(structure, {name: value[column] for name, value in fit.items()}, words + notes) | {
             "sessions": ";".join(sessions[used]),
             "age_reference": reference,
             "age_first_days": days[used[0]] if len(used) else np.nan,
@@ -145,7 +147,7 @@ def _row(structure: str, fit: dict, notes: list[str]) -> dict:
     percent = 100 / fit["mean"] if fit["mean"] > 0 else np.nan
     notes = list(notes)
     if np.isnan(fit["slope"]):
-        notes.append("fewer than two visits have this structure: no change")
+        notes.append("fewer than two visits: no change")
     elif fit["n"] == 2:
         notes.append("two visits: no interval")
     return {

@@ -200,7 +200,7 @@ def _rows(matrix: pd.DataFrame, groups: pd.DataFrame, chosen: pd.DataFrame, left
 def _note(complete: np.ndarray, n: int, absolute: Agreement) -> str:
     notes = []
     if len(complete) < n:
-        notes.append(f"{n - len(complete)} without this structure in both scans")
+        notes.append(f"{n - len(complete)} without this structure in both scans, or flagged")
     if len(complete) < FEWEST:
         notes.append(f"n = {len(complete)} is below {FEWEST}: no ICC")
     elif np.isnan(absolute.icc):

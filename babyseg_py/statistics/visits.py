@@ -69,17 +69,6 @@ def common_reference(visits: pd.DataFrame) -> str | None:
     return best if counts[best] else None
 
 
-def flagged_visits(qc: pd.DataFrame) -> set[tuple[str, str]]:
-    """Return the visits with at least one flag on the session itself (the column scan is missing)."""
-    return set(map(tuple, qc.loc[qc["scan"].isna() & (qc["flag"] == 1), VISIT].to_numpy().tolist()))
-
-
-def flagged_scans(qc: pd.DataFrame) -> set[tuple[str, str, str]]:
-    """Return the scans that have at least one flag of their own."""
-    rows = qc.loc[qc["scan"].notna() & (qc["flag"] == 1), [*VISIT, "scan"]]
-    return set(map(tuple, rows.to_numpy().tolist()))
-
-
 def target_age(children: np.ndarray, ages: np.ndarray) -> float | None:
     r"""Find the age at which one visit of every child can be had with the smallest differences in age.
 

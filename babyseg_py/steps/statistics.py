@@ -17,7 +17,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--covariates", metavar="C,D", help="covariates beside age (default: as checked)")
     words = "volumes that are associated with scores (default: labels)"
     parser.add_argument("--volume-source", choices=("labels", "posteriors"), default="labels", help=words)
-    words = "use visits and scans that quality control flagged; they are left out otherwise"
+    words = "use also what quality control flagged: visits, scans and structures"
     parser.add_argument("--include-flagged", action="store_true", help=words)
     parser.add_argument("--out-dir", required=True, metavar="DIR", help="folder of the results")
 
@@ -29,14 +29,17 @@ def run(args: argparse.Namespace) -> None:
     from babyseg_py.statistics.analysis import growth_of, reliability_of
     from babyseg_py.statistics.associations import association_tables
     from babyseg_py.statistics.files import read_records, read_table, write_table
-    from babyseg_py.statistics.visits import flagged_scans, flagged_visits, visit_facts
+    from babyseg_py.statistics.flags import flagged_scans, flagged_visits, without_flagged_structures
+    from babyseg_py.statistics.visits import visit_facts
 
     content = read_records(args.records)
     tables, out = Path(args.tables), Path(args.out_dir)
     facts = visit_facts(content["records"])
     volumes, scans, qc = (read_table(tables / f"{name}.tsv") for name in ("volumes", "scanvolumes", "qc"))
-    visits_out = set() if args.include_flagged else flagged_visits(qc)
-    scans_out = set() if args.include_flagged else flagged_scans(qc)
+    qc = qc.iloc[:0] if args.include_flagged else qc
+    visits_out, scans_out = flagged_visits(qc), flagged_scans(qc)
+    volumes, structures_out = without_flagged_structures(volumes, qc)
+    scans, _ = without_flagged_structures(scans, qc)
 
     reliability = reliability_of(scans, visits_out, scans_out)
     growth = growth_of(volumes, facts, visits_out)
@@ -57,7 +60,7 @@ def run(args: argparse.Namespace) -> None:
 
     rated = reliability["n"].max() if len(reliability) else 0
     grown = growth.loc[pd.notna(growth["change_mm3_per_month"]), "participant_id"].nunique()
-    print(f"visits left out because quality control flagged them: {len(visits_out)}")
+    print(f"left out because flagged: {len(visits_out)} visits, {structures_out} structures of other visits")
     print(f"reliability: {rated} children with two scans in one visit")
     print(f"growth: {grown} of {facts['participant_id'].nunique()} children with two visits or more")
     print(

@@ -116,7 +116,7 @@ def test_a_structure_that_is_missing_in_one_scan_is_left_out_and_said():
     volumes["0", "A", "run-1_T1w"] = np.nan
     row = reliability_table(scan_table(volumes)).iloc[0]
     assert row["n"] == 4
-    assert "1 without this structure in both scans" in row["notes"]
+    assert "1 without this structure in both scans, or flagged" in row["notes"]
 
 
 def test_wide_ages_are_said():

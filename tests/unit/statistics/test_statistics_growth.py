@@ -93,7 +93,7 @@ def test_visits_close_together_and_missing_structures_are_said():
     assert "only 6 days apart" in growth_table(table, source="labels").iloc[0]["notes"]
     table, _ = visits(("01", "A", 1, "birth", 900.0), ("01", "B", 5, "birth", np.nan))
     row = growth_table(table, source="labels").iloc[0]
-    assert "fewer than two visits have this structure" in row["notes"]
+    assert row["notes"] == "1 visits without this structure, or flagged; fewer than two visits: no change"
 
 
 def test_flagged_visits_are_left_out_and_every_child_of_the_sheet_has_a_row():

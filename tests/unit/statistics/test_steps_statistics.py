@@ -78,10 +78,15 @@ def test_flagged_sessions_are_left_out_unless_asked_for(simulated, tmp_path):
     for session in "ABC":
         path = files.folder / "anat" / f"sub-000_ses-{session}_desc-segmentation_qc.tsv"
         path.write_text(path.read_text().replace("\t0\tn/a", "\t1\thalf a brain"))
+    path = files.folder / "anat" / "sub-001_ses-A_desc-segmentation_qc.tsv"
+    path.write_text(path.read_text() + "n/a\tBrain-Stem\tscore\t0.2\t0.5\tn/a\t1\tunsure\n")
     assert main(files.tables()) == 0
     options = ["--phenotype", str(files.scores), "--scores", "planted"]
     assert main(files.statistics(*options)) == 0
     assert (read(files, "associations")["n"] == 11).all()
+    stem = read(files, "growth").query("participant_id == 1 and structure == 'Brain-Stem'")
+    assert stem["sessions"].tolist() == ["B;C", "B;C"]
+    assert (stem["notes"] == "1 visits without this structure, or flagged; two visits: no interval").all()
     assert read(files, "growth")["notes"].iloc[0] == "no usable visit; 3 flagged visits left out"
     assert main(files.statistics(*options, "--include-flagged")) == 0
     assert (read(files, "associations")["n"] == 12).all()

@@ -2,14 +2,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from babyseg_py.statistics.visits import (
-    common_reference,
-    flagged_scans,
-    flagged_visits,
-    nearest_visits,
-    target_age,
-    visit_facts,
-)
+from babyseg_py.statistics.visits import common_reference, nearest_visits, target_age, visit_facts
 
 
 def record(participant, session, days=None, reference=None, **more):
@@ -95,12 +88,3 @@ def test_common_reference():
     assert common_reference(visit_facts(rows)) == "birth"
     assert common_reference(visit_facts([*rows, record("04", "A", 300.0, "conception")])) == "conception"
     assert common_reference(visit_facts(rows[2:])) is None
-
-
-def test_flags_of_sessions_and_of_scans_are_told_apart():
-    qc = pd.DataFrame(
-        [["01", "A", None, 1.0], ["01", "B", "T1w", 1.0], ["02", "A", None, 0.0], ["02", "A", "T2w", np.nan]],
-        columns=["participant_id", "session_id", "scan", "flag"],
-    )
-    assert flagged_visits(qc) == {("01", "A")}
-    assert flagged_scans(qc) == {("01", "B", "T1w")}
