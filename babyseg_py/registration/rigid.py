@@ -8,6 +8,7 @@ import numpy as np
 from scipy import ndimage
 from scipy.optimize import minimize
 
+from babyseg_py.images.volume import Volume
 from babyseg_py.registration.motion import half_motions, rotation_derivative
 from babyseg_py.registration.pyramid import Scan
 from babyseg_py.registration.similarity import (
@@ -22,8 +23,9 @@ RADIUS_MM = 60.0  # A radian moves the surface of a brain by about this much: pu
 START_ANGLE = np.radians(20)
 MARGIN_MM = 10.0  # Air that is kept around the foreground, so that the outline counts.
 POINTS = {8.0: 6_000, 4.0: 20_000, 2.0: 60_000, 1.0: 120_000}
-KEPT = {8.0: 8, 4.0: 3}  # Starts that are carried on to a level.
-TOLERANCE = {8.0: 1e-4, 4.0: 1e-5, 2.0: 1e-6, 1.0: 1e-7}  # Change of the similarity that ends a level.
+KEPT = {8.0: 16, 4.0: 6, 2.0: 2}  # Starts that are carried on to a level.
+TOLERANCE = {8.0: 1e-4, 4.0: 3e-5, 2.0: 1e-5, 1.0: 1e-6}  # Change of the similarity that ends a level.
+SAME_MM = 2.0  # Poses closer than this are one.
 MIN_INSIDE = 0.2  # Share of the points that must be in both fields of view for a pose to count.
 
 
@@ -183,23 +185,26 @@ def mid_points(a: Scan, b: Scan, pose: Pose | None, level_mm: float) -> np.ndarr
         for scan, half in zip((a, b), halves, strict=True)
     ]
     reach = max(np.abs(points).max() for points in content) + MARGIN_MM
-    volume = max(len(p) * scan.foreground.voxel_volume_mm3 for p, scan in zip(content, (a, b), strict=True))
+    wide = [_widened(scan.foreground) for scan in (a, b)]
+    volume = max(grid.data.sum() * grid.voxel_volume_mm3 for grid in wide)
     step = (volume / POINTS[level_mm]) ** (1 / 3)
     axis = np.arange(-np.ceil(reach / step), np.ceil(reach / step) + 1) * step
     lattice = np.stack(np.meshgrid(axis, axis, axis, indexing="ij")).reshape(3, -1)
     jitter = np.random.default_rng(0).random(lattice.shape, dtype=np.float32) - 0.5
     points = lattice + jitter * step
     near = np.zeros(points.shape[1], dtype=bool)
-    for scan, half in zip((a, b), halves, strict=True):
-        grid = scan.foreground
-        reach_voxels = np.maximum(1, np.round(MARGIN_MM / grid.spacing_mm)).astype(int)
-        wide = ndimage.maximum_filter(grid.data, size=tuple(2 * reach_voxels + 1))
+    for grid, half in zip(wide, halves, strict=True):
         to_voxel = np.linalg.inv(grid.affine) @ half
         index = np.floor(to_voxel[:3, :3] @ points + to_voxel[:3, 3:] + 0.5).astype(int)
-        # A field of view that cuts the head is carried on beyond its border: the other scan may be inside.
-        index = np.clip(index, 0, np.array(grid.shape)[:, None] - 1)
-        near |= wide[tuple(index)]
+        size = np.array(grid.shape)[:, None]
+        inside = ((index >= 0) & (index < size)).all(axis=0)
+        near |= inside & grid.data[tuple(np.clip(index, 0, size - 1))]
     return points[:, near]
+
+
+def _widened(foreground: Volume) -> Volume:
+    reach = np.maximum(1, np.round(MARGIN_MM / foreground.spacing_mm)).astype(int)
+    return foreground.with_data(ndimage.maximum_filter(foreground.data, size=tuple(2 * reach + 1)))
 
 
 def _starts(a: Scan, b: Scan) -> Iterator[tuple[np.ndarray, np.ndarray]]:
@@ -216,16 +221,27 @@ def _starts(a: Scan, b: Scan) -> Iterator[tuple[np.ndarray, np.ndarray]]:
 
 
 def _best(poses: list[Pose], count: int) -> list[Pose]:
-    return sorted(poses, key=lambda pose: -pose.similarity)[:count]
+    """Sort by similarity and leave out poses that are the same as a better one."""
+    kept: list[Pose] = []
+    for pose in sorted(poses, key=lambda pose: -pose.similarity):
+        if len(kept) < count and all(_distance_mm(pose, other) > SAME_MM for other in kept):
+            kept.append(pose)
+    return kept
+
+
+def _distance_mm(a: Pose, b: Pose) -> float:
+    turn = np.abs(a.rotation - b.rotation).max() * RADIUS_MM
+    return float(max(turn, np.abs(a.shift_mm - b.shift_mm).max()))
 
 
 def _climb(objective: Objective, pose: Pose, level_mm: float) -> Pose:
-    start = np.concatenate([pose.rotation * RADIUS_MM, pose.shift_mm])
-    found = minimize(
-        objective.value_and_slope,
-        start,
-        jac=True,
-        method="L-BFGS-B",
-        options={"ftol": TOLERANCE[level_mm], "gtol": 1e-7, "maxiter": 40},
-    )
-    return Pose(found.x[:3] / RADIUS_MM, found.x[3:], -float(found.fun))
+    unit = level_mm / 4  # Length in mm of the first step.
+
+    def fall(x: np.ndarray) -> tuple[float, np.ndarray]:
+        value, slope = objective.value_and_slope(x * unit)
+        return value, slope * unit
+
+    start = np.concatenate([pose.rotation * RADIUS_MM, pose.shift_mm]) / unit
+    options = {"ftol": TOLERANCE[level_mm], "gtol": 1e-7, "maxiter": 40}
+    found = minimize(fall, start, jac=True, method="L-BFGS-B", options=options)
+    return Pose(found.x[:3] * unit / RADIUS_MM, found.x[3:] * unit, -float(found.fun))
