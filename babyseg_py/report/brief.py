@@ -110,20 +110,20 @@ def _lost(results: Results) -> list[str]:
 
 
 def _doubtful(results: Results) -> list[str]:
-    visits = results.visits()
+    visits = results.visits
     flagged = visits.loc[visits["status"] == "flagged", "visit_id"].tolist()
     if not flagged:
         return []
     which = f"{count(len(flagged), 'session')} ({listing(flagged, 6)})"
     return [
         f"Flagged, or with a scan that failed: {which}. A session flagged as a whole is left out of "
-        "reliability, growth and associations, unless the run was told to include it; look at it before you use "
-        "its volumes."
+        "reliability, growth and associations, unless the run was told to include it; look at it before you "
+        "use its volumes."
     ]
 
 
 def _ages(results: Results) -> list[str]:
-    visits = results.visits()
+    visits = results.visits
     points = []
     missing = int(visits["age_days"].isna().sum())
     if missing:

@@ -18,7 +18,7 @@ def curves(results: Results, shelf: Shelf) -> Part:
     matrix = by_structure(results.volumes, ["visit_id"])
     if matrix.empty:
         return Absent("No growth curves, because no session has volumes.")
-    visits = results.visits().set_index("visit_id")
+    visits = results.visits.set_index("visit_id")
     table = matrix.join(visits[["participant_id", "session_id", "age_days", "age_reference", "status"]])
     pictures = [
         _figure(str(reference), list(matrix.columns), known, shelf)

@@ -17,7 +17,7 @@ NAMED_CHILDREN = 40
 
 def contents(results: Results, shelf: Shelf) -> Part:
     """Say how many children have how many visits, contrasts and repeats."""
-    records, visits = results.records, results.visits()
+    records, visits = results.records, results.visits
     if records.empty:
         return Absent("The samplesheet has no scans.")
     rows = []
@@ -51,7 +51,7 @@ def _shares(records: pd.DataFrame, name: str) -> str:
 
 def ages(results: Results, shelf: Shelf) -> Part:
     """Draw each child's visits along the age axis, one figure per age reference."""
-    visits = results.visits()
+    visits = results.visits
     pictures = []
     for reference, known in visits.dropna(subset=["age_days"]).groupby("age_reference"):
         label, days = AXES[str(reference)]

@@ -26,7 +26,7 @@ def unusual_volumes(results: Results) -> pd.DataFrame:
         Index visit_id; columns structure and deviation (negative: smaller than expected).
     """
     matrix = by_structure(results.volumes, ["visit_id"])
-    ages = results.visits().set_index("visit_id")[["age_days", "age_reference"]]
+    ages = results.visits.set_index("visit_id")[["age_days", "age_reference"]]
     found = []
     for _, group in ages.dropna().groupby("age_reference"):
         volumes = matrix.reindex(group.index).dropna(how="all") if not matrix.empty else matrix

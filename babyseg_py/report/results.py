@@ -51,6 +51,8 @@ class Results:
         ``file``, ``scores``, ``covariates``, ``without_scores``, ``without_scans``.
     ledger : pd.DataFrame
         One row per scan: status, step, reason.
+    visits : pd.DataFrame
+        One row per visit, from `visit_table`.
     volumes, scan_volumes, qc, surface_distance, reliability, growth, associations : pd.DataFrame
         The tables of ``cohort/``.
     snapshots : dict of str to Path
@@ -64,6 +66,7 @@ class Results:
     records: pd.DataFrame
     phenotype: dict
     ledger: pd.DataFrame
+    visits: pd.DataFrame
     volumes: pd.DataFrame
     scan_volumes: pd.DataFrame
     qc: pd.DataFrame
@@ -75,35 +78,33 @@ class Results:
     versions: dict[str, str] = field(default_factory=dict)
     truth: Truth | None = None
 
-    def visits(self) -> pd.DataFrame:
-        """One row per visit, in the order of the sheet.
 
-        Returns
-        -------
-        pd.DataFrame
-            visit_id, participant_id, session_id, age_days, age_reference, scans (words), n_scans,
-            status (the worst of its scans; ``failed`` only when all of them failed), reasons (tuple of str).
-        """
-        rows = []
-        for visit, scans in self.records.groupby("visit_id", sort=False):
-            entries = self.ledger[self.ledger["visit_id"] == visit]
-            first = scans.iloc[0]
-            rows.append(
-                {
-                    "visit_id": visit,
-                    "participant_id": first["participant_id"],
-                    "session_id": first["session_id"],
-                    "age_days": first["age_days"],
-                    "age_reference": first["age_reference"],
-                    "scans": ", ".join(scans["scan"]),
-                    "n_scans": len(scans),
-                    "status": _worst(entries["status"].tolist()),
-                    "reasons": tuple(_reasons(entries)),
-                }
-            )
-        columns = ["visit_id", "participant_id", "session_id", "age_days", "age_reference"]
-        columns += ["scans", "n_scans", "status", "reasons"]
-        return pd.DataFrame(rows, columns=columns)
+def visit_table(records: pd.DataFrame, ledger: pd.DataFrame) -> pd.DataFrame:
+    """One row per visit, in the order of the sheet.
+
+    Parameters
+    ----------
+    records, ledger : pd.DataFrame
+        As in `Results`.
+
+    Returns
+    -------
+    pd.DataFrame
+        visit_id, participant_id, session_id, age_days, age_reference, scans (words), status (the worst of its
+        scans; ``failed`` only when all of them failed), reasons (tuple of str).
+    """
+    visits = records.drop_duplicates("visit_id")[
+        ["visit_id", "participant_id", "session_id", "age_days", "age_reference"]
+    ].reset_index(drop=True)
+    scans = records.groupby("visit_id")["scan"].agg(", ".join)
+    statuses = ledger.groupby("visit_id")["status"].agg(list)
+    bad = ledger[ledger["status"].isin(["flagged", "failed"])]
+    reasons = {visit: tuple(_reasons(entries)) for visit, entries in bad.groupby("visit_id")}
+    return visits.assign(
+        scans=visits["visit_id"].map(scans),
+        status=[_worst(statuses.get(visit, [])) for visit in visits["visit_id"]],
+        reasons=pd.Series([reasons.get(visit, ()) for visit in visits["visit_id"]], dtype=object),
+    )
 
 
 def _worst(statuses: list[str]) -> str:
@@ -113,10 +114,10 @@ def _worst(statuses: list[str]) -> str:
 
 
 def _reasons(entries: pd.DataFrame) -> list[str]:
-    bad = entries[entries["status"].isin(["flagged", "failed"])].fillna({"reason": "no reason given"})
+    named = entries.fillna({"reason": "no reason given"})
     return [
         f"{', '.join(scans['scan'])} {status}: {reason}"
-        for (status, reason), scans in bad.groupby(["status", "reason"], sort=False)
+        for (status, reason), scans in named.groupby(["status", "reason"], sort=False)
     ]
 
 
@@ -150,11 +151,13 @@ def read_results(
         A file is not what its name says.
     """
     scans, phenotype = _read_records(Path(records))
+    rows = _read_ledger(Path(ledger))
     tables = {name: _read_table(Path(cohort) / filename) for name, filename in TABLES.items()}
     return Results(
         records=scans,
         phenotype=phenotype,
-        ledger=_read_ledger(Path(ledger)),
+        ledger=rows,
+        visits=visit_table(scans, rows),
         **tables,
         snapshots=_by_visit(snapshots),
         versions=_read_versions(Path(versions)) if versions else {},

@@ -1,0 +1,67 @@
+"""Pictures of many sessions, made small enough together."""
+
+from io import BytesIO
+from pathlib import Path
+
+from PIL import Image
+
+from babyseg_py.errors import UnusableData
+
+PICTURES_BYTES = 8_000_000
+# Width in pixels and WebP quality, from the best to the smallest.
+SETTINGS = ((960, 70), (800, 65), (640, 60), (560, 55), (480, 50), (400, 45), (340, 40), (280, 35), (220, 30))
+SAMPLE = 5
+
+
+def shrink(paths: list[Path], *, limit: int = PICTURES_BYTES) -> list[tuple[bytes, str]]:
+    """Read pictures so that together they take no more than a limit.
+
+    Few pictures are returned as they are. Of many, a sample decides at which width and quality all of them
+    fit, and each is written once, as WebP.
+
+    Parameters
+    ----------
+    paths : list of Path
+        PNG files.
+    limit : int
+        Bytes that all of them may take together; beyond the smallest setting it is not held.
+
+    Returns
+    -------
+    list of (bytes, str)
+        Content and MIME type of each.
+
+    Raises
+    ------
+    UnusableData
+        A file is not a picture.
+    """
+    if sum(path.stat().st_size for path in paths) <= limit:
+        for path in paths:
+            _open(path)
+        return [(path.read_bytes(), "image/png") for path in paths]
+    sample = [_open(path) for path in paths[:: max(1, len(paths) // SAMPLE)]]
+    share = 0.93 * limit / len(paths)
+    for width, quality in SETTINGS:
+        if sum(len(_webp(image, width, quality)) for image in sample) <= share * len(sample):
+            break
+    return [(_webp(_open(path), width, quality), "image/webp") for path in paths]
+
+
+def size_of(content: bytes) -> tuple[int, int]:
+    """Width and height of a picture in pixels."""
+    return Image.open(BytesIO(content)).size
+
+
+def _open(path: Path) -> Image.Image:
+    try:
+        return Image.open(path).convert("RGB")
+    except OSError as problem:
+        raise UnusableData(str(path), f"it is not a picture ({problem})", "draw it again") from problem
+
+
+def _webp(image: Image.Image, width: int, quality: int) -> bytes:
+    buffer = BytesIO()
+    small = image.resize((width, round(width * image.height / image.width)), Image.Resampling.BOX)
+    small.save(buffer, format="WEBP", quality=quality, method=2)
+    return buffer.getvalue()
