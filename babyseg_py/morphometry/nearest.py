@@ -121,9 +121,9 @@ class _Columns:
                 left, place, best = left[unsettled], place[unsettled], best[unsettled]
             if not len(left):
                 break
-            lowest = height[place + steps[0]]
+            lowest = height.take(place + steps[0], mode="clip")  # All steps stay inside the box.
             for step in steps[1:]:
-                np.minimum(lowest, height[place + step], out=lowest)
+                np.minimum(lowest, height.take(place + step, mode="clip"), out=lowest)
             np.minimum(best, across + square[lowest], out=best)
             last = across
         settled = best <= last
