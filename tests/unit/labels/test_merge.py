@@ -142,9 +142,10 @@ def test_real_maps(shared_data, name):
     assert set(np.unique(merged)) == set(LABELS)
 
     # Left structures lie on the left, and what is renamed keeps its number of voxels.
-    x = (np.argwhere(merged >= 0) @ image.affine[:3, :3].T + image.affine[:3, 3])[:, 0].reshape(data.shape)
-    for left, right in ((2, 41), (8, 47), (169, 176)):
-        assert x[merged == left].mean() + 5 < x[merged == right].mean()
+    for left, right in ((4, 43), (8, 47), (169, 176)):
+        middles = [np.argwhere(merged == label).mean(axis=0) for label in (left, right)]
+        x = [(image.affine @ [*middle, 1])[0] for middle in middles]
+        assert x[0] + 5 < x[1]
     assert (merged == 169).sum() == np.isin(data, (12, 13, 26)).sum()
     cerebellum = np.isin(data, (7, 8, 46, 47, 172))
     assert np.isin(merged, (8, 47)).sum() == cerebellum.sum()
