@@ -186,7 +186,14 @@ class GroupNet(nn.Module):
 
 def group_mean(x: Tensor, scans: int) -> Tensor:
     """Mean over the scans of each visit, (B * scans, C, *size) to (B, C, *size)."""
-    return x if scans == 1 else x.unflatten(0, (-1, scans)).mean(dim=1)
+    if scans == 1:
+        return x
+    # A sum of whole maps keeps the memory format, which a reduction over a new axis does not.
+    parts = x.unflatten(0, (-1, scans)).unbind(dim=1)
+    total = parts[0] + parts[1]
+    for part in parts[2:]:
+        total = total + part
+    return total / scans
 
 
 def add_to_group(x: Tensor, mean: Tensor, scans: int) -> Tensor:

@@ -73,12 +73,14 @@ def sample_posteriors(
 
     low, high = _box_in_grid(window, to_window, shape)
     depth = max(1, SLAB_VOXELS // max(1, int(np.prod((high - low)[1:]))))
+    unsure = torch.special.entr(posteriors).sum(dim=0, keepdim=True) / np.log(len(label_numbers))
+    channels = torch.cat((posteriors, unsure))
     for start in range(low[0], high[0], depth):
         part = (slice(start, min(start + depth, high[0])), slice(low[1], high[1]), slice(low[2], high[2]))
-        p = _sample(posteriors, to_window, part)
-        labels[part] = lookup[p.argmax(dim=0).numpy()]
-        entropy[part] = (torch.special.entr(p).sum(dim=0) / np.log(len(label_numbers))).numpy()
-        sums += p.sum(dim=(1, 2, 3), dtype=torch.float64).numpy()
+        p = _sample(channels, to_window, part)
+        labels[part] = lookup[_first_largest(p[:-1]).numpy()]
+        entropy[part] = p[-1].numpy()
+        sums += p[:-1].flatten(1).sum(dim=1).numpy()
 
     voxel_mm3 = abs(np.linalg.det(affine[:3, :3]))
     volumes = {n: float(s * voxel_mm3) for n, s in zip(label_numbers, sums, strict=True) if n}
@@ -110,8 +112,16 @@ def _sample(posteriors: Tensor, to_window: np.ndarray, part: tuple[slice, ...]) 
     p = F.grid_sample(posteriors[None], normalised.flip(-1)[None], align_corners=True, padding_mode="zeros")[
         0
     ]
-    p[0] += (1 - p.sum(dim=0)).clamp_min(0)
     return p
+
+
+def _first_largest(p: Tensor) -> Tensor:
+    """Index of the largest of the first axis, the first of equal ones; faster than argmax over that axis."""
+    best, index = p[0].clone(), torch.zeros(p.shape[1:], dtype=torch.uint8)
+    for number, channel in enumerate(p[1:], start=1):
+        index[channel > best] = number
+        torch.maximum(best, channel, out=best)
+    return index
 
 
 def probabilities_on_grid(
@@ -124,5 +134,7 @@ def probabilities_on_grid(
     low, high = _box_in_grid(window, to_window, shape)
     for start in range(low[0], high[0]):
         part = (slice(start, start + 1), slice(low[1], high[1]), slice(low[2], high[2]))
-        result[(slice(None), *part)] = _sample(posteriors, to_window, part).numpy()
+        p = _sample(posteriors, to_window, part)
+        p[0] += (1 - p.sum(dim=0)).clamp_min(0)
+        result[(slice(None), *part)] = p.numpy()
     return result
