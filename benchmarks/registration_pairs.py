@@ -231,3 +231,94 @@ def true_pairs(folder: Path) -> Iterator[Pair]:
         b = painted(labels, rng)
         b = b.with_data(ndimage.gaussian_filter(b.data * mask, 0.3)) if i % 4 == 2 else b
         yield make_pair(f"painted {'infant' if i % 2 else 'adult head'}", a, b, mask, rng)
+
+
+def half_of(volume: Volume, axis: int, *, zero: bool) -> Volume:
+    """Lose half of the content along one axis: emptied, or cut off with the field of view."""
+    content = np.argwhere(volume.data > np.percentile(volume.data, 99) * 0.1)[:, axis]
+    middle = int((content.min() + content.max()) / 2)
+    keep = [slice(None)] * 3
+    keep[axis] = slice(middle, None)
+    if zero:
+        data = np.zeros_like(volume.data)
+        data[tuple(keep)] = volume.data[tuple(keep)]
+        return volume.with_data(data)
+    affine = volume.affine.copy()
+    affine[:3, 3] += affine[:3, axis] * middle
+    return Volume(np.ascontiguousarray(volume.data[tuple(keep)]), affine)
+
+
+def flip(volume: Volume) -> Volume:
+    """Swap left and right in the voxels and leave the header as it is."""
+    axis = int(np.abs(volume.affine[0, :3]).argmax())
+    return volume.with_data(np.ascontiguousarray(np.flip(volume.data, axis)))
+
+
+def like_t1(labels: Volume, rng: np.random.Generator) -> Volume:
+    """Paint a label map with the ordinary contrast of an infant after the first year or of an adult."""
+    means = np.full(1000, 500.0)
+    means[[0, 24, 4, 43, 5, 44, 14, 15]] = (0, 250, 200, 200, 200, 200, 200, 200)
+    means[[2, 41, 7, 46, 16, 28, 60, 251, 252, 253, 254, 255, 85]] = 900
+    means[[3, 42, 8, 47, 17, 18, 53, 54, 11, 50]] = 600
+    means[[10, 49, 12, 51, 13, 52, 172]] = 750
+    image = means[labels.data] * (1 + rng.normal(0, 0.02, labels.shape))
+    image[labels.data == 0] = 0
+    return labels.with_data(ndimage.gaussian_filter(image, 0.6).astype(np.float32))
+
+
+def planted_failures(folder: Path) -> Iterator[tuple[str, Pair]]:
+    """Make pairs that must not be believed, by the same motions and degradations as `true_pairs`.
+
+    Parameters
+    ----------
+    folder : Path
+        The shared data.
+
+    Yields
+    ------
+    kind : str
+        ``other child``, ``flipped`` or ``half``.
+    pair : Pair
+        Its truth means nothing where the child is another one.
+    """
+    rng = np.random.default_rng(7)
+    infants = [cut_to_content(load_image(folder / "real_t1w" / f"infant-{name}_T1w.nii.gz")) for name in REAL]
+    templates = {
+        (age, c): cut_to_content(load_image(folder / "unc_bcp_templates" / f"age-{age}mo_{c}.nii.gz"))
+        for age in AGES
+        for c in ("T1w", "T2w")
+    }
+    head, brain = adult(folder)
+    heads = sorted((folder / "labelmaps" / "adult_whole_head").glob("*.nii.gz"))[:6]
+    maps = sorted((folder / "labelmaps" / "infant").glob("*.nii.gz"))
+    painted_heads = [like_t1(load_labels(path), rng) for path in heads]
+    painted_brains = [like_t1(load_labels(path), rng) for path in maps[-5:]]
+    others = [(infants[i], infants[(i + 1) % 5]) for i in range(5)]
+    others += [(templates["24", "T1w"], infants[0]), (templates["12", "T2w"], infants[1])]
+    others += [
+        (templates[x, "T1w"], templates[y, "T2w"]) for x, y in (("06", "12"), ("12", "24"), ("00", "03"))
+    ]
+    others += [(painted_heads[i], painted_heads[i + 1]) for i in range(5)] + [(head, painted_heads[0])]
+    others += [(painted_brains[i], painted_brains[i + 1]) for i in range(4)]
+    for a, b in others:
+        yield "other child", make_pair("other child", a, b, a.data > 0, rng)
+    flips = [(scan, scan) for scan in infants] + [(head, brain), (head, head), (painted_heads[1],) * 2]
+    flips += [
+        (templates[age, "T1w"], resampled_like(templates[age, "T2w"], templates[age, "T1w"])) for age in AGES
+    ]
+    for a, b in flips:
+        yield "flipped", make_pair("flipped", a, flip(b), a.data > 0, rng)
+    halves = [(scan, scan) for scan in infants] + [(head, head), (head, brain), (brain, brain)]
+    halves += [
+        (templates[age, "T1w"], resampled_like(templates[age, "T2w"], templates[age, "T1w"])) for age in AGES
+    ]
+    for i, (a, b) in enumerate(halves):
+        yield (
+            "half",
+            make_pair(f"half along axis {i % 3}", a, half_of(b, i % 3, zero=i % 2 == 0), a.data > 0, rng),
+        )
+
+
+def resampled_like(volume: Volume, reference: Volume) -> Volume:
+    """Put a template on the grid of the other one of its age; both have the same voxels."""
+    return resample(volume, reference.shape, reference.affine)

@@ -1,0 +1,130 @@
+"""Verdict on a registration: what is flagged, and whether the scan may be used."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from babyseg_py.registration.evidence import Evidence
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Thresholds of all checks; docs/registration.md shows how pairs and planted failures lie about them."""
+
+    # Excess of the similarity over wrong poses, in their standard deviations; unrelated images stay below 3.
+    min_excess: float = 4.0
+    # Similarity of the mirrored scan over that of the scan as it is. Above 1 the mirrored one fits better.
+    max_mirror_ratio: float = 1.0
+    # Local displacement in mm. Distortion within a visit stays below 2 mm; other brains fold elsewhere.
+    max_local_mm: float = 2.5
+    # Share of the smaller foreground within the larger; a crop or a stripped skull only makes one smaller.
+    min_overlap: float = 0.8
+    # Part of the extent that is missing at a side: a skull and scalp take up to 0.15, half a brain 0.5.
+    max_gap: float = 0.33
+    # Height over width: 0.7 for a cerebrum alone, below 0.5 where the upper or lower half is missing.
+    min_height: float = 0.55
+    # Motion in scanner coordinates beyond which a header is doubted; not a reason to drop a scan.
+    max_rotation_deg: float = 45.0
+    max_shift_mm: float = 80.0
+
+
+@dataclass(frozen=True)
+class Flag:
+    """One finding.
+
+    Parameters
+    ----------
+    name : str
+        Short name for tables.
+    message : str
+        What was found, in words, with the figure.
+    excludes : bool
+        Whether the scan is not to be used.
+    """
+
+    name: str
+    message: str
+    excludes: bool = True
+
+
+def judge(evidence: Evidence, /, *, limits: Limits | None = None) -> tuple[Flag, ...]:
+    """Compare the measures of a registration with the limits.
+
+    Parameters
+    ----------
+    evidence : Evidence
+        From `evidence.gather`.
+    limits : Limits, optional
+        Thresholds other than the default.
+
+    Returns
+    -------
+    tuple of Flag
+        Findings, the gravest first; none for a registration to be believed.
+    """
+    limit = limits or Limits()
+    findings = (_similarity, _mirror, _anatomy, _field, _motion)
+    return tuple(flag for find in findings if (flag := find(evidence, limit)) is not None)
+
+
+def excess(evidence: Evidence) -> float:
+    """Similarity above that of wrong poses, in standard deviations of those."""
+    return (evidence.similarity - evidence.null) / max(evidence.null_spread, 1e-9)
+
+
+def _similarity(evidence: Evidence, limit: Limits) -> Flag | None:
+    if excess(evidence) >= limit.min_excess:
+        return None
+    return Flag(
+        "no_match",
+        f"the scan matches the session no better than by chance (similarity {evidence.similarity:.3f}, wrong "
+        f"poses {evidence.null:.3f} ± {evidence.null_spread:.3f}): look whether it shows this head",
+    )
+
+
+def _mirror(evidence: Evidence, limit: Limits) -> Flag | None:
+    ratio = evidence.mirror_similarity / max(evidence.fine_similarity, 1e-9)
+    if ratio <= limit.max_mirror_ratio:
+        return None
+    return Flag(
+        "mirrored",
+        f"the scan matches better with left and right swapped (similarity {evidence.mirror_similarity:.3f} "
+        f"against {evidence.fine_similarity:.3f}): it or the reference may be flipped, or another child",
+    )
+
+
+def _anatomy(evidence: Evidence, limit: Limits) -> Flag | None:
+    if np.isnan(evidence.local_mm) or evidence.local_mm <= limit.max_local_mm:
+        return None
+    return Flag(
+        "other_anatomy",
+        f"after the best rigid motion its parts still lie {evidence.local_mm:.1f} mm off (typical, limit "
+        f"{limit.max_local_mm:g}): it may be of another child, flipped or badly distorted",
+    )
+
+
+def _field(evidence: Evidence, limit: Limits) -> Flag | None:
+    if evidence.gap > limit.max_gap or evidence.height < limit.min_height:
+        return Flag(
+            "partial",
+            f"one of the two shows but part of the head ({100 * evidence.gap:.0f} % of its extent missing at "
+            f"a side, height over width {evidence.height:.2f}): look at the field of view and the mask",
+        )
+    if evidence.overlap < limit.min_overlap:
+        return Flag(
+            "little_overlap",
+            f"only {100 * evidence.overlap:.0f} % of its content lies in that of the reference: look at the "
+            "field of view and the mask",
+        )
+    return None
+
+
+def _motion(evidence: Evidence, limit: Limits) -> Flag | None:
+    if evidence.rotation_deg <= limit.max_rotation_deg and evidence.shift_mm <= limit.max_shift_mm:
+        return None
+    return Flag(
+        "large_motion",
+        f"turned by {evidence.rotation_deg:.0f} degrees and moved by {evidence.shift_mm:.0f} mm against the "
+        "reference: look whether the headers are right",
+        excludes=False,
+    )
