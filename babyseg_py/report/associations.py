@@ -9,8 +9,18 @@ from babyseg_py.report.brief import SIGNIFICANT, why_no_association
 from babyseg_py.report.figures import ACCENT, GREY, INK, PALE, WIDTH_IN, Shelf, file_name
 from babyseg_py.report.parts import Absent, Part, Picture, Plot, Table
 from babyseg_py.report.results import Results
-from babyseg_py.report.structures import both_sides
-from babyseg_py.report.words import MISSING, brain_words, count, interval, number, p_value, plain_name, text
+from babyseg_py.report.structures import both_sides, in_order
+from babyseg_py.report.words import (
+    MISSING,
+    brain_words,
+    count,
+    interval,
+    number,
+    p_value,
+    plain_name,
+    sentence_case,
+    text,
+)
 
 LOOKS = (("o", ACCENT), ("s", INK), ("D", GREY), ("v", "#8a6d1f"))
 SCORES_DRAWN = 6
@@ -24,19 +34,27 @@ def reliability(results: Results, shelf: Shelf) -> Part:
         return Absent(
             "No reliability, because no visit has two scans of one contrast, or scans of two contrasts."
         )
-    shown = both_sides(table[table["volume_source"] == "labels"])
-    rows = [
-        (
-            plain_name(row["structure"]), f"{row['kind']}: {row['contrasts']}", number(row["n"], 0),
-            _interval(row, "icc_2_1"), _interval(row, "icc_3_1"), number(row["cv_within_percent"], 1),
-            number(row["difference_percent"], 1), text(row["notes"], ""),
-        )
-        for row in shown.to_dict("records")
-    ]  # fmt: skip
-    columns = ("Structure", "Scans compared", "n", "ICC(2,1) [95 %]", "ICC(3,1) [95 %]",
-               "Variation within a visit (%)", "Second minus first (%)", "Notes")  # fmt: skip
+    shown = both_sides(table[table["volume_source"] == "labels"]).fillna({"notes": ""})
+    shown = shown.assign(compared=shown["kind"] + ": " + shown["contrasts"])
+    notes = {str(name): of["notes"].unique().tolist() for name, of in shown.groupby("compared", sort=False)}
+    common = all(len(words) == 1 for words in notes.values())
+    columns = ["Structure", "Scans compared", "n", "ICC(2,1) [95 %]", "ICC(3,1) [95 %]",
+               "CV within a visit (%)", "Difference (%)", "Notes"]  # fmt: skip
+    rows = []
+    place = {name: rank for rank, name in enumerate(in_order(shown["structure"]))}
+    for row in sorted(shown.to_dict("records"), key=lambda row: place[row["structure"]]):
+        cells = [
+            plain_name(row["structure"]), row["compared"], number(row["n"], 0), _interval(row, "icc_2_1"),
+            _interval(row, "icc_3_1"), number(row["cv_within_percent"], 1),
+            number(row["difference_percent"], 1), row["notes"],
+        ]  # fmt: skip
+        rows.append(tuple(cells[:-1] if common else cells))
+    note = " ".join(
+        f"{sentence_case(name)}: {words[0]}." for name, words in notes.items() if common and words[0]
+    )
     folded = f"The whole table, {count(len(rows), 'row')}" if len(rows) > OPEN_ROWS else ""
-    return Table(columns, rows, frozenset(range(2, 7)), folded=folded)
+    heads = tuple(columns[:-1] if common else columns)
+    return Table(heads, rows, frozenset(range(2, 7)), folded=folded, note=note)
 
 
 def _interval(row: dict, name: str) -> str:
@@ -61,7 +79,7 @@ def forest(results: Results, shelf: Shelf) -> Part:
 
 
 def _forest(score: str, table: pd.DataFrame, shelf: Shelf) -> Picture:
-    structures = list(dict.fromkeys(table["structure"]))
+    structures = in_order(table["structure"])
     ways = list(dict.fromkeys(table["brain_volume_adjustment"]))
     figure = Figure(figsize=(WIDTH_IN, 1.0 + len(structures) * max(0.2, 0.1 * len(ways))))
     axes = figure.subplots()

@@ -8,7 +8,7 @@ from babyseg_py.report.figures import Shelf, agreement
 from babyseg_py.report.parts import Absent, Part, Plot, Prose, Table
 from babyseg_py.report.results import Results
 from babyseg_py.report.structures import PANELS, by_structure
-from babyseg_py.report.words import base_name, count, interval, number, p_equals, plain_name
+from babyseg_py.report.words import brain_words, count, interval, number, p_equals, plain_name
 
 NOT_DIGITAL = "Known answers exist only for a digital cohort (babyseg demo-data); this one has none."
 
@@ -80,32 +80,51 @@ def recovery_table(results: Results, shelf: Shelf) -> Part:
 
 
 def planted_effects(results: Results, shelf: Shelf) -> Part:
-    """Say of each planted association whether it was found."""
+    """Say of each planted association whether it was found, and what was found where nothing was planted."""
     if results.truth is None:
         return Absent(NOT_DIGITAL)
     planted = results.truth.planted.get("associations", [])
     if not planted:
         return Absent("No association was planted in this cohort.")
-    return Prose(points=tuple(_verdict(effect, results.associations) for effect in planted))
+    points = [_verdict(effect, results.associations) for effect in planted]
+    points += [
+        _nothing(str(score), results.associations) for score in results.truth.planted.get("null_scores", [])
+    ]
+    return Prose(points=tuple(points))
+
+
+def _estimates(table: pd.DataFrame, score: str) -> pd.DataFrame:
+    return table if table.empty else table[(table["score"] == score) & table["rho"].notna()]
 
 
 def _verdict(effect: dict, table: pd.DataFrame) -> str:
-    score, structure = str(effect["score"]), str(effect["structure"])
-    put_in = f"Planted: {plain_name(structure).lower()} with {score}, ρ = {number(effect.get('rho'))}."
-    same = pd.DataFrame()
-    if not table.empty:
-        of_score = table[(table["score"] == score) & table["rho"].notna()]
-        same = of_score[of_score["structure"] == structure]
-        same = same if len(same) else of_score[of_score["structure"].map(base_name) == base_name(structure)]
+    score, structure, rho = str(effect["score"]), str(effect["structure"]), effect.get("rho")
+    amount = "" if rho is None else f" (ρ = {number(rho)} in the truth)"
+    put_in = f"Planted: {plain_name(structure).lower()} with {score}{amount}."
+    same = _estimates(table, score)
+    same = same[same["structure"] == structure] if len(same) else same
     if same.empty:
         return f"{put_in} Not estimated in this run."
-    row = same.sort_values("p").iloc[0]
-    sign = np.sign(row["rho"]) == np.sign(float(effect.get("rho", row["rho"])))
-    found = sign and row["p_fdr"] < SIGNIFICANT
-    verdict = "Found" if found else "Found, but not after correction for the number of tests" if (
-        sign and row["p"] < SIGNIFICANT) else "Not found"  # fmt: skip
-    return (
-        f"{put_in} {verdict}: ρ = {number(row['rho'])} "
-        f"(95 % interval {interval(row['ci_low'], row['ci_high'])}), "
-        f"n = {number(row['n'], 0)}, {p_equals(row['p'])}, adjusted {p_equals(row['p_fdr'])}."
-    )
+    sign = np.sign(same["rho"]) == (np.sign(same["rho"]) if rho is None else np.sign(rho))
+    sure, perhaps = sign & (same["p_fdr"] < SIGNIFICANT), sign & (same["p"] < SIGNIFICANT)
+    if sure.any():
+        verdict = (
+            f"Found, in {int(sure.sum())} of {count(len(same), 'way')} to take brain volume into account"
+        )
+    elif perhaps.any():
+        verdict = "Seen, but it does not hold after correction for the number of tests"
+    else:
+        verdict = "Not found"
+    row = same.assign(wrong=~sign).sort_values(["wrong", "p"]).to_dict("records")[0]
+    found = f"ρ = {number(row['rho'])} (95 % interval {interval(row['ci_low'], row['ci_high'])})"
+    p = f"n = {number(row['n'], 0)}, {p_equals(row['p'])}, adjusted {p_equals(row['p_fdr'])}"
+    return f"{put_in} {verdict}: {found}, {p}, {brain_words(row['brain_volume_adjustment'])}."
+
+
+def _nothing(score: str, table: pd.DataFrame) -> str:
+    estimates = _estimates(table, score)
+    if estimates.empty:
+        return f"Nothing was planted in {score}; nothing was estimated either."
+    wrong = int((estimates["p_fdr"] < SIGNIFICANT).sum())
+    found = "none holds" if not wrong else f"{wrong} {'holds' if wrong == 1 else 'hold'}, by chance,"
+    return f"Nothing was planted in {score}: of {count(len(estimates), 'estimate')} {found} after correction."

@@ -243,7 +243,9 @@ def _write_truth(folder: Path, truth: pd.DataFrame) -> None:
     folder.mkdir()
     columns = ["participant_id", "session_id", "label", "structure", "volume_mm3"]
     write(folder / "reference_volumes.tsv", truth[columns])
-    (folder / "planted.json").write_text(json.dumps({"associations": [PLANTED]}), encoding="utf-8")
+    (folder / "planted.json").write_text(
+        json.dumps({"associations": [PLANTED], "null_scores": ["motor"]}), encoding="utf-8"
+    )
 
 
 def _pictures(folder: Path, visits: list[str], rng: np.random.Generator) -> list[Path]:

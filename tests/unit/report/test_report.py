@@ -11,6 +11,7 @@ import pytest
 from simulated_cohort import Folder, simulate, write
 
 from babyseg_py.cli import main
+from babyseg_py.errors import UnusableData
 from babyseg_py.report.figures import Shelf
 from babyseg_py.report.methods import CONDITIONS, read_sentences
 from babyseg_py.report.outliers import unusual_volumes
@@ -89,6 +90,7 @@ def _read(folder: Folder) -> Results:
         ledger=root / "ledger.tsv",
         cohort=root / "cohort",
         versions=root / "versions.yml",
+        snapshots=folder.snapshots,
     )
 
 
@@ -132,7 +134,8 @@ def test_flagged_sessions_come_first(full):
 
 def test_the_planted_association_is_said_to_be_found(full):
     text = full[0].text
-    assert "Planted: hippocampus with language, ρ = 0.60. Found: ρ = 0.62" in text
+    assert "Planted: hippocampus with language (ρ = 0.60 in the truth). Found, in 2 of 2 ways" in text
+    assert "Nothing was planted in motor: of 22 estimates none holds after correction." in text
     assert "median size of the error" in text
 
 
@@ -193,21 +196,21 @@ def test_hostile_words_appear_as_text(small, tmp_path):
         (
             "scan_volumes",
             "contrasts",
-            "No comparison of T1w with T2w, because no visit has volumes from both.",
+            "No comparison of T1w with T2w, because no visit has volumes",
         ),
         ("qc", "scores", "No quality scores came out of this run."),
         ("qc", "flag_counts", "No quality table came out of this run."),
         (
             "surface_distance",
             "distances",
-            "No distances between scans of a visit, because no visit has two scans",
+            "No distances between scans of a visit, because no visit",
         ),
         ("reliability", "reliability", "No reliability, because no visit has two scans"),
         ("growth", "change", "No change per month, because no child has two usable visits"),
         (
             "associations",
             "forest",
-            "No association with behaviour was computed: the statistics left no table",
+            "No association with behaviour was computed: the statistics",
         ),
     ],
 )
@@ -283,11 +286,12 @@ def test_ages_from_conception_have_their_own_axis(tmp_path):
     assert (tmp_path / "figures" / "growth_conception.tsv").is_file()
 
 
-def test_pictures_of_many_sessions_stay_small(cohort, tmp_path, monkeypatch):
+def test_pictures_of_many_sessions_stay_small(cohort, monkeypatch):
     monkeypatch.setitem(shrink.__kwdefaults__, "limit", MANY * 1000)
-    page = _page(cohort, tmp_path / "r.html")
-    pictures = [image["src"] for image in page.images if image["src"].startswith("data:image/webp")]
+    sheet = BUILDERS["contact_sheet"](_read(cohort), Shelf())
+    pictures = [card.picture.source for card in (*sheet.first, *sheet.rest)]
     assert len(pictures) == 18
+    assert all(source.startswith("data:image/webp") for source in pictures)
     assert sum(map(len, pictures)) < MANY * 1000 * 4 / 3
 
 
@@ -312,12 +316,16 @@ def test_a_broken_file_is_named(small, capsys, name, content, message):
     assert not target.exists()
 
 
-def test_a_picture_that_is_none_is_named(cohort, tmp_path, capsys):
+def test_a_picture_that_is_none_is_named(cohort, tmp_path):
     broken = tmp_path / "sub-01_ses-A_desc-contours_snapshot.png"
     broken.write_text("hello", encoding="utf-8")
-    arguments = Folder(cohort.root, [broken]).arguments(tmp_path / "r.html")
-    assert main(arguments) == 65
-    assert "it is not a picture" in capsys.readouterr().err
+    with pytest.raises(UnusableData, match=r"ses-A.*it is not a picture"):
+        BUILDERS["contact_sheet"](_read(Folder(cohort.root, [broken])), Shelf())
+
+
+def test_a_picture_without_a_visit_in_its_name_is_refused(cohort, tmp_path):
+    with pytest.raises(UnusableData, match="does not say which visit"):
+        _read(Folder(cohort.root, [tmp_path / "picture.png"]))
 
 
 def test_an_unusual_volume_is_found_whatever_the_age(small, rng):
