@@ -28,6 +28,9 @@ STEPS = {
     "synthesize": "make an image from a label map",
     "train": "train a network from a recipe",
     "demo-data": "write the demo cohort",
+    "parameters": "explain and check the parameters of the pipeline",
+    "fingerprints": "fingerprint the source of every step",
+    "provenance": "describe the dataset and the software that made it",
 }
 
 

@@ -1,0 +1,48 @@
+// Segment one visit: from all of its scans together, and from each scan alone.
+process SEGMENT {
+    tag "${visit.id}"
+    label 'network'
+
+    input:
+    tuple val(visit), path(images, arity: '1..*'), path(registration)
+    path weights
+    tuple val(device), val(precision)
+    val code
+
+    output:
+    tuple val(visit), path("${visit.folder}/*_desc-babyseg_dseg.nii.gz", arity: '1..*'), path("${visit.folder}/${visit.id}_desc-posterior_volumes.json"), emit: labels, optional: true
+    path "${visit.folder}/${visit.id}_desc-segmentation_qc.tsv", emit: qc, optional: true
+    path "${visit.folder}/*_uncertainty_map.nii.gz", emit: uncertainty, optional: true
+    path "${visit.folder}/*_dseg.{json,tsv}", emit: sidecars, optional: true
+    tuple val(visit), path("pipeline_info/failures/${visit.id}.segment.failure.json"), emit: failure, optional: true
+
+    script:
+    """
+    # source ${code}
+    mkdir -p ${visit.folder} pipeline_info/failures
+    segment ${images.join(' ')} \\
+        --registration ${registration} \\
+        --visit ${visit.id} \\
+        --out-dir ${visit.folder} \\
+        --weights ${weights} \\
+        --device ${device} \\
+        --precision ${precision} \\
+        --threads ${task.cpus} \\
+        --failure pipeline_info/failures/${visit.id}.segment.failure.json
+    """
+
+    stub:
+    """
+    mkdir -p ${visit.folder}
+    cd ${visit.folder}
+    touch ${visit.id}_space-session_desc-babyseg_dseg.nii.gz
+    touch ${visit.id}_space-session_desc-babyseg_dseg.json
+    touch ${visit.id}_space-session_desc-babyseg_dseg.tsv
+    touch ${visit.id}_space-session_desc-uncertainty_map.nii.gz
+    touch ${visit.id}_desc-posterior_volumes.json
+    touch ${visit.id}_desc-segmentation_qc.tsv
+    for image in ${images.collect { image -> image.name.replaceAll(/_desc-n4_(\w+)\.nii\.gz/, '_space-$1') }.join(' ')}; do
+        touch "\${image}_desc-babyseg_dseg.nii.gz"
+    done
+    """
+}

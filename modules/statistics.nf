@@ -1,0 +1,30 @@
+// Reliability, growth and associations with behaviour.
+process STATISTICS {
+    label 'cohort'
+
+    input:
+    path records
+    path tables, stageAs: 'tables/*', arity: '1..*'
+    path phenotype, stageAs: 'phenotype/scores.tsv', arity: '0..*'
+    val code
+
+    output:
+    path 'cohort/*.tsv', emit: tables, arity: '1..*'
+
+    script:
+    """
+    # source ${code}
+    mkdir -p cohort
+    statistics \\
+        --records ${records} \\
+        --tables tables \\
+        ${phenotype ? "--phenotype ${phenotype.first()}" : ''} \\
+        --out-dir cohort
+    """
+
+    stub:
+    """
+    mkdir -p cohort
+    touch cohort/reliability.tsv cohort/growth.tsv cohort/associations.tsv
+    """
+}

@@ -1,0 +1,64 @@
+// What happens at the door, before any task: parameters and samplesheet are checked by `babyseg`, whose list of
+// errors is printed as it is. Commands are argument lists, so no value from outside meets a shell.
+
+include { fromJson ; json ; kept ; stageable } from './files'
+
+def helpText() {
+    return babyseg(['parameters', '--config', "${projectDir}/nextflow.config"])
+}
+
+/** The parameters of this run, each in the type of its default. */
+def checkedOptions(given) {
+    def values = given.collectEntries { name, value -> [name, plain(value)] }
+    return fromFile(['parameters', '--config', "${projectDir}/nextflow.config", '--given', json(values)])
+}
+
+/** Step → digest of the Python source that it runs; part of every task, so that -resume notices an edit. */
+def fingerprints() {
+    return fromFile(['fingerprints'])
+}
+
+/** The checked records, the same as a file for the steps that work on the whole cohort, and the score table. */
+def checkedSheet(options) {
+    def command = ['check']
+    command += options.bids ? ['--bids', options.bids] : []
+    command += options.phenotype ? ['--phenotype', options.phenotype] : []
+    command += options.scores ? ['--scores', options.scores] : []
+    command += options.covariates ? ['--covariates', options.covariates] : []
+    def checked = fromFile(command, options.input ? ['--', options.input] : [])
+    def phenotype = checked.phenotype?.file
+    return [
+        records: checked.records,
+        file: kept(json(checked), 'records.json'),
+        phenotype: phenotype ? [stageable(phenotype)] : [],
+    ]
+}
+
+/** Run a step that writes JSON with -o, and return what it wrote. */
+def fromFile(options, operands = []) {
+    def answer = java.nio.file.Files.createTempFile('babyseg', '.json')
+    answer.toFile().deleteOnExit()
+    babyseg(options + ['-o', answer.toString()] + operands)
+    return fromJson(answer.getText('UTF-8'))
+}
+
+/** Run `babyseg` with a list of arguments; its standard error becomes the error of the run. */
+def babyseg(arguments) {
+    def words = arguments.collect { argument -> argument.toString() }
+    def command = ["${projectDir}/bin/${words.head()}".toString()] + words.tail()
+    def out = new StringBuilder()
+    def err = new StringBuilder()
+    def running = command.execute()
+    running.waitForProcessOutput(out, err)
+    if (running.exitValue() != 0) {
+        error(err.toString().trim() ?: "babyseg ${words.head()} ended with exit code ${running.exitValue()}")
+    }
+    if (err) {
+        log.warn(err.toString().trim())
+    }
+    return out.toString()
+}
+
+def plain(value) {
+    return value == null || value instanceof Boolean || value instanceof Number ? value : value.toString()
+}

@@ -1,0 +1,17 @@
+// The last lines of a run.
+
+/** How many rows were ok, flagged and failed, and where the report is. */
+def closingLines(success, outdir) {
+    def top = file(outdir)
+    if (!success) {
+        return "\nThe run stopped before its end: the message above says why. What was done is kept; -resume goes on from there."
+    }
+    def lines = file("${outdir}/ledger.tsv").readLines()
+    def status = lines.head().split('\t').toList().indexOf('status')
+    def counts = lines.tail().countBy { line -> line.split('\t', -1)[status] }
+    def words = ['ok', 'flagged', 'failed'].collect { name -> "${counts[name] ?: 0} ${name}" }.join(', ')
+    return """
+Rows of the samplesheet: ${lines.size() - 1} (${words})
+What became of each row: ${top}/ledger.tsv
+Report: ${top}/report.html"""
+}

@@ -1,0 +1,69 @@
+// From checked records to a report: the pipeline's table of contents.
+
+include { ANALYSIS } from '../subworkflows/analysis'
+include { SCANS } from '../subworkflows/scans'
+include { VISITS } from '../subworkflows/visits'
+include { extension ; fromJson ; stageable } from '../subworkflows/files'
+
+workflow COHORT {
+    take:
+    records // list of maps, one per row of the sheet: [[row: 2, scan_id: 'sub-01_ses-A_T1w', image: '/data/a.nii.gz', …], …]
+    inputs // map of files: [records: records.json, phenotype: [scores.tsv] or [], weights: w.safetensors, truth: [folder] or []]
+    options // map of parameters: [device: 'auto', tolerance: 1.0, …]
+    code // map of step → fingerprint of its source: [n4: '3f…', …]
+
+    main:
+    // [scan, image], e.g. [[id: 'sub-01_ses-A_T1w', visit: 'sub-01_ses-A', suffix: 'T1w', …], /data/a.nii.gz]
+    scans = channel.fromList(records.collect { record -> [scanOf(record), stageable(record.image)] })
+
+    // [visit, number of its scans, reference segmentation], e.g. [[id: 'sub-01_ses-A', …], 2, []]
+    visits = channel.fromList(records.groupBy { record -> record.visit_id }.collect { _id, rows -> visitOf(rows) })
+
+    scanned = SCANS(scans, code)
+    visited = VISITS(visits, scanned.outcomes, inputs.weights, options, code)
+    failures = scanned.failures.mix(visited.failures).map { unit, file -> goOn(unit, file, options.fail_fast) }
+
+    ANALYSIS(
+        inputs,
+        failures,
+        visited.all_labels,
+        visited.qc,
+        visited.distances,
+        visited.volumes,
+        visited.scan_volumes,
+        visited.snapshots,
+        options,
+        code,
+    )
+}
+
+/** What a task knows of its scan: nothing that changes when other rows of the sheet do. */
+def scanOf(record) {
+    def visit = visitNames(record)
+    return [
+        id: record.scan_id,
+        stem: record.scan_id - ~/_[^_]+$/,
+        suffix: record.suffix,
+        visit: visit.id,
+        folder: visit.folder,
+        extension: extension(record.image),
+    ]
+}
+
+def visitNames(record) {
+    return [id: record.visit_id, folder: "sub-${record.participant_id}/ses-${record.session_id}/anat".toString()]
+}
+
+def visitOf(rows) {
+    def references = rows.collect { row -> row.dseg }.findAll().unique()
+    return [visitNames(rows.first()), rows.size(), references.take(1).collect { path -> stageable(path) }]
+}
+
+/** Hand a failure on to the ledger, or stop the run with it. */
+def goOn(unit, file, fail_fast) {
+    if (fail_fast) {
+        def failure = fromJson(file.text)
+        error("${unit.id} failed in step ${failure.step}: ${failure.what}; ${failure.advice} (stopped, as --fail_fast asks)")
+    }
+    return file
+}
