@@ -174,9 +174,9 @@ def local_mismatch(a: Scan, b: Scan, pose: Pose) -> float:
     enough = filled >= MIN_FILLED * BLOCK**3
     if not enough.any():
         return float("nan")
-    score = (score / filled)[:, enough]
-    lengths = np.array([_peak_mm(column) for column in score.T])
-    return _weighted_median(lengths, score.max(axis=0) - score.mean(axis=0))
+    mean_score = (score / filled)[:, enough]
+    lengths = np.array([_peak_mm(column) for column in mean_score.T])
+    return _weighted_median(lengths, mean_score.max(axis=0) - mean_score.mean(axis=0))
 
 
 def _on_lattice(a: Scan, b: Scan, pose: Pose) -> tuple[list[np.ndarray], list[np.ndarray]]:
@@ -208,8 +208,8 @@ def _pointwise_information(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 def _peak_mm(score: np.ndarray) -> float:
     """Distance of the best shift from none, refined by parabolas."""
     cube = score.reshape((2 * REACH + 1,) * 3)
-    best = np.stack(np.unravel_index(cube.argmax(), cube.shape))
-    place = (best - REACH).astype(float)
+    best: np.ndarray = np.stack(np.unravel_index(cube.argmax(), cube.shape))
+    place: np.ndarray = (best - REACH).astype(float)
     for axis in range(3):
         if 0 < best[axis] < 2 * REACH:
             low, middle, high = (cube[tuple(best + d * np.eye(3, dtype=int)[axis])] for d in (-1, 0, 1))
