@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -88,7 +89,10 @@ def write_table(table: pd.DataFrame, path: Path | str, *, kind: str = "") -> Non
     target = Path(path)
     clean = table.copy()
     for column in clean.select_dtypes(exclude="number"):
-        clean[column] = clean[column].astype(object).replace({r"[\t\r\n]+": " "}, regex=True)
+        texts = (text for text in clean[column].unique() if isinstance(text, str))
+        broken = {text: re.sub(r"[\t\r\n]+", " ", text) for text in texts if set(text) & set("\t\r\n")}
+        if broken:
+            clean[column] = clean[column].replace(broken)
     text = clean.to_csv(
         sep="\t", index=False, na_rep=MISSING, float_format="%.10g", lineterminator="\n", quoting=3
     )

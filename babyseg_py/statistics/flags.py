@@ -24,7 +24,7 @@ def without_flagged_structures(volumes: pd.DataFrame, qc: pd.DataFrame) -> tuple
     Parameters
     ----------
     volumes : pandas.DataFrame
-        The table volumes of the cohort, or scanvolumes (with a column scan); of that the flags of scans count.
+        The table volumes of the cohort, or scanvolumes (with a column scan; then flags of scans count).
     qc : pandas.DataFrame
         The table qc of the cohort.
 

@@ -84,30 +84,41 @@ def _absolute(msr: float, msc: float, mse: float, n: int, k: int) -> Agreement:
     return Agreement(icc, float(low), float(high))
 
 
-def within_child_variation(volumes: list[np.ndarray], children: list[str], /) -> float:
+def within_child_variation(volumes: np.ndarray, children: np.ndarray, /) -> tuple[np.ndarray, np.ndarray]:
     r"""Coefficient of variation within a visit, in percent.
 
     :math:`100 \sqrt{\operatorname{mean}_c \operatorname{mean}_{v} (s_{cv} / m_{cv})^2}` over children c and
     their visits v, with the standard deviation s (n - 1) and mean m of the scans of a visit: the root mean
-    square of Bland and Altman (1996), every child counting once.
+    square of Bland and Altman (1996, https://doi.org/10.1136/bmj.313.7049.106), every child counting once.
 
     Parameters
     ----------
-    volumes : list of (k,) array of float
-        Volumes of each visit's scans in mm³; k may differ. Visits with a mean of 0 are left out.
-    children : list of str
+    volumes : (v, k, s) array of float
+        Volumes in mm³ of v visits, up to k scans each, s structures; missing ones are NaN.
+    children : (v,) array
         The child of each visit.
 
     Returns
     -------
-    float
-        Percent; NaN without a visit.
+    percent : (s,) array of float
+        NaN without a visit that has two scans and a mean above 0.
+    visits : (s,) array of int
+        How many visits it is from.
     """
-    squares: dict[str, list[float]] = {}
-    for child, values in zip(children, volumes, strict=True):
-        if len(values) > 1 and values.mean() > 0:
-            squares.setdefault(child, []).append(float(values.var(ddof=1) / values.mean() ** 2))
-    return 100 * float(np.sqrt(np.mean([np.mean(s) for s in squares.values()]))) if squares else np.nan
+    known = np.isfinite(volumes)
+    n = known.sum(axis=1)
+    mean = np.where(known, volumes, 0.0).sum(axis=1) / np.maximum(n, 1)
+    squares = (np.where(known, volumes - mean[:, None], 0.0) ** 2).sum(axis=1) / np.maximum(n - 1, 1)
+    usable = (n > 1) & (mean > 0)
+    relative = np.divide(squares, mean**2, out=np.zeros_like(mean), where=usable)
+    _, child = np.unique(children, return_inverse=True)
+    total, count = (np.zeros((len(children), mean.shape[1])) for _ in range(2))
+    np.add.at(total, child, relative)
+    np.add.at(count, child, usable)
+    by_child = np.divide(total, count, out=np.zeros_like(total), where=count > 0).sum(axis=0)
+    number = (count > 0).sum(axis=0)
+    percent = 100 * np.sqrt(np.divide(by_child, number, out=np.full(len(number), np.nan), where=number > 0))
+    return percent, usable.sum(axis=0)
 
 
 def reliability_table(scans: pd.DataFrame, *, left_out: str = "") -> pd.DataFrame:
@@ -168,15 +179,17 @@ def _rows(matrix: pd.DataFrame, groups: pd.DataFrame, chosen: pd.DataFrame, left
         np.stack([lookup[(p, s, scan)] for scan in scans])
         for p, s, scans in groups[[*VISIT, "scans"]].to_numpy()
     ]
-    children = groups["participant_id"].tolist()
-    pairs = np.stack(
-        [stacks[i][:2] for i in groups.index.get_indexer(chosen.index)]
-    )  # child, scan, structure
+    padded = np.full(
+        (len(stacks), max(map(len, stacks)), len(matrix.columns)), np.nan
+    )  # visit, scan, structure
+    for visit, stack in enumerate(stacks):
+        padded[visit, : len(stack)] = stack
+    variation, n_visits = within_child_variation(padded, groups["participant_id"].to_numpy())
+    pairs = padded[groups.index.get_indexer(chosen.index), :2]
     spread = _age_spread(chosen)
     for column, structure in enumerate(matrix.columns):
         pair = pairs[:, :, column]
         complete = pair[np.isfinite(pair).all(axis=1)]
-        repeats = [stack[np.isfinite(stack[:, column]), column] for stack in stacks]
         absolute, consistent = intraclass(complete)
         means = complete.mean(axis=1)
         relative = (complete[:, 1] - complete[:, 0])[means > 0] / means[means > 0]
@@ -190,8 +203,8 @@ def _rows(matrix: pd.DataFrame, groups: pd.DataFrame, chosen: pd.DataFrame, left
             "icc_3_1": consistent.icc,
             "icc_3_1_ci_low": consistent.ci_low,
             "icc_3_1_ci_high": consistent.ci_high,
-            "cv_within_percent": within_child_variation(repeats, children),
-            "n_visits_cv": sum(len(r) > 1 and r.mean() > 0 for r in repeats),
+            "cv_within_percent": variation[column],
+            "n_visits_cv": int(n_visits[column]),
             "difference_percent": 100 * relative.mean() if len(relative) else np.nan,
             "notes": "; ".join(filter(None, [_note(complete, len(pair), absolute), spread, left_out])),
         }

@@ -73,11 +73,13 @@ def test_what_is_not_defined_is_nan():
 
 def test_variation_within_a_child_by_hand():
     # 98, 102: sd 2.828, mean 100; every child counts once, however many visits it has
-    visits = [np.array([98.0, 102.0]), np.array([100.0, 100.0]), np.array([98.0, 102.0])]
-    assert within_child_variation(visits, ["01", "02", "02"]) == pytest.approx(
-        100 * np.sqrt((8e-4 + 4e-4) / 2)
-    )
-    assert np.isnan(within_child_variation([np.array([3.0]), np.zeros(2)], ["01", "02"]))
+    visits = np.array([[98.0, 102, np.nan], [np.nan, 100, 100], [98, 102, np.nan], [5, np.nan, np.nan]])
+    percent, n = within_child_variation(visits[:, :, None], np.array(["01", "02", "02", "03"]))
+    assert percent == pytest.approx(100 * np.sqrt((8e-4 + 4e-4) / 2))
+    assert n == 3
+    percent, n = within_child_variation(np.array([[3.0, np.nan], [0, 0]])[:, :, None], np.array(["01", "02"]))
+    assert np.isnan(percent).all()
+    assert n == 0
 
 
 def test_table_finds_repeats_and_contrasts(rng):
