@@ -15,10 +15,11 @@ from pathlib import Path
 import edt
 import numpy as np
 import torch
+from scipy.ndimage import gaussian_filter
 
 from babyseg_py.errors import UnusableData
 from babyseg_py.images import Volume
-from babyseg_py.synthesis.digital_infant_fields import Box, exponential, sample, smooth
+from babyseg_py.synthesis.digital_infant_fields import Box, exponential, sample, smooth_noise
 
 OLDEST_MONTHS = 36.0
 # Between-child standard deviations, of the logarithm.
@@ -58,7 +59,7 @@ class Model:
     scale : (N,) np.ndarray
         Factor of all lengths.
     offsets_mm : (N, L) np.ndarray
-        Outward shift of the surface of each label in `numbers`.
+        What is added to the signed distance of each label in `numbers`; its surface moves by half of it.
     numbers : (L,) np.ndarray of int
         The labels, 0 first.
     """
@@ -99,7 +100,7 @@ class Child:
     structures : mapping of int to float
         Log of the relative volume of single structures beyond the size of the brain.
     crowns_mm : (I, J, K) torch.Tensor
-        Outward shift of the surface of the cerebral white matter, on the velocity box.
+        Added to the signed distance of the cerebral white matter, on the velocity box.
     """
 
     velocity: torch.Tensor
@@ -204,7 +205,7 @@ def _scales(model: Model, child: Child, age_months: float) -> np.ndarray:
 
 
 def _shifts(model: Model, child: Child, age_months: float) -> np.ndarray:
-    """Outward shift in mm of the surface of every label, for its volume at this age and in this child."""
+    """Return what is added to every signed distance in mm, for the volumes of this age and child."""
     shifts = np.array([np.interp(age_months, model.ages_months, column) for column in model.offsets_mm.T])
     for position, number in enumerate(model.numbers):
         factor = child.structures.get(int(number), 0.0)
@@ -213,7 +214,8 @@ def _shifts(model: Model, child: Child, age_months: float) -> np.ndarray:
             surface = model.distances[position][1].abs() < model.box.spacing_mm
             area = float(surface.sum()) / 2 * model.box.spacing_mm**2
             volume = float(inside.sum()) * model.box.spacing_mm**3
-            shifts[position] += (np.exp(factor) - 1) * volume / area
+            # Two distances meet at a surface, so it moves by half of what is added to one of them.
+            shifts[position] += 2 * (np.exp(factor) - 1) * volume / area
     return shifts
 
 
@@ -257,16 +259,16 @@ def _distance(mask: np.ndarray, spacing_mm: float) -> tuple[tuple[slice, ...], t
     inside = np.ascontiguousarray(mask[box])
     signed = edt.edt(inside, anisotropy=(spacing_mm,) * 3) - edt.edt(~inside, anisotropy=(spacing_mm,) * 3)
     signed -= 0.5 * spacing_mm * np.sign(signed)
-    return box, smooth(torch.from_numpy(np.clip(signed, -_REACH_MM, _REACH_MM))[None], 0.6)[0]
+    return box, torch.from_numpy(gaussian_filter(np.clip(signed, -_REACH_MM, _REACH_MM), 0.6))
 
 
 def _noise(
     generator: np.random.Generator, channels: int, box: Box, sigma_mm: float, sd: float
 ) -> torch.Tensor:
     """Smooth Gaussian noise of a given standard deviation, (channels, I, J, K)."""
-    white = generator.standard_normal((channels, *box.shape)).astype(np.float32)
-    field = smooth(torch.from_numpy(white), sigma_mm / box.spacing_mm)
-    return sd * field / field.std()
+    sigma = sigma_mm / box.spacing_mm
+    field = np.stack([smooth_noise(generator, box.shape, sigma) for _ in range(channels)])
+    return torch.from_numpy((sd * field).astype(np.float32))
 
 
 def _draw_structures(generator: np.random.Generator) -> dict[int, float]:

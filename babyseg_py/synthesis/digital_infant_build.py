@@ -41,7 +41,7 @@ PAIRS: tuple[tuple[int, int], ...] = (
     *((12, 51), (13, 52), (17, 53), (18, 54), (26, 58), (28, 60), (31, 63)),
 )
 SMALLEST_SHARE = 0.25  # of the volume at the last age: no structure is fitted to less at birth
-LARGEST_SHIFT_MM = 1.2
+LARGEST_OFFSET_MM = 3.0
 
 
 @dataclass(frozen=True)
@@ -119,6 +119,8 @@ def fit_curves(ages_months: np.ndarray, maps: Sequence[Volume], /) -> Curves:
         seen = [
             (age, one[n]) for age, one in zip(ages_months, measured, strict=True) for n in pair if n in one
         ]
+        if not seen:
+            continue
         age, volume = np.array(seen).T
         design = np.stack([np.ones_like(age), 1 - np.exp(-age / tau)], axis=1)
         each[number] = np.linalg.lstsq(design, volume, rcond=None)[0]
@@ -149,8 +151,8 @@ def describe(
     }
 
 
-def calibrate(model: Model, curves: Curves, /, *, turns: int = 6, spacing_mm: float = 1.25) -> Model:
-    """Set scale and surface shifts so that the mean child has the volumes of the curves at every age."""
+def calibrate(model: Model, curves: Curves, /, *, turns: int = 5, spacing_mm: float = 1.25) -> Model:
+    """Set scale and offsets so that the mean child has the volumes of the curves at every age."""
     child = mean_child(model)
     scale, offsets = model.scale.copy(), model.offsets_mm.copy()
     for _ in range(turns):
@@ -163,9 +165,9 @@ def calibrate(model: Model, curves: Curves, /, *, turns: int = 6, spacing_mm: fl
             scale[row] *= (total / brain) ** (1 / 3)
             for column, number in enumerate(model.numbers[1:].tolist(), start=1):
                 area = _area(labels, number)
-                change = 0.7 * (wanted[number] * brain / total - have.get(number, 0.0)) / area
+                change = 1.5 * (wanted[number] * brain / total - have.get(number, 0.0)) / area
                 offsets[row, column] = np.clip(
-                    offsets[row, column] + change, -LARGEST_SHIFT_MM, LARGEST_SHIFT_MM
+                    offsets[row, column] + change, -LARGEST_OFFSET_MM, LARGEST_OFFSET_MM
                 )
     return replace(model, scale=scale, offsets_mm=offsets)
 

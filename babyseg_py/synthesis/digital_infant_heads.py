@@ -7,10 +7,10 @@ from babyseg_py.synthesis.digital_infant_fields import smooth_noise
 from babyseg_py.synthesis.tissues import tissue_table
 
 # Shares of the brain's extent (right, anterior, superior; from its middle) and radii in mm at one litre.
-_EYE = (0.235, 0.42, -0.27)
-_EYE_RADIUS_MM = 10.5
-_FACE, _FACE_RADII = (0.0, 0.30, -0.52), (0.42, 0.27, 0.42)
-_NECK, _NECK_RADII = (0.0, -0.12), (0.33, 0.34)
+_EYE = (0.235, 0.39, -0.26)
+_EYE_RADIUS_MM = 10.0
+_FACE, _FACE_RADII = (0.0, 0.25, -0.48), (0.43, 0.32, 0.46)
+_NECK, _NECK_RADII = (0.0, -0.12), (0.31, 0.30)
 _NECK_TOP = -0.25
 
 

@@ -19,7 +19,7 @@ _CLOSING_MM = 5.0
 _WHITE, _CORTEX, _FIRST_TO_MATURE = (2, 41), (3, 42), (10, 49, 16, 28, 60, 13, 52)
 # White matter matures from the thalamus outward and from the back to the front (Barkovich et al. 1988):
 # months at which half is reached next to the thalamus, per mm away from it, and per mm to the front.
-_HALF_MONTHS, _PER_MM, _PER_MM_FRONT = 0.8, 0.2, 0.03
+_HALF_MONTHS, _PER_MM, _PER_MM_FRONT = 1.2, 0.24, 0.03
 _LATEST_MONTHS, _WIDTH_MONTHS = 11.0, 1.5
 _GREY_HALF_MONTHS, _GREY_WIDTH_MONTHS = 5.0, 2.0
 
@@ -161,11 +161,9 @@ def take_scan(scene: Scene, scan: Scan, /) -> Volume:
     generator = np.random.default_rng(scan.seed)
     spacing = float(np.linalg.norm(scene.affine[:3, 0]))
     signal = _signal(scene, scan.suffix)
-    for axis, width in enumerate(scan.spacing_mm):
-        fwhm = np.sqrt(max(width**2 - spacing**2, 0))
-        sigma = [0.0, 0.0, 0.0]
-        sigma[axis] = float(np.hypot(fwhm / 2.355, scan.blur_mm)) / spacing
-        signal = gaussian_filter(signal, sigma, truncate=3)
+    # A voxel sees a profile whose full width at half maximum is its size; motion widens it.
+    sigma = np.hypot(np.array(scan.spacing_mm) / 2.355, scan.blur_mm) / spacing
+    signal = gaussian_filter(signal, sigma, truncate=3)
 
     grid, affine = _grid(scene, scan)
     index = torch.from_numpy(_indices(scene, scan, grid, affine))
