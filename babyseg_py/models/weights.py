@@ -12,7 +12,8 @@ from safetensors.torch import save_file
 from babyseg_py.errors import UnusableData
 from babyseg_py.models.groupnet import GroupNet, GroupNetConfig
 
-FORMAT = "babyseg-groupnet-1"
+FORMAT = "babyseg-groupnet-2"
+ROLES = ("segment", "locate")
 ADVICE = "give weights made by `babyseg train --export`"
 
 
@@ -58,10 +59,30 @@ class ModelInfo:
     provenance: dict[str, str]
 
 
-def save_weights(network: GroupNet, info: ModelInfo, path: Path | str) -> None:
+@dataclass(frozen=True)
+class Networks:
+    """The networks of a weights file, of one shape.
+
+    Parameters
+    ----------
+    segment : GroupNet
+        Segments images in which white matter is brighter than cortex.
+    locate : GroupNet
+        Finds the brain and its tissues in images of any contrast, roughly.
+    """
+
+    segment: GroupNet
+    locate: GroupNet
+
+
+def save_weights(networks: Networks, info: ModelInfo, path: Path | str) -> None:
     """Write weights in half precision; the file appears whole or not at all."""
     path = Path(path)
-    tensors = {name: t.detach().half().contiguous() for name, t in network.state_dict().items()}
+    tensors = {
+        f"{role}.{name}": t.detach().half().contiguous()
+        for role in ROLES
+        for name, t in getattr(networks, role).state_dict().items()
+    }
     metadata = {
         "format": FORMAT,
         "labels": json.dumps(info.labels),
@@ -75,8 +96,8 @@ def save_weights(network: GroupNet, info: ModelInfo, path: Path | str) -> None:
     temporary.replace(path)
 
 
-def load_weights(path: Path | str) -> tuple[GroupNet, ModelInfo]:
-    """Read weights and build their network, in evaluation mode and float32.
+def load_weights(path: Path | str) -> tuple[Networks, ModelInfo]:
+    """Read weights and build their networks, in evaluation mode and float32.
 
     Raises
     ------
@@ -102,15 +123,22 @@ def load_weights(path: Path | str) -> tuple[GroupNet, ModelInfo]:
         preprocessing=Preprocessing(**json.loads(metadata["preprocessing"])),
         provenance=json.loads(metadata["provenance"]),
     )
-    network = GroupNet(info.network)
-    check_tensors(tensors, network, path)
-    network.load_state_dict({name: tensor.float() for name, tensor in tensors.items()})
-    return network.eval(), info
+    networks = Networks(GroupNet(info.network), GroupNet(info.network))
+    check_tensors(tensors, networks, path)
+    for role in ROLES:
+        own = {n.removeprefix(f"{role}."): t.float() for n, t in tensors.items() if n.startswith(f"{role}.")}
+        getattr(networks, role).load_state_dict(own)
+        getattr(networks, role).eval()
+    return networks, info
 
 
-def check_tensors(tensors: dict[str, torch.Tensor], network: GroupNet, path: Path) -> None:
-    """Name every tensor that is missing, unknown or of another shape than the network's."""
-    wanted = {name: tuple(t.shape) for name, t in network.state_dict().items()}
+def check_tensors(tensors: dict[str, torch.Tensor], networks: Networks, path: Path) -> None:
+    """Name every tensor that is missing, unknown or of another shape than the networks'."""
+    wanted = {
+        f"{role}.{name}": tuple(t.shape)
+        for role in ROLES
+        for name, t in getattr(networks, role).state_dict().items()
+    }
     found = {name: tuple(t.shape) for name, t in tensors.items()}
     problems = [f"{name} is missing" for name in wanted.keys() - found.keys()]
     problems += [f"{name} is unknown" for name in found.keys() - wanted.keys()]

@@ -1,7 +1,7 @@
 """From scans to posteriors: a first look that finds the brain, a second one that segments it."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +13,7 @@ from babyseg_py.images import Volume
 from babyseg_py.images.geometry import antialias, corners, crop_or_pad, resample
 from babyseg_py.labels import LEFT_RIGHT_PAIRS
 from babyseg_py.models.groupnet import GroupNet
-from babyseg_py.models.weights import ModelInfo, load_weights
+from babyseg_py.models.weights import ModelInfo, Networks, load_weights
 from babyseg_py.segmentation.postprocess import drop_fragments
 from babyseg_py.segmentation.window import Scan, Window, brain_box, head_box, window_around
 
@@ -21,6 +21,8 @@ from babyseg_py.segmentation.window import Scan, Window, brain_box, head_box, wi
 CLOSED_PER_LABELLED = 1.08
 SMALLEST_BRAIN_MM3 = 30_000
 VOXEL_MM_LIMITS = (0.9, 2.2)
+WHITE = (2, 41)
+GREY = ((3, 42), (10, 49, 11, 50, 169, 176))
 
 
 @dataclass(frozen=True)
@@ -29,8 +31,8 @@ class Segmenter:
 
     Parameters
     ----------
-    network : GroupNet
-        On its device, in evaluation mode.
+    networks : Networks
+        On their device, in evaluation mode.
     info : ModelInfo
         Labels and preprocessing.
     device : torch.device
@@ -39,7 +41,7 @@ class Segmenter:
         ``fp32`` or ``bf16``.
     """
 
-    network: GroupNet
+    networks: Networks
     info: ModelInfo
     device: torch.device
     precision: str
@@ -68,37 +70,59 @@ def load_segmenter(weights: Path | str, *, device: str = "auto", precision: str 
     if precision == "auto":
         fast = chosen.type == "cuda" or torch.ops.mkldnn._is_mkldnn_bf16_supported()
         precision = "bf16" if fast else "fp32"
-    network, info = load_weights(weights)
-    return Segmenter(
-        network.to(chosen, memory_format=torch.channels_last_3d),  # type: ignore[call-overload]
-        info,
-        chosen,
-        precision,
-    )
+    networks, info = load_weights(weights)
+    for network in (networks.segment, networks.locate):
+        network.to(chosen, memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
+    return Segmenter(networks, info, chosen, precision)
 
 
 def find_brain(
     segmenter: Segmenter, scans: Sequence[Scan], progress: Callable[[str], None] = lambda _: None
-) -> Window:
-    """Window around the brain at the resolution that its size asks for.
+) -> tuple[Window, list[Scan]]:
+    """Take a first look: where the brain is, and whether white matter or grey is brighter in each scan.
+
+    Returns
+    -------
+    window : Window
+        Window around the brain at the resolution that its size asks for.
+    scans : list of Scan
+        The scans, those to be inverted marked.
 
     Raises
     ------
     UnusableData
         If hardly any brain is seen.
     """
-    recipe, multiple = segmenter.info.preprocessing, segmenter.network.config.multiple
+    recipe, multiple = segmenter.info.preprocessing, segmenter.info.network.multiple
     window = window_around(head_box(scans), recipe.first_voxel_mm, multiple)
     progress("looking for the brain")
-    posteriors = predict(segmenter, scans, window)
-    labels = drop_fragments(posteriors, segmenter.info.labels).argmax(dim=0).cpu().numpy()
+    images = sample_scans(segmenter, scans, window)
+    posteriors = drop_fragments(_forward(segmenter, segmenter.networks.locate, images), segmenter.info.labels)
+    labels = posteriors.argmax(dim=0).numpy()
     volume_mm3 = np.count_nonzero(labels) * window.voxel_mm**3
     if volume_mm3 < SMALLEST_BRAIN_MM3:
         names = ", ".join(scan.name for scan in scans)
         what = f"no brain was found: {volume_mm3 / 1000:.0f} ml look like one"
         raise UnusableData(names, what, "check that this is a brain scan with a right header")
     voxel_mm = np.cbrt(CLOSED_PER_LABELLED * volume_mm3) / recipe.brain_voxels
-    return window_around(brain_box(labels, window), float(np.clip(voxel_mm, *VOXEL_MM_LIMITS)), multiple)
+    around = window_around(brain_box(labels, window), float(np.clip(voxel_mm, *VOXEL_MM_LIMITS)), multiple)
+    numbers = np.array(segmenter.info.labels)[labels]
+    marked = [
+        replace(scan, inverted=white_is_darker(image.cpu().numpy(), numbers))
+        for scan, image in zip(scans, images, strict=True)
+    ]
+    return around, marked
+
+
+def white_is_darker(image: np.ndarray, labels: np.ndarray) -> bool:
+    """Tell the polarity of a contrast from a rough segmentation.
+
+    Cortex and deep grey matter vote with equal weight, because a rough cortex holds fluid too and the
+    deep nuclei follow the cortex in T1w and T2w at every age.
+    """
+    white = np.median(image[np.isin(labels, WHITE)])
+    grey = [np.median(image[np.isin(labels, group)]) for group in GREY if np.isin(labels, group).any()]
+    return bool(grey) and bool(white < np.mean(grey))
 
 
 def predict(segmenter: Segmenter, scans: Sequence[Scan], window: Window, *, flip: bool = False) -> Tensor:
@@ -106,19 +130,25 @@ def predict(segmenter: Segmenter, scans: Sequence[Scan], window: Window, *, flip
 
     With ``flip`` the mean over the images and their mirror images, with left and right swapped back.
     """
-    images = torch.stack([sample_scan(scan, window, segmenter.info) for scan in scans]).to(segmenter.device)
-    posteriors = _forward(segmenter, images)
+    images = sample_scans(segmenter, scans, window)
+    network = segmenter.networks.segment
+    posteriors = _forward(segmenter, network, images)
     if flip:
-        mirrored = _forward(segmenter, images.flip(1))[segmenter.mirrored_channels].flip(1)
+        mirrored = _forward(segmenter, network, images.flip(1))[segmenter.mirrored_channels].flip(1)
         posteriors = (posteriors + mirrored) / 2
     return posteriors
 
 
 @torch.inference_mode()
-def _forward(segmenter: Segmenter, images: Tensor) -> Tensor:
+def _forward(segmenter: Segmenter, network: GroupNet, images: Tensor) -> Tensor:
     with torch.autocast(segmenter.device.type, torch.bfloat16, enabled=segmenter.precision == "bf16"):
-        scores = segmenter.network(images[None])
+        scores = network(images[None])
     return scores[0].float().softmax(dim=0).cpu()
+
+
+def sample_scans(segmenter: Segmenter, scans: Sequence[Scan], window: Window) -> Tensor:
+    """Images of all scans on the window, (G, I, J, K), on the segmenter's device."""
+    return torch.stack([sample_scan(scan, window, segmenter.info) for scan in scans]).to(segmenter.device)
 
 
 def sample_scan(scan: Scan, window: Window, info: ModelInfo) -> Tensor:
@@ -133,6 +163,8 @@ def sample_scan(scan: Scan, window: Window, info: ModelInfo) -> Tensor:
         raise UnusableData(scan.name, what, "check its registration and header")
     low, high = np.quantile(values[::3], (info.preprocessing.low, info.preprocessing.high))
     scaled = np.clip((image - low) / max(high - low, 1e-30), 0, 1)
+    if scan.inverted:
+        scaled = 1 - scaled
     scaled[image == 0] = 0
     return torch.from_numpy(scaled.astype(np.float32))
 

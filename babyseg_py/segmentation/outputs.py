@@ -80,7 +80,7 @@ def write_visit(visit: Visit, segmenter: Segmenter, scans: Sequence[Scan], plan:
     measures = measure_quality(result.together, scan="n/a", age_months=visit.age_months)
     by_scan: dict[str, dict[int, float]] = {}
 
-    for scan in scans:
+    for scan in result.scans:
         if len(scans) == 1:
             alone = on_own_grid(segmenter, result.posteriors, result.window, scan)
         else:

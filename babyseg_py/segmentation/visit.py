@@ -26,11 +26,14 @@ class VisitResult:
         Grid of the network.
     posteriors : (C, *window) Tensor
         Probabilities from all scans, on the window.
+    scans : list of Scan
+        The scans with the polarity of their contrast.
     """
 
     together: Segmentation
     window: Window
     posteriors: Tensor
+    scans: list[Scan]
 
 
 def segment_visit(
@@ -62,16 +65,16 @@ def segment_visit(
     VisitResult
         Labels, uncertainty, volumes and posteriors.
     """
-    window = find_brain(segmenter, scans, progress)
+    window, polarised = find_brain(segmenter, scans, progress)
     progress("segmenting")
-    posteriors = drop_fragments(predict(segmenter, scans, window, flip=flip), segmenter.info.labels)
+    posteriors = drop_fragments(predict(segmenter, polarised, window, flip=flip), segmenter.info.labels)
     progress("bringing labels to the session's grid")
     together = sample_posteriors(posteriors, window, segmenter.info.labels, shape, affine)
-    return VisitResult(together, window, posteriors)
+    return VisitResult(together, window, posteriors, polarised)
 
 
 def segment_scan(segmenter: Segmenter, scan: Scan, window: Window, *, flip: bool = True) -> Segmentation:
-    """Segment one scan of a visit alone, on its own grid."""
+    """Segment one scan of a visit alone, as `segment_visit` returned it, on its own grid."""
     posteriors = drop_fragments(predict(segmenter, [scan], window, flip=flip), segmenter.info.labels)
     return on_own_grid(segmenter, posteriors, window, scan)
 

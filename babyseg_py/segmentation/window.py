@@ -27,11 +27,14 @@ class Scan:
         The image on its own grid.
     matrix : (4, 4) np.ndarray
         World of the session to world of the scan, RAS mm.
+    inverted : bool
+        Bright and dark are to be exchanged, so that white matter is brighter than cortex.
     """
 
     name: str
     volume: Volume
     matrix: np.ndarray
+    inverted: bool = False
 
 
 @dataclass(frozen=True)

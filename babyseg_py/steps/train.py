@@ -16,6 +16,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--export", metavar="F.safetensors", help="only write the weights of the last checkpoint"
     )
+    parser.add_argument("--locate", metavar="DIR", help="with --export: run of the network that finds the brain")
     parser.add_argument("--device", default="cpu", choices=("cpu", "cuda"))
     parser.add_argument("--threads", type=int, default=2)
 
@@ -31,7 +32,7 @@ def run(args: argparse.Namespace) -> None:
     if args.export:
         from babyseg_py.training.export import export_weights
 
-        export_weights(folder, Path(args.export))
+        export_weights(folder, Path(args.locate or folder), Path(args.export))
         return
     recipe = read_recipe(args.recipe)
     if args.pack:

@@ -48,6 +48,7 @@ class Ranges:
     ghost: float = 0.15  # probability of a motion ghost
     gamma_sd: float = 0.22
     two_scans: float = 0.0  # probability of two scans of the visit
+    polarised: bool = False  # invert images in which white matter is darker than cortex
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> "Ranges":
@@ -86,6 +87,7 @@ def draw_params(
     return {
         "map": number,
         "grid": list(ranges.grid),
+        "polarised": ranges.polarised,
         "anatomy": _draw_anatomy(generator, ranges),
         "surroundings": _draw_surroundings(generator, ranges, has_head=chosen.has_head),
         "scans": [_draw_scan(generator, ranges, chosen.age_months, hard) for _ in range(scans)],

@@ -73,11 +73,15 @@ def apply(bank: LabelBank, params: Params, *, device: torch.device | str = "cpu"
     chosen = bank.maps[params["map"]]
     classes, distance_mm = sample_map(chosen, params, device)
     tissue = torch.from_numpy(bank.tissue).to(device)[classes]
+    number = tissue_table().number
     channel = bank.mirrored if params["anatomy"]["flip"] else bank.target
     target = torch.from_numpy(channel).to(device)[classes]
 
     tissue = surround(tissue, distance_mm, params["surroundings"], has_head=chosen.has_head)
     images = [render(tissue, scan, params["surroundings"]) for scan in params["scans"]]
+    if params["polarised"]:
+        white, cortex = tissue == number("white_matter"), tissue == number("cortex")
+        images = [invert(i) if i[white].mean() < i[cortex].mean() else i for i in images]
     return Sample(torch.stack(images), target.to(torch.uint8))
 
 
@@ -198,6 +202,11 @@ def thick_slices(image: Tensor, axis: int, thickness: float) -> Tensor:
     size[axis] = max(2, round(size[axis] / thickness))
     coarse = F.interpolate(blur(image, sigma)[None, None], size=size, mode="trilinear", align_corners=False)
     return F.interpolate(coarse, size=image.shape, mode="trilinear", align_corners=False)[0, 0]
+
+
+def invert(image: Tensor) -> Tensor:
+    """Turn bright to dark in an image of 0 to 1; what is exactly 0 was cut away and stays so."""
+    return torch.where(image == 0, image, 1 - image)
 
 
 def normalise(image: Tensor) -> Tensor:

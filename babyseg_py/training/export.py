@@ -6,7 +6,7 @@ import torch
 
 from babyseg_py.labels import LABELS
 from babyseg_py.models.groupnet import GroupNet, GroupNetConfig
-from babyseg_py.models.weights import ModelInfo, Preprocessing, save_weights
+from babyseg_py.models.weights import ModelInfo, Networks, Preprocessing, save_weights
 from babyseg_py.training.loop import CHECKPOINT
 
 DATA = (
@@ -15,14 +15,24 @@ DATA = (
 )
 
 
-def export_weights(folder: Path, path: Path) -> None:
-    """Write the running mean of the weights in a run's checkpoint as safetensors."""
-    state = torch.load(folder / CHECKPOINT, map_location="cpu", weights_only=True)
-    network = GroupNet(GroupNetConfig.from_dict(state["shape"]))
-    network.load_state_dict(state["mean"])
-    provenance = {
-        "data": DATA,
-        "steps": str(state["step"]),
-        "hours": f"{state['seconds'] / 3600:.2f}",
-    }
-    save_weights(network, ModelInfo(LABELS, network.config, Preprocessing(), provenance), path)
+def export_weights(segment: Path, locate: Path, path: Path) -> None:
+    """Write the running means of the weights of two runs' checkpoints as one safetensors file.
+
+    Parameters
+    ----------
+    segment : Path
+        Folder of the run on images in which white matter is brighter than cortex (``polarised``).
+    locate : Path
+        Folder of the run on images of any contrast; of the same network shape.
+    path : Path
+        File to write.
+    """
+    networks, provenance = {}, {"data": DATA}
+    for role, folder in (("segment", segment), ("locate", locate)):
+        state = torch.load(folder / CHECKPOINT, map_location="cpu", weights_only=True)
+        networks[role] = GroupNet(GroupNetConfig.from_dict(state["shape"]))
+        networks[role].load_state_dict(state["mean"])
+        provenance[f"{role}_steps"] = str(state["step"])
+        provenance[f"{role}_hours"] = f"{state['seconds'] / 3600:.2f}"
+    info = ModelInfo(LABELS, networks["segment"].config, Preprocessing(), provenance)
+    save_weights(Networks(**networks), info, path)

@@ -23,7 +23,8 @@ class Recipe:
     learning_rate: float = 2e-3
     warmup: int = 200  # steps of linear increase
     decay: float = 0.25  # last share of the steps, in which the rate falls to a hundredth
-    ease_in: int = 2000  # steps in which synthesis grows from clean to its full ranges
+    ease_from: int = 0  # steps on clean contrasts alone, which teach the network to look at intensities
+    ease_in: int = 2000  # steps in which synthesis then grows from clean to its full ranges
     two_scans_from: int = 0  # first step with visits of two scans
     weight_decay: float = 1e-4
     clip: float = 2.0  # largest norm of the gradient

@@ -7,14 +7,22 @@ from safetensors.torch import load_file, save_file
 
 from babyseg_py.errors import UnusableData
 from babyseg_py.models.groupnet import GroupNet, GroupNetConfig
-from babyseg_py.models.weights import FORMAT, ModelInfo, Preprocessing, checksum, load_weights, save_weights
+from babyseg_py.models.weights import (
+    FORMAT,
+    ModelInfo,
+    Networks,
+    Preprocessing,
+    checksum,
+    load_weights,
+    save_weights,
+)
 
 CONFIG = GroupNetConfig(3, (2, 4), (4, 4), (3,), norm=True, shared=True)
 
 
 @pytest.fixture
 def saved(tmp_path):
-    net = GroupNet(CONFIG)
+    net = Networks(GroupNet(CONFIG), GroupNet(CONFIG))
     path = tmp_path / "w.safetensors"
     save_weights(net, ModelInfo((0, 2, 41), CONFIG, Preprocessing(brain_voxels=33.0), {"data": "none"}), path)
     return net, path
@@ -27,8 +35,9 @@ def test_round_trip(saved) -> None:
     assert info.labels == (0, 2, 41)
     assert info.network == CONFIG
     assert info.preprocessing.brain_voxels == 33.0
-    for name, tensor in net.state_dict().items():
-        assert torch.equal(again.state_dict()[name], tensor.half().float())
+    for ours, theirs in ((net.segment, again.segment), (net.locate, again.locate)):
+        for name, tensor in ours.state_dict().items():
+            assert torch.equal(theirs.state_dict()[name], tensor.half().float())
 
 
 def test_missing_file() -> None:
@@ -58,9 +67,9 @@ def test_changed_byte_is_noticed(saved) -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda t: t.pop("enc.0.0.conv_b.bias"), r"enc\.0\.0\.conv_b\.bias is missing"),
+        (lambda t: t.pop("segment.enc.0.0.conv_b.bias"), r"segment\.enc\.0\.0\.conv_b\.bias is missing"),
         (lambda t: t.update(extra=torch.zeros(1)), "extra is unknown"),
-        (lambda t: t.update({"enc.0.0.conv_b.bias": torch.zeros(7)}), r"has shape \(7,\), not \(2,\)"),
+        (lambda t: t.update({"locate.enc.0.0.conv_b.bias": torch.zeros(7)}), r"has shape \(7,\), not \(2,\)"),
     ],
 )
 def test_tensors_that_do_not_fit_are_named(saved, change, message) -> None:

@@ -11,8 +11,8 @@ from babyseg_py.images import Volume
 from babyseg_py.images.geometry import reorient
 from babyseg_py.labels import LABELS
 from babyseg_py.models.groupnet import GroupNet, GroupNetConfig
-from babyseg_py.models.weights import ModelInfo, Preprocessing
-from babyseg_py.segmentation.inference import Segmenter, predict
+from babyseg_py.models.weights import ModelInfo, Networks, Preprocessing
+from babyseg_py.segmentation.inference import Segmenter, predict, sample_scan, white_is_darker
 from babyseg_py.segmentation.sampling import probabilities_on_grid, sample_posteriors
 from babyseg_py.segmentation.visit import on_own_grid
 from babyseg_py.segmentation.window import Scan, Window, brain_box, head_box, window_around
@@ -27,7 +27,8 @@ def segmenter() -> Segmenter:
     torch.manual_seed(0)
     config = GroupNetConfig(len(LABELS), (4, 8), (8, 8), (4,), norm=True, shared=True)
     info = ModelInfo(LABELS, config, Preprocessing(), {})
-    return Segmenter(GroupNet(config).eval(), info, torch.device("cpu"), "fp32")
+    networks = Networks(GroupNet(config).eval(), GroupNet(config).eval())
+    return Segmenter(networks, info, torch.device("cpu"), "fp32")
 
 
 @pytest.fixture
@@ -179,3 +180,24 @@ def test_scan_outside_the_window_is_refused(segmenter, blob) -> None:
     far[:3, 3] = 1000
     with pytest.raises(UnusableData, match="T2w: hardly any of it"):
         predict(segmenter, [Scan("T2w", blob, far)], WINDOW)
+
+
+def test_inverted_scan_is_the_inverse_image(segmenter, blob) -> None:
+    """An image turned bright to dark and marked as inverted reaches the network as the original does."""
+    opposite = Scan("T1w", blob.with_data(blob.data.max() + 0.1 - blob.data), np.eye(4), inverted=True)
+    a = sample_scan(Scan("T1w", blob, np.eye(4)), WINDOW, segmenter.info)
+    b = sample_scan(opposite, WINDOW, segmenter.info)
+    inner = (slice(6, 18),) * 3
+    assert torch.allclose(a[inner], b[inner], atol=0.06)
+    assert a[inner].std() > 0.05
+
+
+def test_polarity_is_read_from_the_tissues() -> None:
+    """White matter darker than grey is noticed, fluid within the cortex notwithstanding."""
+    labels = np.repeat([2, 3, 10, 41, 42, 49], 50)
+    white_dark = np.repeat([0.4, 0.7, 0.7, 0.4, 0.7, 0.7], 50)
+    assert white_is_darker(white_dark, labels)
+    assert not white_is_darker(1 - white_dark, labels)
+    fluid = white_dark.copy()
+    fluid[50:70] = 0.1
+    assert white_is_darker(fluid, labels)

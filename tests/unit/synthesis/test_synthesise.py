@@ -116,6 +116,17 @@ def test_bank_survives_its_file(bank, tmp_path) -> None:
     assert [m.age_months for m in again.maps] == [m.age_months for m in bank.maps]
 
 
+def test_polarised_images_have_bright_white_matter(bank) -> None:
+    """With ``polarised`` white matter is brighter than cortex whatever the contrast; zeros stay zero."""
+    ranges = replace(RANGES, polarised=True, realistic=0.0)
+    for seed in range(8):
+        sample = apply(bank, draw(bank, seed, ranges=ranges, hard=0.0))
+        image, target = sample.images[0], sample.target
+        white = torch.isin(target, torch.tensor([1, 11]))
+        cortex = torch.isin(target, torch.tensor([2, 12]))
+        assert image[white].mean() > image[cortex].mean()
+
+
 def test_unknown_setting_is_an_error() -> None:
     """A misspelt range is not ignored."""
     with pytest.raises(ValueError, match="brane"):

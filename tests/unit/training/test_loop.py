@@ -115,11 +115,11 @@ def test_export(recipe, tmp_path) -> None:
     """Exported weights are the running mean in half precision."""
     trainer = Trainer(replace(recipe, steps=2), tmp_path)
     trainer.run()
-    export_weights(tmp_path, tmp_path / "w.safetensors")
-    network, info = load_weights(tmp_path / "w.safetensors")
-    assert info.provenance["steps"] == "2"
+    export_weights(tmp_path, tmp_path, tmp_path / "w.safetensors")
+    networks, info = load_weights(tmp_path / "w.safetensors")
+    assert info.provenance["segment_steps"] == "2"
     for name, tensor in trainer.mean.state_dict().items():
-        assert torch.equal(network.state_dict()[name], tensor.half().float())
+        assert torch.equal(networks.segment.state_dict()[name], tensor.half().float())
 
 
 def test_held_out_maps_are_not_trained_on(recipe, tmp_path) -> None:
