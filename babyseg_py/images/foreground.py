@@ -91,21 +91,21 @@ def _ends(data: np.ndarray, axis: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def shrink_factors(spacing_mm: np.ndarray, target_mm: float, /) -> tuple[int, int, int]:
-    """Whole numbers of voxels to average along each axis so that none becomes coarser than the target.
+    """Whole numbers of voxels along each axis that come nearest to a target size.
 
     Parameters
     ----------
     spacing_mm : (3,) np.ndarray
         Voxel size in mm.
     target_mm : float
-        Voxel size aimed at, in mm; an axis that is coarser already keeps its factor of 1.
+        Voxel size aimed at, in mm; a coarser axis keeps its factor of 1.
 
     Returns
     -------
     (3,) tuple of int
         Factors, at least 1.
     """
-    i, j, k = (max(1, int(target_mm / size + 0.01)) for size in spacing_mm)
+    i, j, k = (max(1, round(target_mm / size - 1e-6)) for size in spacing_mm)
     return i, j, k
 
 

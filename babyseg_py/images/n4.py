@@ -20,14 +20,14 @@ from babyseg_py.images.foreground import exact_background, foreground_mask, shri
 from babyseg_py.images.geometry import bounding_box, crop_or_pad
 from babyseg_py.images.volume import Volume
 
-QUIET_MM = 1.5  # Blocks that are averaged,
+QUIET_MM = 1.5  # Size of blocks that are averaged,
 ESTIMATION_MM = 6.0  # distance of the voxels that are taken,
 ESTIMATION_VOXELS = 6000  # or less, so that a small head still has this many.
 SCALP_MM = 8.0  # Depth below the surface of a head that is left out,
 RIM_MM = 2.0  # and below the surface of a brain that was cut out of its head.
 KNOTS_MM = 160.0  # Distance of spline knots at the first level; it halves from level to level.
 ITERATIONS = (50, 50, 50)
-TOLERANCE = 1e-3
+TOLERANCE = 1e-4
 TISSUE_CLASSES = 3
 SAMPLE_VOXELS = 200_000
 

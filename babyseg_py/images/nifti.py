@@ -76,8 +76,9 @@ def load_labels(path: Path | str) -> Volume:
     """
     array, header = _read(path)
     if array.dtype.kind == "f":
-        whole = np.round(np.where(np.isnan(array), 0, array))
-        if np.nanmax(np.abs(array - whole), initial=0) > 1e-3:
+        array = np.where(np.isnan(array), 0, array)
+        whole = np.round(array)
+        if not np.allclose(array, whole, rtol=0, atol=1e-3):
             what = "holds fractions, so it is not a label map"
             raise UnusableData(str(path), what, "give the segmentation, resampled with nearest neighbour")
         array = whole
