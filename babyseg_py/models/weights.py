@@ -23,15 +23,15 @@ class Preprocessing:
 
     Parameters
     ----------
-    first_voxel_mm : float
-        Voxel size of the first look, which finds the brain.
+    head_voxels : float
+        Cube root of the foreground's volume in voxels at the first look, which finds the brain.
     brain_voxels : float
         Cube root of the brain's volume in voxels at the second look.
     low, high : float
         Quantiles of the non-zero voxels that become 0 and 1.
     """
 
-    first_voxel_mm: float = 1.6
+    head_voxels: float = 66.0
     brain_voxels: float = 60.0
     low: float = 0.005
     high: float = 0.995

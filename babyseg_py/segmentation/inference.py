@@ -15,12 +15,19 @@ from babyseg_py.labels import LEFT_RIGHT_PAIRS
 from babyseg_py.models.groupnet import GroupNet
 from babyseg_py.models.weights import ModelInfo, Networks, load_weights
 from babyseg_py.segmentation.postprocess import drop_fragments
-from babyseg_py.segmentation.window import Scan, Window, brain_box, head_box, window_around
+from babyseg_py.segmentation.window import (
+    Scan,
+    Window,
+    anatomical_axes,
+    brain_box,
+    head_box,
+    window_around,
+)
 
 # Labelled brain to the brain with the fluid between its folds, by volume.
 CLOSED_PER_LABELLED = 1.08
 SMALLEST_BRAIN_MM3 = 30_000
-VOXEL_MM_LIMITS = (0.9, 2.2)
+VOXEL_MM_LIMITS = (0.8, 2.4)
 WHITE = (2, 41)
 GREY = ((3, 42), (10, 49, 11, 50, 169, 176))
 
@@ -77,7 +84,10 @@ def load_segmenter(weights: Path | str, *, device: str = "auto", precision: str 
 
 
 def find_brain(
-    segmenter: Segmenter, scans: Sequence[Scan], progress: Callable[[str], None] = lambda _: None
+    segmenter: Segmenter,
+    scans: Sequence[Scan],
+    affine: np.ndarray,
+    progress: Callable[[str], None] = lambda _: None,
 ) -> tuple[Window, list[Scan]]:
     """Take a first look: where the brain is, and whether white matter or grey is brighter in each scan.
 
@@ -94,7 +104,9 @@ def find_brain(
         If hardly any brain is seen.
     """
     recipe, multiple = segmenter.info.preprocessing, segmenter.info.network.multiple
-    window = window_around(head_box(scans), recipe.first_voxel_mm, multiple)
+    head = head_box(scans, anatomical_axes(affine))
+    first_mm = float(np.clip(np.cbrt(head.volume_mm3) / recipe.head_voxels, *VOXEL_MM_LIMITS))
+    window = window_around(head, first_mm, multiple)
     progress("looking for the brain")
     images = sample_scans(segmenter, scans, window)
     posteriors = drop_fragments(_forward(segmenter, segmenter.networks.locate, images), segmenter.info.labels)

@@ -65,7 +65,7 @@ def segment_visit(
     VisitResult
         Labels, uncertainty, volumes and posteriors.
     """
-    window, polarised = find_brain(segmenter, scans, progress)
+    window, polarised = find_brain(segmenter, scans, affine, progress)
     progress("segmenting")
     posteriors = drop_fragments(predict(segmenter, polarised, window, flip=flip), segmenter.info.labels)
     progress("bringing labels to the session's grid")

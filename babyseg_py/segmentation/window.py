@@ -1,10 +1,11 @@
-"""The grid that the network sees: along the axes of the world, around the brain."""
+"""The grid that the network sees: along the axes of the session's grid, around the brain."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from nibabel.affines import apply_affine
+from nibabel.orientations import io_orientation
 
 from babyseg_py.images import Volume
 from babyseg_py.images.foreground import foreground_mask
@@ -45,48 +46,94 @@ class Window:
     ----------
     shape : tuple of int
         Number of voxels, multiples of the network's pooling.
-    affine : (4, 4) np.ndarray
-        Voxels to the session's RAS world in mm.
+    axes : (3, 3) np.ndarray
+        Directions of its axes in the session's world: right, anterior and superior of the session's grid.
+    voxel_mm : float
+        Side of the cubic voxels in mm.
+    centre_mm : (3,) np.ndarray
+        Centre of the window in the session's RAS world.
     """
 
     shape: tuple[int, int, int]
-    affine: np.ndarray
+    axes: np.ndarray
+    voxel_mm: float
+    centre_mm: np.ndarray
 
     @property
-    def voxel_mm(self) -> float:
-        """Side of the cubic voxels in mm."""
-        return float(self.affine[0, 0])
+    def affine(self) -> np.ndarray:
+        """Voxels to the session's RAS world in mm, (4, 4)."""
+        affine = np.eye(4)
+        affine[:3, :3] = self.axes * self.voxel_mm
+        affine[:3, 3] = self.centre_mm - affine[:3, :3] @ ((np.array(self.shape) - 1) / 2)
+        return affine
 
 
-def window_around(box_mm: np.ndarray, voxel_mm: float, multiple: int) -> Window:
-    """Smallest window of cubic voxels around a box in the world, (2, 3) lowest and highest corner in mm."""
-    extent = (box_mm[1] - box_mm[0]) / voxel_mm + 2 * MARGIN_VOXELS
+@dataclass(frozen=True)
+class Box:
+    """What a window has to cover.
+
+    Parameters
+    ----------
+    axes : (3, 3) np.ndarray
+        Directions of the axes of the box, in columns.
+    low, high : (3,) np.ndarray
+        Its lowest and highest corner along these axes in mm.
+    volume_mm3 : float
+        Volume of what lies in it.
+    """
+
+    axes: np.ndarray
+    low: np.ndarray
+    high: np.ndarray
+    volume_mm3: float
+
+
+def anatomical_axes(affine: np.ndarray) -> np.ndarray:
+    """Directions of a grid's axes in the order right, anterior, superior, made orthonormal; (3, 3).
+
+    A grid is mostly laid along the head, so that its own axes suit a tilted head better than the world's.
+    """
+    ornt = io_orientation(affine)
+    directions = np.zeros((3, 3))
+    for axis, (world_axis, sign) in enumerate(ornt):
+        directions[:, int(world_axis)] = sign * affine[:3, axis] / np.linalg.norm(affine[:3, axis])
+    u, _, vt = np.linalg.svd(directions)
+    return u @ vt
+
+
+def window_around(box: Box, voxel_mm: float, multiple: int) -> Window:
+    """Smallest window of cubic voxels around a box, with a margin."""
+    extent = (box.high - box.low) / voxel_mm + 2 * MARGIN_VOXELS
     wanted = np.maximum(extent, SMALLEST_VOXELS)
     shape = (np.ceil(wanted / multiple) * multiple).astype(int)
-    affine = np.diag([voxel_mm, voxel_mm, voxel_mm, 1.0])
-    affine[:3, 3] = box_mm.mean(axis=0) - voxel_mm * (shape - 1) / 2
-    return Window((int(shape[0]), int(shape[1]), int(shape[2])), affine)
+    centre = box.axes @ ((box.low + box.high) / 2)
+    return Window((int(shape[0]), int(shape[1]), int(shape[2])), box.axes, voxel_mm, centre)
 
 
-def head_box(scans: Sequence[Scan]) -> np.ndarray:
-    """Box around the foreground of all scans in the session's world, (2, 3) in mm.
+def head_box(scans: Sequence[Scan], axes: np.ndarray) -> Box:
+    """Box around the foreground of all scans.
 
     Of a scan that reaches further down than 200 mm below its top, the lower part is left out: it is neck.
+    The volume is that of the smallest foreground: of a scan without its skull, if there is one.
     """
-    boxes = []
+    lows, highs, volumes = [], [], []
     for scan in scans:
-        start, size = bounding_box(foreground_mask(scan.volume, name=scan.name))
+        mask = foreground_mask(scan.volume, name=scan.name)
+        start, size = bounding_box(mask)
         affine = scan.volume.affine.copy()
         affine[:3, 3] = apply_affine(affine, start)
-        points = corners(size, np.linalg.inv(scan.matrix) @ affine)
-        boxes.append((points.min(axis=0), points.max(axis=0)))
-    box = np.array([np.min([low for low, _ in boxes], axis=0), np.max([high for _, high in boxes], axis=0)])
-    box[0, 2] = max(box[0, 2], box[1, 2] - VERTEX_TO_CHIN_MM)
-    return box
+        points = corners(size, np.linalg.inv(scan.matrix) @ affine) @ axes
+        lows.append(points.min(axis=0))
+        highs.append(points.max(axis=0))
+        volumes.append(np.count_nonzero(mask) * scan.volume.voxel_volume_mm3)
+    low, high = np.min(lows, axis=0), np.max(highs, axis=0)
+    low[2] = max(low[2], high[2] - VERTEX_TO_CHIN_MM)
+    return Box(axes, low, high, float(min(volumes)))
 
 
-def brain_box(labels: np.ndarray, window: Window) -> np.ndarray:
-    """Box around all labelled voxels of a window, (2, 3) in mm."""
+def brain_box(labels: np.ndarray, window: Window) -> Box:
+    """Box around all labelled voxels of a window."""
     start, size = bounding_box(labels > 0)
-    low = apply_affine(window.affine, start)
-    return np.array([low, low + np.array(size) * window.voxel_mm])
+    low = window.axes.T @ apply_affine(window.affine, start)
+    volume = np.count_nonzero(labels) * window.voxel_mm**3
+    return Box(window.axes, low, low + np.array(size) * window.voxel_mm, float(volume))

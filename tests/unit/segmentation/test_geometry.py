@@ -15,7 +15,15 @@ from babyseg_py.models.weights import ModelInfo, Networks, Preprocessing
 from babyseg_py.segmentation.inference import Segmenter, predict, sample_scan, white_is_darker
 from babyseg_py.segmentation.sampling import probabilities_on_grid, sample_posteriors
 from babyseg_py.segmentation.visit import on_own_grid
-from babyseg_py.segmentation.window import Scan, Window, brain_box, head_box, window_around
+from babyseg_py.segmentation.window import (
+    Box,
+    Scan,
+    Window,
+    anatomical_axes,
+    brain_box,
+    head_box,
+    window_around,
+)
 
 ORIENTATIONS = [
     "".join(p) for axes in itertools.permutations(("RL", "AP", "SI")) for p in itertools.product(*axes)
@@ -43,7 +51,7 @@ def random_blob(rng) -> Volume:
     return Volume(data, affine)
 
 
-WINDOW = Window((24, 24, 24), np.array([[2.0, 0, 0, -23], [0, 2, 0, -23], [0, 0, 2, -23], [0, 0, 0, 1.0]]))
+WINDOW = Window((24, 24, 24), np.eye(3), 2.0, np.zeros(3))
 
 
 @pytest.fixture(scope="module")
@@ -150,28 +158,43 @@ def test_outside_of_the_window_is_background() -> None:
 
 def test_window_covers_the_box_with_a_margin() -> None:
     """The window holds the box, is centred on it, and its sides suit the network."""
-    box = np.array([[-50.0, -60, -40], [50, 70, 45]])
+    box = Box(np.eye(3), np.array([-50.0, -60, -40]), np.array([50.0, 70, 45]), 1.0)
     window = window_around(box, 1.5, 16)
     low = window.affine[:3, 3]
     high = low + 1.5 * (np.array(window.shape) - 1)
-    assert np.all(low < box[0])
-    assert np.all(high > box[1])
-    assert np.allclose((low + high) / 2, box.mean(axis=0))
+    assert np.all(low < box.low)
+    assert np.all(high > box.high)
+    assert np.allclose((low + high) / 2, (box.low + box.high) / 2)
     assert all(side % 16 == 0 for side in window.shape)
 
 
-def test_boxes_of_head_and_brain(blob) -> None:
+def test_boxes_of_head_and_brain() -> None:
     """Boxes are in the world of the session."""
     data = np.zeros((40, 50, 45), dtype=np.float32)
     data[10:30, 15:40, 12:36] = 100
     affine = np.diag([-2.0, 2, 2, 1])
     affine[:3, 3] = (40, -50, -45)
-    box = head_box([Scan("T1w", Volume(data, affine), np.eye(4))])
-    assert np.allclose(box[0], (40 - 58, -50 + 30, -45 + 24), atol=4)
-    assert np.allclose(box[1], (40 - 20, -50 + 78, -45 + 70), atol=4)
+    box = head_box([Scan("T1w", Volume(data, affine), np.eye(4))], anatomical_axes(affine))
+    assert np.allclose(box.low, (40 - 58, -50 + 30, -45 + 24), atol=4)
+    assert np.allclose(box.high, (40 - 20, -50 + 78, -45 + 70), atol=4)
+    assert box.volume_mm3 == pytest.approx(20 * 25 * 24 * 8, rel=0.25)
     labels = np.zeros(WINDOW.shape, dtype=int)
     labels[4:8, 5, 6:9] = 3
-    assert np.allclose(brain_box(labels, WINDOW), [[-15, -13, -11], [-7, -11, -5]])
+    brain = brain_box(labels, WINDOW)
+    assert np.allclose([brain.low, brain.high], [[-15, -13, -11], [-7, -11, -5]])
+    assert brain.volume_mm3 == 12 * 8
+
+
+@pytest.mark.parametrize("axcodes", ["LIA", "PSR", "RAS", "ARS"])
+def test_axes_follow_an_oblique_grid(oblique_affine, axcodes) -> None:
+    """Whatever the order of a tilted grid's axes, the window runs right, anterior, superior along them."""
+    volume = Volume(np.zeros((7, 8, 9)), oblique_affine)
+    axes = anatomical_axes(reorient(volume, axcodes).affine)
+    expected = oblique_affine[:3, :3] / volume.spacing_mm
+    assert np.allclose(axes, expected)
+    assert np.linalg.det(axes) == pytest.approx(1)
+    window = window_around(Box(axes, np.full(3, -20.0), np.full(3, 20.0), 1.0), 2.0, 4)
+    assert np.allclose(window.affine[:3, :3], expected * 2)
 
 
 def test_scan_outside_the_window_is_refused(segmenter, blob) -> None:
