@@ -4,13 +4,13 @@ process SEGMENT {
     label 'network'
 
     input:
-    tuple val(visit), path(images, arity: '1..*'), path(registration)
+    tuple val(visit), path(images, arity: '1..*'), path(registration), val(age_months)
     path weights
     tuple val(device), val(precision)
     val code
 
     output:
-    tuple val(visit), path("${visit.folder}/*_desc-babyseg_dseg.nii.gz", arity: '1..*'), path("${visit.folder}/${visit.id}_desc-posterior_volumes.json"), emit: labels, optional: true
+    tuple val(visit), path("${visit.folder}/*_desc-babyseg_dseg.nii.gz"), path("${visit.folder}/${visit.id}_desc-posterior_volumes.json"), emit: labels, optional: true
     path "${visit.folder}/${visit.id}_desc-segmentation_qc.tsv", emit: qc, optional: true
     path "${visit.folder}/*_uncertainty_map.nii.gz", emit: uncertainty, optional: true
     path "${visit.folder}/*_dseg.{json,tsv}", emit: sidecars, optional: true
@@ -24,6 +24,7 @@ process SEGMENT {
         --registration ${registration} \\
         --visit ${visit.id} \\
         --out-dir ${visit.folder} \\
+        ${age_months == null ? '' : "--age-months ${age_months}"} \\
         --weights ${weights} \\
         --device ${device} \\
         --precision ${precision} \\

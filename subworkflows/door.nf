@@ -10,12 +10,12 @@ def helpText() {
 /** The parameters of this run, each in the type of its default. */
 def checkedOptions(given) {
     def values = given.collectEntries { name, value -> [name, plain(value)] }
-    return fromFile(['parameters', '--config', "${projectDir}/nextflow.config", '--given', json(values)])
+    return fromJson(written(['parameters', '--config', "${projectDir}/nextflow.config", '--given', json(values)]))
 }
 
 /** Step → digest of the Python source that it runs; part of every task, so that -resume notices an edit. */
 def fingerprints() {
-    return fromFile(['fingerprints'])
+    return fromJson(written(['fingerprints']))
 }
 
 /** The checked records, the same as a file for the steps that work on the whole cohort, and the score table. */
@@ -25,21 +25,22 @@ def checkedSheet(options) {
     command += options.phenotype ? ['--phenotype', options.phenotype] : []
     command += options.scores ? ['--scores', options.scores] : []
     command += options.covariates ? ['--covariates', options.covariates] : []
-    def checked = fromFile(command, options.input ? ['--', options.input] : [])
+    def text = written(command, options.input ? ['--', options.input] : [])
+    def checked = fromJson(text)
     def phenotype = checked.phenotype?.file
     return [
         records: checked.records,
-        file: kept(json(checked), 'records.json'),
+        file: kept(text, 'records.json'),
         phenotype: phenotype ? [stageable(phenotype)] : [],
     ]
 }
 
-/** Run a step that writes JSON with -o, and return what it wrote. */
-def fromFile(options, operands = []) {
+/** Run a step that writes a file with -o, and return the text that it wrote. */
+def written(options, operands = []) {
     def answer = java.nio.file.Files.createTempFile('babyseg', '.json')
     answer.toFile().deleteOnExit()
     babyseg(options + ['-o', answer.toString()] + operands)
-    return fromJson(answer.getText('UTF-8'))
+    return answer.getText('UTF-8')
 }
 
 /** Run `babyseg` with a list of arguments; its standard error becomes the error of the run. */

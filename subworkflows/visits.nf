@@ -9,7 +9,7 @@ include { SURFACE_DISTANCE } from '../modules/surface_distance'
 
 workflow VISITS {
     take:
-    visits // [visit, number of scans, reference labels], e.g. [[id: 'sub-01_ses-A', folder: …], 2, []]
+    visits // [visit, facts], e.g. [[id: 'sub-01_ses-A', folder: …], [scans: 2, age_months: 6.2 or null, reference: [dseg.nii.gz] or []]]
     outcomes // [visit id, corrected image or []], one per scan
     weights // file
     options // map of parameters
@@ -18,28 +18,32 @@ workflow VISITS {
     main:
     // [visit, images], e.g. [[id: 'sub-01_ses-A', …], [sub-01_ses-A_desc-n4_T1w.nii.gz, sub-01_ses-A_desc-n4_T2w.nii.gz]]
     images = outcomes
-        .combine(visits.map { visit, count, _reference -> [visit.id, visit, count] }, by: 0)
-        .map { _id, image, visit, count -> [groupKey(visit, count), image] }
+        .combine(visits.map { visit, facts -> [visit.id, visit, facts.scans] }, by: 0)
+        .map { _id, image, visit, scans -> [groupKey(visit, scans), image] }
         .groupTuple()
         .map { key, found -> [key.getGroupTarget(), found.flatten().sort { image -> image.name }] }
         .filter { _visit, found -> found }
 
     registered = REGISTER(images, code.register)
     segmented = SEGMENT(
-        images.join(registered.registration),
+        images
+            .join(registered.registration)
+            .join(visits.map { visit, facts -> [visit, facts.age_months] }),
         weights,
         [options.device, options.precision],
         code.segment,
     )
 
     // [visit, session labels, [labels of each scan]]
-    labels = segmented.labels.map { visit, files, _volumes -> [visit] + files.split { file -> file.name.contains('_space-session_') } }
-        .map { visit, session, scans -> [visit, session.first(), scans] }
+    labels = segmented.labels.map { visit, files, _volumes ->
+        def (session, scans) = files.split { file -> file.name.contains('_space-session_') }
+        [visit, session.first(), scans]
+    }
 
     compared = SURFACE_DISTANCE(
         labels
             .join(registered.registration)
-            .join(visits.map { visit, _count, reference -> [visit, reference] }),
+            .join(visits.map { visit, facts -> [visit, facts.reference] }),
         options.tolerance,
         code['surface-distance'],
     )

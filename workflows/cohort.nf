@@ -16,7 +16,7 @@ workflow COHORT {
     // [scan, image], e.g. [[id: 'sub-01_ses-A_T1w', visit: 'sub-01_ses-A', suffix: 'T1w', …], /data/a.nii.gz]
     scans = channel.fromList(records.collect { record -> [scanOf(record), stageable(record.image)] })
 
-    // [visit, number of its scans, reference segmentation], e.g. [[id: 'sub-01_ses-A', …], 2, []]
+    // [visit, facts], e.g. [[id: 'sub-01_ses-A', …], [scans: 2, age_months: 6.2, reference: []]]
     visits = channel.fromList(records.groupBy { record -> record.visit_id }.collect { _id, rows -> visitOf(rows) })
 
     scanned = SCANS(scans, code)
@@ -55,8 +55,14 @@ def visitNames(record) {
 }
 
 def visitOf(rows) {
+    def first = rows.first()
     def references = rows.collect { row -> row.dseg }.findAll().unique()
-    return [visitNames(rows.first()), rows.size(), references.take(1).collect { path -> stageable(path) }]
+    def facts = [
+        scans: rows.size(),
+        age_months: first.age_reference == 'birth' ? first.age_days / 30.4375 : null, // since birth; a month is a twelfth of a year
+        reference: references.take(1).collect { path -> stageable(path) },
+    ]
+    return [visitNames(first), facts]
 }
 
 /** Hand a failure on to the ledger, or stop the run with it. */

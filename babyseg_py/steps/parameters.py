@@ -109,7 +109,7 @@ def coerce(given: dict[str, Any], known: list[Parameter], /) -> dict[str, Any]:
     Raises
     ------
     UsageError
-        All problems in one message: unknown names, each with the nearest known one, and values of a wrong type.
+        All problems in one message: unknown names, each with the nearest known one, and wrong values.
     """
     defaults = {p.name: p.default for p in known}
     # Nextflow adds a camelCase twin of every name with a hyphen.

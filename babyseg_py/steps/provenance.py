@@ -10,14 +10,14 @@ from babyseg_py import __version__
 
 # The software that has a part in the results, by the names of its distributions.
 SOFTWARE = (
-    "antspyx", "connected-components-3d", "edt", "matplotlib", "nibabel", "numpy", "pandas", "pingouin", "pybids",
-    "scipy", "statsmodels", "torch",
+    "antspyx", "connected-components-3d", "edt", "matplotlib", "nibabel", "numpy", "pandas", "pingouin",
+    "pybids", "scipy", "statsmodels", "torch",
 )  # fmt: skip
 BIDS_VERSION = "1.10.0"
 # What BIDS derivatives have no name for.
 NOT_BIDS = (
-    "cohort/", "pipeline_info/", "ledger.tsv", "report.html",
-    "*_desc-uncertainty_map.nii.gz", "*_uncertainty_map.nii.gz",
+    "cohort", "pipeline_info", "ledger.tsv", "report.html",
+    "*_uncertainty_map.nii.gz",
     "*_snapshot.png", "*_morph.tsv", "*_qc.tsv", "*_volumes.json", "*_registration.json", "*_xfm.mat",
 )  # fmt: skip
 

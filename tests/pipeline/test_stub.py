@@ -1,0 +1,67 @@
+"""The whole graph without computing, under both parsers and from awkward samplesheets."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+STEPS = {
+    "N4": 4,
+    "REGISTER": 2,
+    "SEGMENT": 2,
+    "SURFACE_DISTANCE": 2,
+    "MORPHOMETRY": 2,
+    "SNAPSHOT": 2,
+} | dict.fromkeys(("PROVENANCE", "TABLES", "STATISTICS", "LEDGER", "REPORT"), 1)
+
+
+@pytest.fixture(scope="session")
+def two_visits(sheet_rows):
+    """Return the four rows of the first child."""
+    return [row for row in sheet_rows if row["participant_id"] == "sub-01"]
+
+
+@pytest.mark.parametrize("parser", ["v1", "v2"])
+def test_whole_graph(project, launch, write_sheet, two_visits, parser):
+    sheet = write_sheet(launch / "sheet.csv", two_visits)
+    run = project.run(launch, "--input", str(sheet), "-stub-run", outdir="out put", parser=parser)
+    assert run.code == 0, run.text
+    assert run.trace()["process"].value_counts().to_dict() == STEPS
+    for name in ("report.html", "ledger.tsv", "participants.tsv", "dataset_description.json", ".bidsignore"):
+        assert (run.outdir / name).is_file()
+    assert not (launch / "results").exists()
+
+
+def test_a_bids_dataset_instead_of_a_sheet(project, launch, infants):
+    dataset = launch / "bids"
+    shutil.copytree(infants / "sub-01", dataset / "sub-01")
+    (dataset / "dataset_description.json").write_text('{"Name": "infants", "BIDSVersion": "1.10.0"}')
+    run = project.run(launch, "--bids", str(dataset), "-stub-run")
+    assert run.code == 0, run.text
+    assert run.trace()["process"].value_counts().to_dict() == STEPS
+
+
+@pytest.mark.parametrize(
+    "name", ["new\nline; touch pwned\n.nii.gz", "tab\t{x}.nii.gz", "-n $HOME ${IFS}.nii.gz"]
+)
+def test_paths_are_data(project, launch, write_sheet, two_visits, name):
+    """A path with letters that a shell reads as code is served or refused, and never run."""
+    image = launch / name
+    shutil.copy(Path(two_visits[0]["image"]), image)
+    sheet = write_sheet(launch / "sheet.csv", [two_visits[0] | {"image": str(image)}])
+    run = project.run(launch, "--input", str(sheet), "-stub-run")
+    refused = run.code != 0 and "row 2" in run.text and "Submitted process" not in run.text
+    served = run.code == 0 and (run.outdir / "report.html").is_file()
+    assert refused or served, run.text
+
+
+def test_identifiers_with_code_are_refused(project, launch, write_sheet, two_visits):
+    """Every cell is named, none is run."""
+    columns = ("participant_id", "session_id", "suffix", "run")
+    values = ("$(touch pwned)", "; touch pwned", "../../pwned", "a'b\"c")
+    rows = [two_visits[0] | {column: value} for column in columns for value in values]
+    run = project.run(launch, "--input", str(write_sheet(launch / "sheet.csv", rows)), "-stub-run")
+    assert run.code != 0
+    assert "Submitted process" not in run.text
+    for number in range(2, len(rows) + 2):
+        assert f"row {number}" in run.text

@@ -1,0 +1,105 @@
+"""Tests of the parameters: one source, types, suggestions."""
+
+import json
+
+import pytest
+
+from babyseg_py.cli import main
+from babyseg_py.errors import UsageError
+from babyseg_py.steps.parameters import coerce, help_text, read_parameters
+
+CONFIG = """
+params {
+    // What goes in
+    input = null // samplesheet, one row per scan
+
+    // How
+    weights = "${projectDir}/weights/w.safetensors" // network weights
+    tolerance = 1.0 // in mm
+    fail_fast = false // stop at the first failure
+}
+params.outdir = params.outdir ?: 'results' // where it goes
+
+process { cpus = 2 // not a parameter
+}
+"""
+
+
+@pytest.fixture
+def known():
+    """Return the parameters of a small configuration."""
+    return read_parameters(CONFIG)
+
+
+def test_every_parameter_is_read_with_default_and_meaning(known):
+    shown = {p.name: (p.section, p.shown, p.meaning) for p in known}
+    assert shown == {
+        "outdir": ("", "results", "where it goes"),
+        "input": ("What goes in", "none", "samplesheet, one row per scan"),
+        "weights": ("How", "weights/w.safetensors", "network weights"),
+        "tolerance": ("How", "1.0", "in mm"),
+        "fail_fast": ("How", "false", "stop at the first failure"),
+    }
+
+
+def test_the_help_has_a_line_for_each(known):
+    text = help_text(known)
+    for p in known:
+        assert sum(line.strip().startswith(f"--{p.name} ") for line in text.splitlines()) == 1
+
+
+def test_every_parameter_of_the_pipeline_is_explained(root):
+    config = (root / "nextflow.config").read_text(encoding="utf-8")
+    names = {p.name for p in read_parameters(config)}
+    assert {"input", "bids", "phenotype", "outdir", "weights", "fail_fast", "help"} <= names
+    assert "params.outdir" in config
+
+
+@pytest.mark.parametrize(
+    ("given", "value"),
+    [
+        ({"fail_fast": "true"}, True),
+        ({"fail_fast": False}, False),
+        ({"tolerance": "2"}, 2.0),
+        ({"tolerance": 0.5}, 0.5),
+        ({"input": 7}, "7"),
+        ({"input": None}, None),
+    ],
+)
+def test_values_get_the_type_of_their_default(known, given, value):
+    (name,) = given
+    result = coerce(given, known)[name]
+    assert result == value
+    assert type(result) is type(value)
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"inptu": "x"}, "unknown parameter --inptu, did you mean --input"),
+        ({"outDir": "x"}, "unknown parameter --outDir, did you mean --outdir"),
+        ({"fail_fast": "maybe"}, "--fail_fast maybe: is neither true nor false"),
+        ({"tolerance": "wide"}, "--tolerance wide: is not a number"),
+        ({"input": True}, "--input True: needs a value"),
+    ],
+)
+def test_wrong_ones_are_refused(known, given, message):
+    with pytest.raises(UsageError, match=message):
+        coerce(given, known)
+
+
+def test_a_name_with_a_hyphen_is_one_problem_and_all_problems_are_said_at_once(known):
+    with pytest.raises(UsageError) as caught:
+        coerce({"fail-fast": True, "failFast": True, "tolerance": "x"}, known)
+    assert str(caught.value).count("unknown parameter") == 1
+    assert "--tolerance" in str(caught.value)
+
+
+def test_the_command_writes_values_or_exits_with_2(tmp_path, capsys):
+    config = tmp_path / "nextflow.config"
+    config.write_text(CONFIG)
+    words = ["parameters", "--config", str(config), "-o", str(tmp_path / "o.json"), "--given"]
+    assert main([*words, '{"fail_fast": "false"}']) == 0
+    assert json.loads((tmp_path / "o.json").read_text()) == {"fail_fast": False}
+    assert main([*words, '{"nothing": 1}']) == 2
+    assert "unknown parameter" in capsys.readouterr().err
