@@ -33,6 +33,7 @@ class Ranges:
     bare_brain: float = 0.5  # probability of a skull-stripped image
     rim_mm: tuple[float, float] = (0.0, 4.5)  # what a skull-strip leaves around the brain
     zero_background: float = 0.85
+    cerebrum_only: float = 0.0  # probability that a bare brain lacks cerebellum and brain stem
     realistic: float = 0.75  # probability of tissue priors; otherwise random contrast
     follow_map_age: float = 0.7  # probability that maturity of the contrast follows the map's age
     inverted: float = 0.05
@@ -125,8 +126,10 @@ def _draw_anatomy(generator: np.random.Generator, ranges: Ranges) -> Params:
 
 
 def _draw_surroundings(generator: np.random.Generator, ranges: Ranges, *, has_head: bool) -> Params:
+    bare = bool(generator.random() < ranges.bare_brain)
     return {
-        "bare": bool(generator.random() < ranges.bare_brain),
+        "bare": bare,
+        "cerebrum_only": bare and bool(generator.random() < ranges.cerebrum_only),
         "own_head": has_head and bool(generator.random() < 0.8),
         "rim_mm": float(generator.uniform(*ranges.rim_mm)),
         "rim_unevenness": float(generator.uniform(0, 0.8)),

@@ -7,10 +7,13 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from babyseg_py.labels import LABELS
 from babyseg_py.synthesis.labelbank import DISTANCE_STEP_MM, LabelBank, LabelMap
 from babyseg_py.synthesis.randomise import Params
 from babyseg_py.synthesis.tissues import tissue_table
 
+# Channels of cerebellum and brain stem.
+BELOW_CEREBRUM = tuple(LABELS.index(label) for label in (8, 16, 47))
 LOW, HIGH = 0.005, 0.995  # quantiles of the non-zero voxels that become 0 and 1
 
 
@@ -78,6 +81,9 @@ def apply(bank: LabelBank, params: Params, *, device: torch.device | str = "cpu"
     target = torch.from_numpy(channel).to(device)[classes]
 
     tissue = surround(tissue, distance_mm, params["surroundings"], has_head=chosen.has_head)
+    if params["surroundings"]["cerebrum_only"]:
+        below = torch.isin(target, torch.tensor(BELOW_CEREBRUM, device=device))
+        tissue, target = tissue.masked_fill(below, 0), target.masked_fill(below, 0)
     images = [render(tissue, scan, params["surroundings"]) for scan in params["scans"]]
     if params["polarised"]:
         white, cortex = tissue == number("white_matter"), tissue == number("cortex")
