@@ -15,14 +15,15 @@ class Limits:
     min_excess: float = 4.0
     # Similarity of the mirrored scan over that of the scan as it is. Above 1 the mirrored one fits better.
     max_mirror_ratio: float = 1.0
-    # Local displacement in mm. Distortion within a visit stays below 2 mm; other brains fold elsewhere.
-    max_local_mm: float = 2.5
+    # Local displacement in mm: about 1 between contrasts, also in thick slices; other brains fold elsewhere.
+    max_local_mm: float = 2.0
     # Share of the smaller foreground within the larger; a crop or a stripped skull only makes one smaller.
     min_overlap: float = 0.8
     # Part of the extent that is missing at a side: a skull and scalp take up to 0.15, half a brain 0.5.
     max_gap: float = 0.33
-    # Height over width: 0.7 for a cerebrum alone, below 0.5 where the upper or lower half is missing.
-    min_height: float = 0.55
+    # Height over width: 0.7 for a cerebrum alone and below 0.5 for half of it; a head has a base, too.
+    min_height_masked: float = 0.55
+    min_height_head: float = 0.7
     # Motion in scanner coordinates beyond which a header is doubted; not a reason to drop a scan.
     max_rotation_deg: float = 45.0
     max_shift_mm: float = 80.0
@@ -104,7 +105,8 @@ def _anatomy(evidence: Evidence, limit: Limits) -> Flag | None:
 
 
 def _field(evidence: Evidence, limit: Limits) -> Flag | None:
-    if evidence.gap > limit.max_gap or evidence.height < limit.min_height:
+    low = limit.min_height_masked if evidence.masked else limit.min_height_head
+    if evidence.gap > limit.max_gap or evidence.height < low:
         return Flag(
             "partial",
             f"one of the two shows but part of the head ({100 * evidence.gap:.0f} % of its extent missing at "

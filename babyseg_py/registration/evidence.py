@@ -1,6 +1,6 @@
 """What tells, without the truth, whether two registered scans show the same head the same way round."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 
 import numpy as np
@@ -40,10 +40,12 @@ class Evidence:
     overlap : float
         Share of the smaller foreground that lies in the larger one.
     gap : float
-        Largest share of the brain's or head's extent that one scan has beyond the other's, over the left,
-        right, front, back and top.
+        Largest share of the brain's or head's extent that one scan has beyond the other's: at the left,
+        right, front, back and top, and below if both are masked (necks differ).
     height : float
         Height of the lower foreground over its width.
+    masked : bool
+        Whether that foreground is of a masked scan, as a rule a brain.
     rotation_deg, shift_mm : float
         Motion of the scans against each other in scanner coordinates; the shift is that of the centre.
     """
@@ -57,6 +59,7 @@ class Evidence:
     overlap: float
     gap: float
     height: float
+    masked: bool
     rotation_deg: float
     shift_mm: float
 
@@ -78,7 +81,7 @@ def gather(a: Scan, b: Scan, match: Match) -> Evidence:
     """
     similarity, null, spread = similarity_null(a, b, match.pose)
     fine, mirror = mirror_test(a, b, match.pose)
-    overlap, gap, height = outlines(a, b, match.matrix)
+    overlap, gap, height, masked = outlines(a, b, match.matrix)
     return Evidence(
         similarity=similarity,
         null=null,
@@ -89,6 +92,7 @@ def gather(a: Scan, b: Scan, match: Match) -> Evidence:
         overlap=overlap,
         gap=gap,
         height=height,
+        masked=masked,
         rotation_deg=rotation_deg(match.matrix),
         shift_mm=displacement_mm(match.matrix, a.centre),
     )
@@ -117,13 +121,13 @@ def mirrored(scan: Scan) -> Scan:
         if size in MIRROR_LEVELS_MM
     }
     foreground = scan.foreground.on_grid(scan.foreground.data, mirror @ scan.foreground.affine)
-    return Scan(levels, foreground, scan.window, scan.centre)
+    return replace(scan, levels=levels, foreground=foreground)
 
 
 def mirror_test(a: Scan, b: Scan, pose: Pose) -> tuple[float, float]:
     """Similarity of two scans as they are, and after the second one was mirrored and registered anew."""
     flipped = mirrored(b)
-    lean = Scan({size: a.levels[size] for size in flipped.levels}, a.foreground, a.window, a.centre)
+    lean = replace(a, levels={size: a.levels[size] for size in flipped.levels})
     other = register(lean, flipped).pose
     straight = Objective(a, b, LEVEL_MM, mid_points(a, b, pose, LEVEL_MM))
     across = Objective(lean, flipped, LEVEL_MM, mid_points(lean, flipped, other, LEVEL_MM))
@@ -223,8 +227,8 @@ def _weighted_median(values: np.ndarray, weights: np.ndarray) -> float:
     return float(values[order][np.searchsorted(total, total[-1] / 2)])
 
 
-def outlines(a: Scan, b: Scan, matrix: np.ndarray) -> tuple[float, float, float]:
-    """Compare the foregrounds: overlap, largest gap at a side (not below), height over width of the lower.
+def outlines(a: Scan, b: Scan, matrix: np.ndarray) -> tuple[float, float, float, bool]:
+    """Compare the foregrounds: how far they overlap and what one lacks at a side.
 
     Parameters
     ----------
@@ -235,7 +239,7 @@ def outlines(a: Scan, b: Scan, matrix: np.ndarray) -> tuple[float, float, float]
 
     Returns
     -------
-    overlap, gap, height : float
+    overlap, gap, height, masked : float, float, float, bool
         As in `Evidence`.
     """
     points_a = a.foreground_points
@@ -250,10 +254,13 @@ def outlines(a: Scan, b: Scan, matrix: np.ndarray) -> tuple[float, float, float]
     low_a, high_a = np.percentile(points_a, (0.5, 99.5), axis=0)
     low_b, high_b = np.percentile(points_b, (0.5, 99.5), axis=0)
     extent = np.maximum(high_a - low_a, high_b - low_b)
-    gaps = np.concatenate([np.abs(high_a - high_b) / extent, (np.abs(low_a - low_b) / extent)[:2]])
+    gaps = np.concatenate([np.abs(high_a - high_b) / extent, np.abs(low_a - low_b) / extent])
+    if not (a.masked and b.masked):
+        gaps = gaps[:5]
     sizes = (high_a - low_a, high_b - low_b)
-    width = min(size[0] for size in sizes)
-    return float(shared.mean()), float(gaps.max()), float(min(size[2] for size in sizes) / width)
+    lower = int(sizes[1][2] < sizes[0][2])
+    height = sizes[lower][2] / min(size[0] for size in sizes)
+    return float(shared.mean()), float(gaps.max()), float(height), (a, b)[lower].masked
 
 
 def _inside(mask: Volume, points: np.ndarray) -> np.ndarray:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from nibabel.affines import apply_affine
 
-from babyseg_py.images.foreground import foreground_mask, shrink
+from babyseg_py.images.foreground import exact_background, foreground_mask, shrink
 from babyseg_py.images.geometry import corners
 from babyseg_py.images.volume import Volume
 
@@ -27,12 +27,15 @@ class Scan:
         Intensities of the first and the last histogram bin.
     centre : (3,) np.ndarray
         Centre of mass of the foreground in world mm.
+    masked : bool
+        Whether the background is one exact value, as skull-stripping and padding leave it.
     """
 
     levels: dict[float, Volume]
     foreground: Volume
     window: tuple[float, float]
     centre: np.ndarray
+    masked: bool
 
     @property
     def field_centre(self) -> np.ndarray:
@@ -80,7 +83,7 @@ def prepare(volume: Volume, /, *, levels_mm: Sequence[float] = LEVELS_MM, name: 
     window = (float(min(low, background)), float(max(high, background)))
     foreground = levels[4.0].with_data(mask)
     centre = apply_affine(foreground.affine, np.argwhere(mask).mean(axis=0))
-    return Scan(levels, foreground, window, centre)
+    return Scan(levels, foreground, window, centre, exact_background(volume.data) is not None)
 
 
 def _coarse(volume: Volume, size_mm: float) -> Volume:

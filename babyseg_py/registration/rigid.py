@@ -125,9 +125,9 @@ def register(a: Scan, b: Scan, /) -> Match:
     """Find the rigid motion between two scans of one head.
 
     Registration runs from coarse to fine. It starts from the centres of mass, the fields of view, the
-    world coordinates and the tops of the foreground, each with 27 rotations, so that it does not depend on
-    the headers. Both scans are sampled half-way between them at the same fixed points; swapping the scans
-    inverts the result.
+    world coordinates and each of the six sides of the foreground, all with 27 rotations, so that it does not
+    depend on the headers. Both scans are sampled half-way between them at the same fixed points; swapping
+    the scans inverts the result.
 
     Parameters
     ----------
@@ -209,13 +209,15 @@ def _widened(foreground: Volume) -> Volume:
 
 def _starts(a: Scan, b: Scan) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Rotations and shifts to try first; the set of the swapped scans is the negative of this one."""
-    tops = [scan.foreground_points[:, 2].max() - scan.centre[2] for scan in (a, b)]
+    points = [scan.foreground_points - scan.centre for scan in (a, b)]
+    edges = [np.stack([p.min(axis=0), p.max(axis=0)]) for p in points]
     shifts = [
         np.zeros(3),
         a.centre - b.centre,
         (a.centre - a.field_centre) - (b.centre - b.field_centre),
-        np.array([0, 0, tops[0] - tops[1]]),
     ]
+    # One side on the other: where a scan is cut off, its centre says little.
+    shifts += [np.eye(3)[axis] * (edges[0] - edges[1])[side, axis] for axis in range(3) for side in (0, 1)]
     for shift, turn in product(shifts, product((-START_ANGLE, 0.0, START_ANGLE), repeat=3)):
         yield np.array(turn), shift
 

@@ -6,7 +6,6 @@ from itertools import pairwise
 
 import numpy as np
 
-from babyseg_py.images.foreground import exact_background
 from babyseg_py.images.volume import Volume
 from babyseg_py.registration.pyramid import Scan
 
@@ -100,7 +99,7 @@ def rank(volumes: Sequence[Volume], scans: Sequence[Scan], /) -> tuple[list[int]
     """
     sizes = [effective_voxel_mm(volume) for volume in volumes]
     contents = [float(scan.foreground.data.sum()) * scan.foreground.voxel_volume_mm3 / 1000 for scan in scans]
-    masked = [exact_background(volume.data) is not None for volume in volumes]
+    masked = [scan.masked for scan in scans]
     ranks = []
     for size, content, kind in zip(sizes, contents, masked, strict=True):
         largest = max(c for c, k in zip(contents, masked, strict=True) if k == kind)
