@@ -1,0 +1,117 @@
+"""How good the default weights are, measured through the whole way from image to labels.
+
+    python benchmarks/bench_accuracy.py [DATA] [--samples N]
+
+DATA is the folder of shared label maps and scans (default ../shared/data). Three tables: visits synthesised
+from label maps that were never trained on, brain alone and within a head; T1w against T2w of one brain on
+the age templates; a real adult scan against its FreeSurfer labels.
+"""
+
+import argparse
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from babyseg_py.images import Volume, load_image, load_labels
+from babyseg_py.labels import LABELS, structure_name
+from babyseg_py.labels.merge import merge_labels
+from babyseg_py.models.default import default_weights
+from babyseg_py.segmentation.inference import Segmenter, load_segmenter
+from babyseg_py.segmentation.visit import segment_visit
+from babyseg_py.segmentation.window import Scan
+from babyseg_py.synthesis.labelbank_build import describe_map, make_bank
+from babyseg_py.synthesis.randomise import Ranges, draw_params
+from babyseg_py.synthesis.synthesise import apply
+
+HELD_OUT = {"age-3mo": 3.0, "age-24mo": 24.0}
+AGES = ("00", "03", "06", "12", "24")
+PAIRS = {
+    "white matter": (2, 41),
+    "cortex": (3, 42),
+    "ventricles": (4, 43),
+    "hippocampus": (17, 53),
+    "amygdala": (18, 54),
+}
+
+
+def dice(a: np.ndarray, b: np.ndarray) -> dict[int, float]:
+    """Dice of each structure that either map holds."""
+    result = {}
+    for label in LABELS[1:]:
+        x, y = a == label, b == label
+        total = np.count_nonzero(x) + np.count_nonzero(y)
+        if total:
+            result[label] = 2 * np.count_nonzero(x & y) / total
+    return result
+
+
+def segment(segmenter: Segmenter, image: Volume) -> np.ndarray:
+    """Labels of one scan on its own grid."""
+    scan = Scan("scan", image, np.eye(4))
+    return segment_visit(segmenter, [scan], image.shape, image.affine).together.labels.data
+
+
+def show(title: str, rows: list[dict[int, float]]) -> None:
+    """Print the mean over structures and the groups of interest."""
+    structures = {label: float(np.mean([row[label] for row in rows if label in row])) for label in LABELS[1:]}
+    groups = ", ".join(f"{name} {np.mean([structures[i] for i in pair]):.3f}" for name, pair in PAIRS.items())
+    worst = min(structures, key=structures.get)
+    mean = np.mean(list(structures.values()))
+    print(
+        f"{title:34s} mean {mean:.3f}  {groups}  lowest {structure_name(worst)} {structures[worst]:.3f}",
+        flush=True,
+    )
+
+
+def synthetic(segmenter: Segmenter, data: Path, samples: int) -> None:
+    """Visits from held-out maps at 1 mm, realistic contrasts, the full ranges of disturbance."""
+    maps = [(data / f"labelmaps/infant/{name}_dseg.nii.gz", age) for name, age in HELD_OUT.items()]
+    bank = make_bank([describe_map(load_labels(p), name=p.name, age_months=a) for p, a in maps])
+    for kind, bare in (("brain alone", 1.0), ("within a head", 0.0)):
+        rows = []
+        for number in range(samples):
+            size = bank.maps[number % len(bank.maps)].size_mm
+            ranges = Ranges(grid=(176, 208, 176), realistic=1.0, inverted=0.0, bare_brain=bare)
+            ranges = replace(ranges, brain_voxels=(size, size))
+            one = replace(bank, maps=(bank.maps[number % len(bank.maps)],))
+            sample = apply(one, draw_params(np.random.default_rng((number, 77)), one, ranges))
+            affine = np.eye(4)
+            affine[:3, 3] = -(np.array(sample.target.shape) - 1) / 2
+            labels = segment(segmenter, Volume(sample.images[0].numpy(), affine))
+            rows.append(dice(labels, np.array(LABELS)[sample.target.numpy()]))
+        show(f"held-out synthetic, {kind}", rows)
+
+
+def templates(segmenter: Segmenter, data: Path) -> None:
+    """T1w against T2w of the same template, and the volumes of both."""
+    for age in AGES:
+        images = [load_image(data / f"unc_bcp_templates/age-{age}mo_{s}.nii.gz") for s in ("T1w", "T2w")]
+        a, b = (segment(segmenter, image) for image in images)
+        litres = [np.count_nonzero(x) * images[0].voxel_volume_mm3 / 1000 for x in (a, b)]
+        show(f"{age} months, T1w {litres[0]:.0f} ml, T2w {litres[1]:.0f} ml", [dice(a, b)])
+
+
+def adult(segmenter: Segmenter, data: Path) -> None:
+    """Compare a real scan with its FreeSurfer labels."""
+    reference = load_labels(data / "adult_t1w/adult_dseg.nii.gz")
+    labels = segment(segmenter, load_image(data / "adult_t1w/adult_T1w.nii.gz"))
+    show("real adult T1w", [dice(labels, merge_labels(reference.data, reference.affine))])
+
+
+def main() -> None:
+    """Print every table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("data", nargs="?", type=Path, default=Path(__file__).parents[2] / "shared" / "data")
+    parser.add_argument("--samples", type=int, default=10, help="synthetic visits of each kind")
+    args = parser.parse_args()
+    segmenter = load_segmenter(default_weights())
+    print(f"weights {segmenter.info.provenance}, {segmenter.precision}, {torch.get_num_threads()} threads")
+    templates(segmenter, args.data)
+    adult(segmenter, args.data)
+    synthetic(segmenter, args.data, args.samples)
+
+
+if __name__ == "__main__":
+    main()
