@@ -10,10 +10,10 @@ from bids.layout import BIDSLayout, BIDSLayoutIndexer
 from babyseg_py.cohort import fields
 from babyseg_py.cohort.agreement import completed, disagreements
 from babyseg_py.cohort.bids_tables import Facts, child_facts, session_facts
-from babyseg_py.cohort.names import parse_name
 from babyseg_py.cohort.problems import Problem, in_order
 from babyseg_py.cohort.records import Record
 from babyseg_py.errors import UnusableData
+from babyseg_py.names import parse_name
 
 NO_SESSION = "01"
 NO_CONTRAST = frozenset({*fields.RESERVED_SUFFIXES, "defacemask", "angio", "photo"})

@@ -7,8 +7,8 @@ import unicodedata
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-from babyseg_py.cohort.names import is_label
 from babyseg_py.cohort.problems import nearest, shown
+from babyseg_py.names import is_label
 
 IMAGE_EXTENSIONS = (".nii", ".nii.gz", ".mgz")
 URI_SCHEMES = ("s3", "gs", "az", "https", "http", "ftp")

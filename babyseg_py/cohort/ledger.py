@@ -9,8 +9,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from babyseg_py.cohort.names import parse_name, scan_label
 from babyseg_py.errors import UnusableData
+from babyseg_py.names import parse_name, scan_label
 
 COLUMNS = ("row", "participant_id", "session_id", "run", "suffix", "image", "status", "step", "reason")
 STATUSES = ("ok", "flagged", "failed")

@@ -7,8 +7,8 @@ from functools import cached_property
 from pathlib import Path
 
 from babyseg_py.cohort.ages import Age
-from babyseg_py.cohort.names import scan_id, scan_label, visit_id
 from babyseg_py.errors import UnusableData
+from babyseg_py.names import scan_id, scan_label, visit_id
 
 
 @dataclass(frozen=True)

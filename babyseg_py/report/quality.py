@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from babyseg_py.cohort.names import parse_name
+from babyseg_py.names import parse_name
 from babyseg_py.report.figures import ACCENT, FLAG, GREY, INK, WIDTH_IN, Shelf, agreement, file_name, strip
 from babyseg_py.report.parts import Absent, Part, Picture, Plot, Table
 from babyseg_py.report.results import Results

@@ -8,8 +8,8 @@ from pathlib import Path
 import pandas as pd
 import yaml
 
-from babyseg_py.cohort.names import parse_name, scan_label, visit_id
 from babyseg_py.errors import UnusableData
+from babyseg_py.names import parse_name, scan_label, visit_id
 from babyseg_py.statistics.files import read_lines
 
 TABLES = {

@@ -11,10 +11,10 @@ import numpy as np
 import pandas as pd
 
 from babyseg_py import __version__
-from babyseg_py.cohort.names import bids_name, parse_name
 from babyseg_py.images import Volume, save_image, save_labels
 from babyseg_py.labels import STRUCTURES
 from babyseg_py.labels.lut import write_dseg_table, write_lut
+from babyseg_py.names import bids_name, parse_name
 from babyseg_py.segmentation.inference import Segmenter
 from babyseg_py.segmentation.quality import Measure, measure_quality
 from babyseg_py.segmentation.sampling import Segmentation, probabilities_on_grid

@@ -31,7 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--children", type=int, default=12, help="number of children (default 12)")
     parser.add_argument("--visits", type=int, default=2, help="visits of each child (default 2)")
     parser.add_argument(
-        "--spacing", type=float, default=1.25, metavar="MM", help="voxel size in the plane (default 1.25)"
+        "--spacing", type=float, default=1.3, metavar="MM", help="voxel size in the plane (default 1.3)"
     )
     parser.add_argument("--seed", type=int, default=1, help="of everything that is drawn (default 1)")
     parser.add_argument("--threads", type=int, default=2, help="processes that make scans (default 2)")
@@ -149,7 +149,7 @@ def _volume_rows(job: _Job, labels: "Volume") -> list[list]:
 
 def _image_name(job: _Job, suffix: str, run: int | None) -> Path:
     """Path of a scan below the folder."""
-    from babyseg_py.cohort.names import bids_name
+    from babyseg_py.names import bids_name
 
     child, session = job.child.participant, job.visit.session
     name = bids_name(participant=child, session=session, run=run, suffix=suffix, extension=".nii.gz")
@@ -158,7 +158,7 @@ def _image_name(job: _Job, suffix: str, run: int | None) -> Path:
 
 def _truth_name(job: _Job) -> Path:
     """Path of a reference segmentation below the folder."""
-    from babyseg_py.cohort.names import bids_name
+    from babyseg_py.names import bids_name
 
     child, session = job.child.participant, job.visit.session
     return Path("truth", bids_name(participant=child, session=session, suffix="dseg", extension=".nii.gz"))

@@ -20,8 +20,8 @@ def run(args: argparse.Namespace) -> None:
     """Write the tables of the session's volumes and of each scan's."""
     from pathlib import Path
 
-    from babyseg_py.cohort.names import bids_name
     from babyseg_py.morphometry.volumes import COLUMNS
+    from babyseg_py.names import bids_name
     from babyseg_py.report.files import write_text
     from babyseg_py.steps.surface_distance import scan_files
 
@@ -46,8 +46,8 @@ def run(args: argparse.Namespace) -> None:
 
 
 def _ids(visit: str) -> tuple[str, str]:
-    from babyseg_py.cohort.names import parse_name
     from babyseg_py.errors import UsageError
+    from babyseg_py.names import parse_name
 
     try:
         names = parse_name(f"{visit}_dseg")

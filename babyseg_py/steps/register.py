@@ -69,8 +69,8 @@ def _scan_names(images: list[str], visit: str) -> "dict[str, Path]":
     """Path of each scan by its name within the visit, in the order of the names."""
     from pathlib import Path
 
-    from babyseg_py.cohort.names import parse_name, scan_label, visit_id
     from babyseg_py.errors import UnusableData
+    from babyseg_py.names import parse_name, scan_label, visit_id
 
     advice = f"give scans named {visit}[_run-N][_desc-n4]_<suffix>.nii.gz"
     found: dict[str, Path] = {}
@@ -108,7 +108,7 @@ def _write_plan(folder: "Path", visit: str, reference: str, grid: "Volume", scan
 
 
 def _entry(name: str, path: "Path") -> dict:
-    from babyseg_py.cohort.names import parse_name
+    from babyseg_py.names import parse_name
 
     parts = parse_name(f"{name}.nii.gz")
     return {"image": path.name, "scan": name, "suffix": parts["suffix"], "run": parts.get("run")}
@@ -126,7 +126,7 @@ def _transform(folder: "Path", visit: str, entry: dict, placement: "Placement", 
     """Write the ITK file of one scan and return its name."""
     import numpy as np
 
-    from babyseg_py.cohort.names import bids_name, parse_name
+    from babyseg_py.names import bids_name, parse_name
     from babyseg_py.registration.itk import write_transform
 
     parts = parse_name(f"{visit}_xfm.mat")

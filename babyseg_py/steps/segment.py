@@ -107,8 +107,8 @@ def _register(scans, progress):
 
 
 def _pipeline(args: argparse.Namespace, segmenter) -> None:
-    from babyseg_py.cohort.names import parse_name
     from babyseg_py.images import load_image
+    from babyseg_py.names import parse_name
     from babyseg_py.segmentation import outputs
     from babyseg_py.segmentation.window import Scan
 

@@ -77,8 +77,8 @@ def scan_files(paths: list[str], visit: str) -> dict[str, str]:
     UnusableData
         If a name does not say which scan it is of, or two are of the same scan.
     """
-    from babyseg_py.cohort.names import parse_name, scan_label, visit_id
     from babyseg_py.errors import UnusableData
+    from babyseg_py.names import parse_name, scan_label, visit_id
 
     advice = f"call it {visit}[_run-N]_space-<suffix>_desc-babyseg_dseg.nii.gz"
     found: dict[str, str] = {}

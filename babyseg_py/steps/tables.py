@@ -47,8 +47,8 @@ def run(args: argparse.Namespace) -> None:
 
 def _visit_tables(paths: list[str], description: str, suffix: str) -> dict[Path, tuple[str, str]]:
     """Participant and session of every table, from its BIDS name; folders are searched."""
-    from babyseg_py.cohort.names import parse_name
     from babyseg_py.errors import UnusableData
+    from babyseg_py.names import parse_name
 
     found: dict[Path, tuple[str, str]] = {}
     for path in map(Path, paths):

@@ -16,7 +16,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--export", metavar="F.safetensors", help="only write the weights of the last checkpoint"
     )
-    parser.add_argument("--locate", metavar="DIR", help="with --export: run of the network that finds the brain")
+    parser.add_argument(
+        "--locate", metavar="DIR", help="with --export: run of the network that finds the brain"
+    )
     parser.add_argument("--device", default="cpu", choices=("cpu", "cuda"))
     parser.add_argument("--threads", type=int, default=2)
 

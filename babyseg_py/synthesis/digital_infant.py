@@ -27,6 +27,7 @@ SIZE_SD = 0.07  # of the brain's volume
 STRUCTURE_SD = 0.10  # of a structure's volume beyond that
 SHARED = 0.7  # part of the latter's variance that left and right share
 _VENTRICLE_SD = 0.2
+_FOLLOWING = (0, 3, 42, 31, 63, 14, 15)  # labels that take what the others leave
 _FREE = ((10, 49), (11, 50), (12, 51), (13, 52), (17, 53), (18, 54), (26, 58), (28, 60), (4, 43))
 _WARPS = ((22.0, 1.6), (9.0, 0.8))  # a child's own warp: smoothness in mm, standard deviation in mm
 _CROWNS = (
@@ -96,16 +97,22 @@ class Child:
     velocity : (3, A, B, C) torch.Tensor
         How its shape differs from the mean of its age, in mm.
     stretch : (3,) np.ndarray
-        Log scale of the axes relative to the mean of its age; the mean over axes is its size.
+        Log scale of the axes relative to the mean of its age.
+    size : float
+        Log of its brain's volume relative to the mean of its age.
     structures : mapping of int to float
-        Log of the relative volume of single structures beyond the size of the brain.
-    crowns_mm : (I, J, K) torch.Tensor
+        Log volumes of labels relative to the mean of its age and to its brain.
+    warped : mapping of int to float
+        What the velocity alone does to these; it is taken out again when the child grows.
+    crowns_mm : (A, B, C) torch.Tensor
         Added to the signed distance of the cerebral white matter, on the velocity box.
     """
 
     velocity: torch.Tensor
     stretch: np.ndarray
+    size: float
     structures: Mapping[int, float]
+    warped: Mapping[int, float]
     crowns_mm: torch.Tensor
 
 
@@ -145,19 +152,53 @@ def load_model(path: Path | str | None = None, /) -> Model:
 def mean_child(model: Model, /) -> Child:
     """Return the child without any difference from the mean of its age."""
     shape = model.velocity_box.shape
-    return Child(torch.zeros(3, *shape), np.zeros(3), {}, torch.zeros(shape))
+    return Child(torch.zeros(3, *shape), np.zeros(3), 0.0, {}, {}, torch.zeros(shape))
 
 
-def draw_child(model: Model, generator: np.random.Generator, /) -> Child:
-    """Draw a child; equal generators give equal children."""
+def draw_child(
+    model: Model, generator: np.random.Generator, /, *, structures: Mapping[int, float] | None = None
+) -> Child:
+    """Draw a child; equal arguments give equal children.
+
+    Parameters
+    ----------
+    model : Model
+        From `load_model`.
+    generator : np.random.Generator
+        Source of all randomness.
+    structures : mapping of int to float, optional
+        Log relative volumes of single labels that are wanted rather than drawn.
+
+    Returns
+    -------
+    Child
+        Its brain's size and the volumes of its structures are drawn, whatever its shape does to them.
+    """
     weights = np.clip(generator.standard_normal(len(model.modes)), -2, 2).astype(np.float32)
     velocity = torch.from_numpy(np.tensordot(weights, model.modes, axes=1).astype(np.float32))
     for sigma_mm, sd_mm in _WARPS:
         velocity = velocity + _noise(generator, 3, model.velocity_box, sigma_mm, sd_mm)
-    size = SIZE_SD * np.clip(generator.standard_normal(), -2, 2) / 3
-    stretch = size + 0.02 * np.clip(generator.standard_normal(3), -2, 2)
+    size = float(SIZE_SD * np.clip(generator.standard_normal(), -2, 2))
+    proportions = 0.02 * np.clip(generator.standard_normal(3), -2, 2)
     crowns = _noise(generator, 1, model.velocity_box, *_CROWNS)[0]
-    return Child(velocity, stretch, _draw_structures(generator), crowns)
+    drawn = {**_draw_structures(generator), **(structures or {})}
+    whole, parts = _growth_of_shape(model, velocity)
+    stretch = (size - whole) / 3 + proportions - proportions.mean()
+    return Child(velocity, stretch, size, drawn, parts, crowns)
+
+
+def _growth_of_shape(model: Model, velocity: torch.Tensor) -> tuple[float, dict[int, float]]:
+    """Log of the growth of the brain under a velocity, and of its labels relative to it."""
+    spacing = model.velocity_box.spacing_mm
+    flow = exponential(velocity, spacing)
+    gradient = torch.stack(torch.gradient(flow, spacing=spacing, dim=(1, 2, 3)))
+    jacobian = torch.linalg.det(gradient.permute(2, 3, 4, 1, 0) + torch.eye(3))
+    place = model.velocity_box.index(model.box.points()[::2, ::2, ::2])
+    local = sample(jacobian[None], place)[0].numpy()
+    labels = model.labels[::2, ::2, ::2]
+    whole = float(np.log(local[labels > 0].mean()))
+    wanted = [n for n in model.numbers.tolist() if n not in _FOLLOWING]
+    return whole, {n: float(np.log(local[labels == n].mean())) - whole for n in wanted}
 
 
 def grow(model: Model, child: Child, age_months: float, /, *, spacing_mm: float = 1.0) -> Volume:
@@ -208,7 +249,7 @@ def _shifts(model: Model, child: Child, age_months: float) -> np.ndarray:
     """Return what is added to every signed distance in mm, for the volumes of this age and child."""
     shifts = np.array([np.interp(age_months, model.ages_months, column) for column in model.offsets_mm.T])
     for position, number in enumerate(model.numbers):
-        factor = child.structures.get(int(number), 0.0)
+        factor = child.structures.get(int(number), 0.0) - child.warped.get(int(number), 0.0)
         if factor:
             inside = model.distances[position][1] > 0
             surface = model.distances[position][1].abs() < model.box.spacing_mm

@@ -1,6 +1,6 @@
 """The plan of a digital cohort: who is seen when, how, and which score goes with which volume."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from scipy.stats import norm
@@ -15,7 +15,7 @@ NULL_SCORES = ("motor", "sleep")
 # dozen children can show its association.
 PLANTED_SD = 0.15
 PLANTED_CORRELATION = 0.95
-SPACING_MM = 1.25
+SPACING_MM = 1.3
 THICK = 1.8  # slice thickness of a thick scan relative to the in-plane voxel
 _FIRST_MONTHS = (0.3, 2.5, 6.0, 1.2, 4.0, 8.0, 3.2, 0.8, 5.0, 7.0, 12.0, 12.6)
 _SECOND_MONTHS = (12.0, 12.8, 11.4, 12.4, 11.1, 13.0, 11.8, 12.2, 11.6, 12.6, 24.0, 34.0)
@@ -112,8 +112,7 @@ def plan_cohort(
     spread = generator.permutation(_normal_scores(children)) * PLANTED_SD
     planned = []
     for number in range(children):
-        child = draw_child(model, generator)
-        child = replace(child, structures={**child.structures, PLANTED_LABEL: float(spread[number])})
+        child = draw_child(model, generator, structures={PLANTED_LABEL: float(spread[number])})
         site = "AB"[number % 2]
         ages = _ages(number, visits, generator)
         planned.append(
@@ -132,7 +131,7 @@ def plan_cohort(
 
 def relative_volume(child: Child, /) -> float:
     """Log of a child's left hippocampus relative to the mean of its age, brain size included."""
-    return float(3 * child.stretch.mean() + child.structures.get(PLANTED_LABEL, 0.0))
+    return child.size + child.structures.get(PLANTED_LABEL, 0.0)
 
 
 def draw_scores(cohort: list[PlannedChild], /, *, seed: int = 1) -> dict[str, np.ndarray]:

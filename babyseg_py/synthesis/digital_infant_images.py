@@ -14,7 +14,7 @@ from babyseg_py.synthesis.digital_infant_heads import head
 from babyseg_py.synthesis.tissues import CONTRASTS, tissue_table
 
 _BARE_MARGIN_MM = ((6, 6), (6, 6), (6, 6))
-_HEAD_MARGIN_MM = ((18, 18), (20, 26), (26, 18))
+_HEAD_MARGIN_MM = ((13, 13), (13, 19), (18, 13))
 _CLOSING_MM = 5.0
 _WHITE, _CORTEX, _FIRST_TO_MATURE = (2, 41), (3, 42), (10, 49, 16, 28, 60, 13, 52)
 # White matter matures from the thalamus outward and from the back to the front (Barkovich et al. 1988):

@@ -2,7 +2,7 @@
 
 import pytest
 
-from babyseg_py.cohort.names import bids_name, parse_name, scan_id, scan_label, visit_id
+from babyseg_py.names import bids_name, parse_name, scan_id, scan_label, visit_id
 
 SESSION_LABELS = {"suffix": "dseg", "space": "session", "desc": "babyseg"}
 CONTRACT = [
