@@ -4,6 +4,7 @@
 include { COHORT } from './workflows/cohort'
 include { helpText ; checkedOptions ; checkedSheet ; fingerprints } from './subworkflows/door'
 include { closingLines } from './subworkflows/ending'
+include { existing } from './subworkflows/files'
 
 workflow {
     if (params.help) {
@@ -16,7 +17,7 @@ workflow {
 
     COHORT(
         sheet.records,
-        [records: sheet.file, phenotype: sheet.phenotype, weights: file(options.weights, checkIfExists: true), truth: options.truth ? [file(options.truth, checkIfExists: true)] : []],
+        [records: sheet.file, phenotype: sheet.phenotype, weights: existing(options.weights), truth: options.truth ? [existing(options.truth)] : []],
         options,
         fingerprints(),
     )

@@ -10,6 +10,7 @@ process STATISTICS {
 
     output:
     path 'cohort/*.tsv', emit: tables, arity: '1..*'
+    path 'cohort/*.json', emit: dictionaries
 
     script:
     """
@@ -26,5 +27,6 @@ process STATISTICS {
     """
     mkdir -p cohort
     touch cohort/reliability.tsv cohort/growth.tsv cohort/associations.tsv
+    touch cohort/association_visits.tsv cohort/associations.json
     """
 }

@@ -13,6 +13,7 @@ process TABLES {
     output:
     path 'cohort/*.tsv', emit: tables, arity: '1..*'
     path 'participants.tsv', emit: participants
+    path '{cohort/*,participants}.json', emit: dictionaries
 
     script:
     """
@@ -30,6 +31,6 @@ process TABLES {
     """
     mkdir cohort
     touch cohort/volumes.tsv cohort/volumes_wide.tsv cohort/scanvolumes.tsv cohort/asymmetry.tsv cohort/qc.tsv
-    touch cohort/surfacedistance.tsv participants.tsv
+    touch cohort/surfacedistance.tsv participants.tsv cohort/volumes.json participants.json
     """
 }

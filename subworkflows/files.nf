@@ -13,20 +13,57 @@ def kept(text, name) {
 }
 
 /**
- * The file at a path or URI. Where a local path has characters that a shell could read as code or as a pattern,
- * it is reached by a link with a plain name.
+ * The file at a path or URI. Nextflow stages local files under their real path, and a shell could read some
+ * characters in it as code or as a pattern: such a file is reached under a plain name.
  */
 def stageable(path) {
-    if (path ==~ /[\p{L}\p{M}\p{N} _.,:;=+@%~()'\/-]*/) {
-        return file(path, glob: false)
+    return path ==~ /\w+:\/\/.*/ || isPlain(java.nio.file.Path.of(path).toRealPath().toString())
+        ? file(path, glob: false)
+        : plainlyNamed(java.nio.file.Path.of(path))
+}
+
+def isPlain(path) {
+    return path ==~ /[\p{L}\p{M}\p{N} _.,:;=+@%~()'\/-]*/
+}
+
+/** A second name of a file, or a copy where the file system has no room for two names; a copy of a folder. */
+def plainlyNamed(target) {
+    if (target.isDirectory()) {
+        return copyOfFolder(target)
     }
-    def target = java.nio.file.Path.of(path)
-    def link = workDir.resolve("kept/${path.md5()}/link${extension(path)}")
-    if (!java.nio.file.Files.isSymbolicLink(link)) {
-        link.parent.mkdirs()
-        java.nio.file.Files.createSymbolicLink(link, target)
+    def place = workDir.resolve("kept/${target.toString().md5()}/file${extension(target)}")
+    def same = place.exists() && place.size() == target.size() && place.lastModified() == target.lastModified()
+    if (!same) {
+        place.parent.mkdirs()
+        java.nio.file.Files.deleteIfExists(place)
+        try {
+            java.nio.file.Files.createLink(place, target)
+        }
+        catch (IOException | UnsupportedOperationException _problem) {
+            java.nio.file.Files.copy(target, place, java.nio.file.StandardCopyOption.COPY_ATTRIBUTES)
+        }
     }
-    return link
+    return place
+}
+
+/** A copy that is made anew when a file of the folder has changed. */
+def copyOfFolder(target) {
+    def state = target.listFiles().sort().collect { item -> "${item} ${item.size()} ${item.lastModified()}" }
+    def copy = workDir.resolve("kept/${state.join('\n').md5()}/folder")
+    if (!copy.exists()) {
+        copy.parent.mkdirs()
+        target.copyTo(copy)
+    }
+    return copy
+}
+
+/** A file or folder that the user named, which has to be there. */
+def existing(path) {
+    def place = path.contains('://') ? file(path, glob: false) : java.nio.file.Path.of(path).toAbsolutePath()
+    if (!place.exists()) {
+        error("${path}: no such file or folder; check the path")
+    }
+    return stageable(place.toString())
 }
 
 /** The extension by which an image or a table is read: .nii.gz, .nii, .mgz, .tsv, … */

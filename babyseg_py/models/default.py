@@ -1,4 +1,4 @@
-"""Where the default weights lie: in the package when installed, else in the project's folder."""
+"""Where the default weights lie: in the package, which links to the project's folder of weights."""
 
 from pathlib import Path
 
@@ -15,10 +15,9 @@ def default_weights() -> Path:
     UnusableData
         If the installation lacks them.
     """
-    package = Path(__file__).resolve().parents[1]
-    for folder in (package / "weights", package.parent / "weights"):
-        if (folder / NAME).is_file():
-            return folder / NAME
+    path = Path(__file__).resolve().parents[1] / "weights" / NAME
+    if path.is_file():
+        return path
     raise UnusableData(
         NAME, "the default weights are not installed", "install again, or name weights with --weights"
     )

@@ -31,7 +31,7 @@ class Preprocessing:
         Quantiles of the non-zero voxels that become 0 and 1.
     """
 
-    head_voxels: float = 66.0
+    head_voxels: float = 40.0
     brain_voxels: float = 60.0
     low: float = 0.005
     high: float = 0.995

@@ -27,6 +27,7 @@ from babyseg_py.segmentation.window import (
 # Labelled brain to the brain with the fluid between its folds, by volume.
 CLOSED_PER_LABELLED = 1.08
 SMALLEST_BRAIN_MM3 = 30_000
+FIRST_MM_LIMITS = (1.2, 5.0)
 VOXEL_MM_LIMITS = (0.8, 2.4)
 WHITE = (2, 41)
 GREY = ((3, 42), (10, 49, 11, 50, 169, 176))
@@ -105,7 +106,7 @@ def find_brain(
     """
     recipe, multiple = segmenter.info.preprocessing, segmenter.info.network.multiple
     head = head_box(scans, anatomical_axes(affine))
-    first_mm = float(np.clip(np.cbrt(head.volume_mm3) / recipe.head_voxels, *VOXEL_MM_LIMITS))
+    first_mm = float(np.clip(np.cbrt(head.volume_mm3) / recipe.head_voxels, *FIRST_MM_LIMITS))
     window = window_around(head, first_mm, multiple)
     progress("looking for the brain")
     images = sample_scans(segmenter, scans, window)

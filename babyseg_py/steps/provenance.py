@@ -17,7 +17,7 @@ BIDS_VERSION = "1.10.0"
 # What BIDS derivatives have no name for.
 NOT_BIDS = (
     "cohort", "pipeline_info", "ledger.tsv", "report.html",
-    "*_uncertainty_map.nii.gz",
+    "*_desc-uncertainty_map.nii.gz",
     "*_snapshot.png", "*_morph.tsv", "*_qc.tsv", "*_volumes.json", "*_registration.json", "*_xfm.mat",
 )  # fmt: skip
 

@@ -102,14 +102,18 @@ def sample_map(chosen: LabelMap, params: Params, device: torch.device) -> tuple[
     warp += anatomy["fine_warp_mm"] * fields.smooth(13 / voxel_mm, 3)
 
     index = torch.zeros(grid, dtype=torch.int64, device=device)
+    beyond = torch.zeros(grid, dtype=torch.bool, device=device)
     for row, size in enumerate(chosen.classes.shape):
         terms = [float(matrix[row, column]) * axes[column] for column in range(3)]
         position = terms[0][:, None, None] + terms[1][:, None] + terms[2] + float(chosen.centre[row])
-        nearest = (position + warp[row]).round_().clamp_(0, size - 1)
-        index = index * size + nearest.to(torch.int64)
+        nearest = (position + warp[row]).round_()
+        beyond |= (nearest < 0) | (nearest >= size)
+        index = index * size + nearest.clamp_(0, size - 1).to(torch.int64)
     flat = index.flatten()
     classes = torch.from_numpy(chosen.classes).to(device).flatten()[flat].reshape(grid).to(torch.int64)
     distance = torch.from_numpy(chosen.distance).to(device).flatten()[flat].reshape(grid)
+    classes = classes.masked_fill_(beyond, int(chosen.classes[0, 0, 0]))
+    distance = distance.masked_fill_(beyond, torch.iinfo(torch.uint8).max)
     return classes, distance.to(torch.float32) * DISTANCE_STEP_MM
 
 

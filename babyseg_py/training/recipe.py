@@ -70,6 +70,13 @@ def recipe_from_dict(values: dict[str, Any], *, where: str = "recipe") -> Recipe
         values["network"] = GroupNetConfig.from_dict(values["network"])
         values["synthesis"] = Ranges.from_dict(values.get("synthesis") or {})
         values["held_out"] = tuple(values.get("held_out", ()))
-        return Recipe(**values)
+        recipe = Recipe(**values)
     except (TypeError, ValueError) as problem:
         raise UnusableData(where, str(problem), "see docs/training.md for the settings") from problem
+    multiple = recipe.network.multiple
+    if any(side % multiple for side in recipe.synthesis.grid):
+        grid = " × ".join(map(str, recipe.synthesis.grid))
+        raise UnusableData(
+            where, f"the grid {grid} does not suit the network", f"use multiples of {multiple}"
+        )
+    return recipe

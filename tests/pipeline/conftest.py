@@ -113,7 +113,7 @@ class Project:
             for line in running.stdout:
                 lines.append(line)
                 if after in line:
-                    running.send_signal(signal.SIGINT)
+                    running.send_signal(signal.SIGTERM)
                     break
             lines += running.stdout.readlines()
         return Run(running.returncode, "".join(lines), outdir_path)

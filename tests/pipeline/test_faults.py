@@ -55,7 +55,7 @@ def faulty_rows(place, scans):
         "affine": place / "affine.nii.gz",
         "speck": image(place / "speck.nii.gz", speck),
         # The sheet can only be checked for what it says of an address, not for what is found there.
-        "missing": f"file://{place}/never-there.nii.gz",
+        "missing": "http://127.0.0.1:9/never-there.nii.gz",
     }
     rows = [
         {"participant_id": name, "session_id": "A", "suffix": "T1w", "image": str(path)}
