@@ -54,15 +54,19 @@ def segment(segmenter: Segmenter, image: Volume) -> np.ndarray:
 
 
 def show(title: str, rows: list[dict[int, float]]) -> None:
-    """Print the mean over structures and the groups of interest."""
+    """Print the mean over structures and the groups of interest as a row of a table."""
     structures = {label: float(np.mean([row[label] for row in rows if label in row])) for label in LABELS[1:]}
-    groups = ", ".join(f"{name} {np.mean([structures[i] for i in pair]):.3f}" for name, pair in PAIRS.items())
     worst = min(structures, key=structures.get)
-    mean = np.mean(list(structures.values()))
-    print(
-        f"{title:34s} mean {mean:.3f}  {groups}  lowest {structure_name(worst)} {structures[worst]:.3f}",
-        flush=True,
-    )
+    figures = [
+        np.mean(list(structures.values())),
+        *(np.mean([structures[i] for i in p]) for p in PAIRS.values()),
+    ]
+    cells = [
+        title,
+        *(f"{figure:.3f}" for figure in figures),
+        f"{structure_name(worst)} {structures[worst]:.3f}",
+    ]
+    print(f"| {' | '.join(cells)} |", flush=True)
 
 
 def synthetic(segmenter: Segmenter, data: Path, samples: int) -> None:
@@ -90,7 +94,7 @@ def templates(segmenter: Segmenter, data: Path) -> None:
         images = [load_image(data / f"unc_bcp_templates/age-{age}mo_{s}.nii.gz") for s in ("T1w", "T2w")]
         a, b = (segment(segmenter, image) for image in images)
         litres = [np.count_nonzero(x) * images[0].voxel_volume_mm3 / 1000 for x in (a, b)]
-        show(f"{age} months, T1w {litres[0]:.0f} ml, T2w {litres[1]:.0f} ml", [dice(a, b)])
+        show(f"T1w ({litres[0]:.0f} ml) against T2w ({litres[1]:.0f} ml), {age} months", [dice(a, b)])
 
 
 def adult(segmenter: Segmenter, data: Path) -> None:
@@ -108,6 +112,7 @@ def main() -> None:
     args = parser.parse_args()
     segmenter = load_segmenter(default_weights())
     print(f"weights {segmenter.info.provenance}, {segmenter.precision}, {torch.get_num_threads()} threads")
+    print(f"| Dice | mean | {' | '.join(PAIRS)} | lowest |\n|{' --- |' * (len(PAIRS) + 3)}")
     templates(segmenter, args.data)
     adult(segmenter, args.data)
     synthetic(segmenter, args.data, args.samples)
