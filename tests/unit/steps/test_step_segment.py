@@ -1,0 +1,148 @@
+"""`babyseg segment` with the default weights, on a digital infant and on what is no brain."""
+
+import csv
+
+import nibabel as nib
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from babyseg_py.cli import main
+from babyseg_py.images import load_image, load_labels
+from babyseg_py.labels import LABELS
+from babyseg_py.labels.merge import merge_labels
+from babyseg_py.models.default import default_weights
+from babyseg_py.segmentation.inference import load_segmenter
+from babyseg_py.segmentation.visit import segment_visit
+from babyseg_py.segmentation.window import Scan
+
+
+@pytest.fixture(scope="module")
+def visit(tmp_path_factory):
+    """Return paths of T1w, T2w and the true labels of one visit, by column of the samplesheet."""
+    folder = tmp_path_factory.mktemp("infant")
+    words = ["--children", "1", "--visits", "1", "--spacing", "1.5", "--threads", "1"]
+    assert main(["demo-data", str(folder), *words]) == 0
+    with (folder / "samplesheet.csv").open(encoding="utf-8", newline="") as stream:
+        rows = list(csv.DictReader(stream))
+    found = {row["suffix"]: folder / row["image"] for row in reversed(rows)}
+    found["dseg"] = folder / rows[0]["dseg"]
+    return found
+
+
+@pytest.fixture(scope="module")
+def segmented(visit, tmp_path_factory):
+    """Return the folder with everything that the command writes for two scans."""
+    out = tmp_path_factory.mktemp("segmented")
+    words = ["-o", str(out / "dseg.nii.gz"), "--threads", "1"]
+    for option, name in (
+        ("posteriors", "p.nii.gz"),
+        ("uncertainty", "u.nii.gz"),
+        ("volumes", "v.tsv"),
+        ("qc", "q.tsv"),
+    ):
+        words += [f"--{option}", str(out / name)]
+    assert main(["segment", str(visit["T1w"]), str(visit["T2w"]), *words]) == 0
+    return out
+
+
+def dice(a, b, labels):
+    """Mean Dice over labels."""
+    return np.mean([2 * np.sum((a == n) & (b == n)) / (np.sum(a == n) + np.sum(b == n)) for n in labels])
+
+
+def test_labels_are_near_the_truth(visit, segmented):
+    found, truth = load_labels(segmented / "dseg.nii.gz"), load_labels(visit["dseg"])
+    reference = load_image(visit["T1w"])
+    assert found.shape == reference.shape
+    np.testing.assert_allclose(found.affine, reference.affine, atol=1e-4)
+    np.testing.assert_allclose(truth.affine, reference.affine, atol=1e-4)
+    assert dice(found.data, truth.data, LABELS[1:]) > 0.7
+    assert dice(found.data, truth.data, (2, 41)) > 0.7
+    assert dice(found.data, truth.data, (3, 42)) > 0.7
+
+
+def test_posteriors_uncertainty_and_tables_agree_with_the_labels(segmented):
+    labels = load_labels(segmented / "dseg.nii.gz")
+    posteriors = np.asanyarray(nib.load(segmented / "p.nii.gz").dataobj)
+    np.testing.assert_allclose(posteriors.sum(axis=-1), 1, atol=0.02)
+    assert np.mean(np.array(LABELS)[posteriors.argmax(axis=-1)] == labels.data) > 0.999
+    uncertainty = load_image(segmented / "u.nii.gz").data
+    assert uncertainty.min() >= 0
+    assert uncertainty.max() <= 1
+    assert uncertainty[posteriors.max(axis=-1) < 0.5].mean() > uncertainty[labels.data == 2].mean()
+    volumes = pd.read_csv(segmented / "v.tsv", sep="\t").set_index("label")["volume_mm3"]
+    for label in LABELS[1:]:
+        counted = np.count_nonzero(labels.data == label) * labels.voxel_volume_mm3
+        assert volumes[label] == pytest.approx(counted, rel=1e-3)
+    assert set(pd.read_csv(segmented / "q.tsv", sep="\t")["flag"]) <= {0, 1}
+
+
+def test_order_of_scans_does_not_matter(visit):
+    segmenter = load_segmenter(default_weights(), device="cpu", precision="fp32")
+    torch.set_num_threads(1)
+    volumes = {name: load_image(visit[name]) for name in ("T1w", "T2w")}
+    grid = volumes["T1w"]
+    scans = [Scan(name, volume, np.eye(4)) for name, volume in volumes.items()]
+    one, other = (
+        segment_visit(segmenter, order, grid.shape, grid.affine, flip=False).together
+        for order in (scans, scans[::-1])
+    )
+    np.testing.assert_array_equal(one.labels.data, other.labels.data)
+    np.testing.assert_array_equal(one.uncertainty.data, other.uncertainty.data)
+
+
+def test_noise_is_refused_or_flagged(tmp_path, capsys):
+    noise = np.random.default_rng(0).normal(100, 20, (60, 70, 60)).astype(np.float32)
+    path = tmp_path / "noise.nii.gz"
+    nib.save(nib.Nifti1Image(noise, np.diag([2.0, 2.0, 2.0, 1.0])), path)
+    code = main(["segment", str(path), "-o", str(tmp_path / "dseg.nii.gz"), "--threads", "1"])
+    said = capsys.readouterr().err
+    assert code == 65 or "flagged" in said
+    assert "Traceback" not in said
+
+
+def test_half_a_brain_is_flagged(visit, tmp_path, capsys):
+    image = nib.load(visit["T2w"])
+    data = np.asanyarray(image.dataobj).copy()
+    right_first = nib.aff2axcodes(image.affine)[0] in "RL"
+    assert right_first
+    data[: data.shape[0] // 2] = 0
+    path = tmp_path / "half.nii.gz"
+    nib.save(nib.Nifti1Image(data, image.affine), path)
+    code = main(["segment", str(path), "-o", str(tmp_path / "dseg.nii.gz"), "--threads", "1"])
+    assert code == 65 or "flagged" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("words", [["{text}", "-o", "x.nii.gz"], ["{gone}", "-o", "x.nii.gz"]])
+def test_unusable_scans_end_with_65(tmp_path, capsys, monkeypatch, words):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "text.nii.gz").write_text("no image")
+    places = {"text": tmp_path / "text.nii.gz", "gone": tmp_path / "gone.nii.gz"}
+    assert main(["segment", *(word.format(**places) for word in words)]) == 65
+    said = capsys.readouterr().err
+    assert ".nii.gz" in said
+    assert len(said.strip().splitlines()) == 1
+    assert not (tmp_path / "x.nii.gz").exists()
+
+
+def test_an_output_has_to_be_named(visit, capsys):
+    assert main(["segment", str(visit["T1w"])]) == 2
+    assert "-o" in capsys.readouterr().err
+
+
+def test_a_real_adult_is_near_its_labels(shared_data, tmp_path):
+    folder = shared_data / "adult_t1w"
+    words = [
+        "segment",
+        str(folder / "adult_T1w.nii.gz"),
+        "-o",
+        str(tmp_path / "dseg.nii.gz"),
+        "--threads",
+        "1",
+    ]
+    assert main(words) == 0
+    reference = load_labels(folder / "adult_dseg.nii.gz")
+    truth = merge_labels(reference.data, reference.affine)
+    assert dice(load_labels(tmp_path / "dseg.nii.gz").data, truth, LABELS[1:]) > 0.7
