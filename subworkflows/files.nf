@@ -13,13 +13,26 @@ def kept(text, name) {
 }
 
 /**
- * The file at a path or URI. Nextflow stages local files under their real path, and a shell could read some
- * characters in it as code or as a pattern: such a file is reached under a plain name.
+ * The file at a path or URI, null where there is none. Nextflow stages local files under their real path, and a
+ * shell could read some characters in it as code or as a pattern: such a file is reached under a plain name.
  */
 def stageable(path) {
-    return path ==~ /\w+:\/\/.*/ || isPlain(java.nio.file.Path.of(path).toRealPath().toString())
-        ? file(path, glob: false)
-        : plainlyNamed(java.nio.file.Path.of(path))
+    def place = file(path, glob: false)
+    if (!isThere(place)) {
+        log.warn("${path}: cannot be reached")
+        return null
+    }
+    def local = place.fileSystem == java.nio.file.FileSystems.default
+    return !local || isPlain(place.toRealPath().toString()) ? place : plainlyNamed(place)
+}
+
+def isThere(place) {
+    try {
+        return place.exists()
+    }
+    catch (Exception _problem) {
+        return false
+    }
 }
 
 def isPlain(path) {
@@ -59,11 +72,7 @@ def copyOfFolder(target) {
 
 /** A file or folder that the user named, which has to be there. */
 def existing(path) {
-    def place = path.contains('://') ? file(path, glob: false) : java.nio.file.Path.of(path).toAbsolutePath()
-    if (!place.exists()) {
-        error("${path}: no such file or folder; check the path")
-    }
-    return stageable(place.toString())
+    return stageable(path) ?: error("${path}: no such file or folder; check the path")
 }
 
 /** The extension by which an image or a table is read: .nii.gz, .nii, .mgz, .tsv, … */

@@ -13,7 +13,7 @@ workflow COHORT {
     code // map of step → fingerprint of its source: [n4: '3f…', …]
 
     main:
-    // [scan, image], e.g. [[id: 'sub-01_ses-A_T1w', visit: 'sub-01_ses-A', suffix: 'T1w', …], /data/a.nii.gz]
+    // [scan, image or null], e.g. [[id: 'sub-01_ses-A_T1w', visit: 'sub-01_ses-A', suffix: 'T1w', …], /data/a.nii.gz]
     scans = channel.fromList(records.collect { record -> [scanOf(record), stageable(record.image)] })
 
     // [visit, facts], e.g. [[id: 'sub-01_ses-A', …], [scans: 2, age_months: 6.2, reference: []]]
@@ -47,6 +47,7 @@ def scanOf(record) {
         visit: visit.id,
         folder: visit.folder,
         extension: extension(record.image),
+        address: record.image,
     ]
 }
 
@@ -60,7 +61,7 @@ def visitOf(rows) {
     def facts = [
         scans: rows.size(),
         age_months: first.age_reference == 'birth' ? first.age_days / 30.4375 : null, // since birth; a month is a twelfth of a year
-        reference: references.take(1).collect { path -> stageable(path) },
+        reference: references.take(1).collect { path -> stageable(path) }.findAll(),
     ]
     return [visitNames(first), facts]
 }

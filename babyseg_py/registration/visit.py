@@ -15,6 +15,9 @@ from babyseg_py.registration.pyramid import Scan, prepare
 from babyseg_py.registration.rigid import register
 from babyseg_py.registration.session_space import Rank, rank
 
+OTHER_HEAD = {"no_match", "mirrored", "other_anatomy"}
+UNCONFIRMED = "unconfirmed"  # concerns the visit as a whole, not a scan
+
 
 @dataclass(frozen=True)
 class Placement:
@@ -92,7 +95,20 @@ def register_visit(volumes: Sequence[Volume], /, *, names: Sequence[str], thread
         if 2 * agreeing >= len(scans) - 1 or len(scans) == 2:  # Of two that differ none can be told wrong.
             break
     assert best is not None  # There is at least one scan.
-    return Session(best[1], best[2], tuple(ranks))
+    agreeing, reference, placements = best
+    if agreeing == 0:
+        placements = _doubted(placements, reference)
+    return Session(reference, placements, tuple(ranks))
+
+
+def _doubted(placements: tuple[Placement, ...], reference: int) -> tuple[Placement, ...]:
+    """Flag a reference that stands alone against scans of what looks like another head."""
+    found = {flag.name for placement in placements for flag in placement.flags}
+    if not found & OTHER_HEAD:
+        return placements
+    what = "no other scan of the visit matches it; which of them is of this child cannot be told"
+    doubted = replace(placements[reference], flags=(Flag(UNCONFIRMED, what, excludes=False),))
+    return tuple(doubted if place == reference else p for place, p in enumerate(placements))
 
 
 def _place(scans: Sequence[Scan], reference: int, threads: int) -> tuple[Placement, ...]:

@@ -15,6 +15,7 @@ from babyseg_py.images import Volume, save_image, save_labels
 from babyseg_py.labels import STRUCTURES
 from babyseg_py.labels.lut import write_dseg_table, write_lut
 from babyseg_py.names import bids_name, parse_name
+from babyseg_py.registration.visit import UNCONFIRMED
 from babyseg_py.segmentation.inference import Segmenter
 from babyseg_py.segmentation.quality import Measure, measure_quality
 from babyseg_py.segmentation.sampling import Segmentation, probabilities_on_grid
@@ -106,9 +107,17 @@ def write_visit(visit: Visit, segmenter: Segmenter, scans: Sequence[Scan], plan:
 
 
 def registration_flags(plan: dict[str, Any]) -> list[Measure]:
-    """Return the flags that registration gave the scans, as rows of the quality table."""
+    """Return the flags that registration gave the scans, or the visit, as rows of the quality table."""
     return [
-        Measure(entry["scan"], "n/a", f"registration_{flag['name']}", np.nan, 0, 0, flag["message"])
+        Measure(
+            "n/a" if flag["name"] == UNCONFIRMED else entry["scan"],
+            "n/a",
+            f"registration_{flag['name']}",
+            np.nan,
+            0,
+            0,
+            flag["message"],
+        )
         for entry in plan["scans"]
         for flag in entry["flags"]
     ]

@@ -190,6 +190,7 @@ class Cohort:
     rows: list[dict[str, str]]
     words: list[str]
     interrupted: Run
+    finished: set[tuple[str, str]]  # (process, tag) of the tasks that ended well before the interruption
     run: Run
 
 
@@ -200,7 +201,9 @@ def cohort(project, infants, sheet_rows, write_sheet, workplace) -> Cohort:
     sheet = write_sheet(workplace / "samplesheet.csv", rows)
     words = ["--input", str(sheet), "--phenotype", str(infants / "scores.tsv"), "--truth", str(infants)]
     interrupted = project.interrupt(workplace, *words, after="REGISTER")
-    return Cohort(rows, words, interrupted, project.run(workplace, *words, "-resume"))
+    done = interrupted.trace().query("status == 'COMPLETED'")
+    finished = set(zip(done["process"], done["tag"], strict=True))
+    return Cohort(rows, words, interrupted, finished, project.run(workplace, *words, "-resume"))
 
 
 @pytest.fixture(scope="session")

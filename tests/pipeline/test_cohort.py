@@ -51,10 +51,8 @@ def test_the_run_ends_well_and_says_so(cohort):
 
 def test_an_interrupted_run_goes_on_where_it_was(cohort):
     assert cohort.interrupted.code != 0
-    done = cohort.interrupted.trace().query("status == 'COMPLETED'")
-    finished = set(zip(done["process"], done["tag"], strict=True))
-    assert ("N4", "sub-01_ses-A_T1w") in finished or len(finished) >= 2
-    assert not finished & cohort.run.computed()
+    assert any(process == "N4" for process, _tag in cohort.finished)
+    assert not cohort.finished & cohort.run.computed()
 
 
 def test_one_row_of_the_ledger_for_each_of_the_sheet(cohort):

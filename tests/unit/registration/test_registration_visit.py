@@ -54,10 +54,11 @@ def test_a_reference_that_no_other_scan_matches_is_passed_over():
     assert [p.used for p in session.placements] == [False, True, True]
 
 
-def test_of_two_scans_that_differ_the_reference_is_used_alone():
+def test_of_two_scans_that_differ_the_reference_is_used_alone_and_doubted():
     session = register_visit([head(grid()), head(grid((3, 3, 3)), child=1)], names="ab")
     assert [p.used for p in session.placements] == [True, False]
     assert session.placements[1].flags
+    assert [flag.name for flag in session.placements[0].flags] == ["unconfirmed"]
 
 
 def test_scans_are_aligned_to_the_first():
