@@ -21,6 +21,8 @@ from babyseg_py.training.loop import CHECKPOINT, Trainer, learning_rate
 from babyseg_py.training.pack import age_from_name, pack_label_maps
 from babyseg_py.training.recipe import read_recipe, recipe_from_dict
 
+TWO_LEVELS = {"encoder": [4, 8], "decoder": [8, 8], "head": [4], "norm": True, "shared": True}
+
 
 def ball() -> Volume:
     """Two half balls of white matter within cortex."""
@@ -40,7 +42,7 @@ def recipe(tmp_path_factory):
     return recipe_from_dict(
         {
             "bank": str(path),
-            "network": {"encoder": [4, 8], "decoder": [8, 8], "head": [4], "norm": True, "shared": True},
+            "network": TWO_LEVELS,
             "synthesis": {"grid": [16, 16, 16], "brain_voxels": [9, 11], "two_scans": 0.3},
             "held_out": ["b"],
             "steps": 12,
@@ -133,7 +135,7 @@ def test_held_out_maps_are_not_trained_on(recipe, tmp_path) -> None:
 def test_rate_warms_up_and_falls() -> None:
     """A tenth of the way up after a tenth of the warm-up, a hundredth at the end."""
     recipe = recipe_from_dict(
-        {"bank": "b", "network": {}, "steps": 1000, "warmup": 100, "learning_rate": 1.0}
+        {"bank": "b", "network": TWO_LEVELS, "steps": 1000, "warmup": 100, "learning_rate": 1.0}
     )
     assert learning_rate(recipe, 9) == pytest.approx(0.1)
     assert learning_rate(recipe, 500) == 1.0
