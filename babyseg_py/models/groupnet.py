@@ -78,8 +78,8 @@ class GroupConv(nn.Module):
             return self.merged(x)
         mean = group_mean(x, scans)
         if self.conv_m is None:
-            return self.conv_b(add_to_group(x, mean, scans) / 2)
-        return add_to_group(self.conv_b(x), self.conv_m(mean), scans) / 2
+            return self.conv_b(halfway_to_group(x, mean, scans))
+        return halfway_to_group(self.conv_b(x), self.conv_m(mean), scans)
 
 
 class Activation(nn.Module):
@@ -196,6 +196,7 @@ def group_mean(x: Tensor, scans: int) -> Tensor:
     return total / scans
 
 
-def add_to_group(x: Tensor, mean: Tensor, scans: int) -> Tensor:
-    """Add one map per visit, (B, C, *size), to each of its scans' maps, (B * scans, C, *size)."""
-    return (x.unflatten(0, (-1, scans)) + mean.unsqueeze(1)).flatten(0, 1)
+def halfway_to_group(x: Tensor, mean: Tensor, scans: int) -> Tensor:
+    """Average each scan's maps, (B * scans, C, *size), with the one map of their visit, (B, C, *size)."""
+    parts = x.unflatten(0, (-1, scans))
+    return torch.lerp(parts, mean.unsqueeze(1).expand_as(parts), 0.5).flatten(0, 1)

@@ -156,7 +156,8 @@ def predict(segmenter: Segmenter, scans: Sequence[Scan], window: Window, *, flip
 def _forward(segmenter: Segmenter, network: GroupNet, images: Tensor) -> Tensor:
     with torch.autocast(segmenter.device.type, torch.bfloat16, enabled=segmenter.precision == "bf16"):
         scores = network(images[None])
-    return scores[0].float().softmax(dim=0).cpu()
+    channels_last = scores[0].permute(1, 2, 3, 0).float()  # as in memory, so that softmax reads in order
+    return channels_last.softmax(dim=-1).permute(3, 0, 1, 2).contiguous().cpu()
 
 
 def sample_scans(segmenter: Segmenter, scans: Sequence[Scan], window: Window) -> Tensor:

@@ -49,9 +49,11 @@ def run(args: argparse.Namespace) -> None:
     import torch
 
     from babyseg_py.models.default import default_weights
+    from babyseg_py.models.memory import keep_freed_memory
     from babyseg_py.segmentation.inference import load_segmenter
 
     torch.set_num_threads(threads)
+    keep_freed_memory()
     weights = Path(args.weights) if args.weights else default_weights()
     segmenter = load_segmenter(weights, device=args.device, precision=args.precision)
     if args.out_dir:

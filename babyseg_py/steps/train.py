@@ -27,7 +27,8 @@ def run(args: argparse.Namespace) -> None:
     """Pack, train or export."""
     import torch
 
-    from babyseg_py.training.loop import Trainer, keep_freed_memory
+    from babyseg_py.models.memory import keep_freed_memory
+    from babyseg_py.training.loop import Trainer
     from babyseg_py.training.recipe import read_recipe
 
     folder = Path(args.out_dir)

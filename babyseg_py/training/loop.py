@@ -1,7 +1,6 @@
 """The training loop: every sample is made once, every step can be resumed from."""
 
 import csv
-import ctypes
 import math
 import time
 from dataclasses import asdict, replace
@@ -199,14 +198,3 @@ class Trainer:
         self.mean.load_state_dict(state["mean"])
         self.optimiser.load_state_dict(state["optimiser"])
         self.step, self.seconds = state["step"], state["seconds"]
-
-
-def keep_freed_memory() -> None:
-    """Ask glibc not to return freed memory to the system, which nearly halves the time of a step on CPUs."""
-    try:
-        mallopt = ctypes.CDLL(None).mallopt
-    except (AttributeError, OSError):
-        return  # not glibc: only slower
-    trim_threshold, top_pad, mmap_threshold = -1, -2, -3
-    for option, value in ((mmap_threshold, 2**30), (trim_threshold, 2**31 - 1), (top_pad, 2**28)):
-        mallopt(option, value)
