@@ -43,22 +43,6 @@ def write_lut(path: Path | str) -> None:
     _write(rows, path)
 
 
-def write_itksnap_labels(path: Path | str) -> None:
-    """Write the label table as label descriptions of ITK-SNAP.
-
-    Parameters
-    ----------
-    path : Path or str
-        Text file: number, red, green, blue, opacity, visibility in slices and as mesh, and name.
-    """
-    rows = ["# ITK-SnAP Label Description File", "# IDX  -R-  -G-  -B-  -A--  VIS MSH  LABEL"]
-    rows += [
-        f'{s.id:5d} {_triple(s)} {int(s.id > 0):7d} {s.id > 0:3d} {s.id > 0:3d}    "{s.name}"'
-        for s in STRUCTURES
-    ]
-    _write(rows, path)
-
-
 def write_dseg_table(path: Path | str) -> None:
     """Write the label table as the BIDS table that goes with a discrete segmentation.
 

@@ -1,12 +1,11 @@
 """The label table as files."""
 
 import csv
-import shlex
 
 import pytest
 
 from babyseg_py.labels import LABELS, STRUCTURES
-from babyseg_py.labels.lut import write_dseg_table, write_itksnap_labels, write_lut
+from babyseg_py.labels.lut import write_dseg_table, write_lut
 
 
 def test_freesurfer_table(tmp_path):
@@ -16,14 +15,6 @@ def test_freesurfer_table(tmp_path):
     assert [int(row[0]) for row in rows] == list(LABELS)
     assert rows[1] == ["2", "Left-Cerebral-White-Matter", "245", "245", "245", "0"]
     assert all(len(row) == 6 for row in rows)
-
-
-def test_itksnap_table(tmp_path):
-    write_itksnap_labels(tmp_path / "labels.txt")
-    lines = (tmp_path / "labels.txt").read_text().splitlines()
-    rows = [shlex.split(line) for line in lines if not line.startswith("#")]
-    assert rows[0] == ["0", "0", "0", "0", "0", "0", "0", "Background"]
-    assert rows[-1] == ["176", "236", "13", "137", "1", "1", "1", "Right-Basal-Ganglia"]
 
 
 def test_bids_table(tmp_path):
@@ -39,7 +30,7 @@ def test_bids_table(tmp_path):
     assert by_name["Left-Lateral-Ventricle"]["mapping"] == "3"
 
 
-@pytest.mark.parametrize("write", [write_lut, write_itksnap_labels, write_dseg_table])
+@pytest.mark.parametrize("write", [write_lut, write_dseg_table])
 def test_nothing_else_is_left_in_the_folder(tmp_path, write):
     write(tmp_path / "one.txt")
     assert [file.name for file in tmp_path.iterdir()] == ["one.txt"]
