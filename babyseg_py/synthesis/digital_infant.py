@@ -35,6 +35,7 @@ _CROWNS = (
     0.45,
 )  # its own folds: smoothness in mm and standard deviation in mm of the white surface's shift
 _REACH_MM = 5.0  # distances to a structure are kept up to this
+_LARGEST_SHIFT_MM = 1.2  # of what lies between thin neighbours, a larger one would flood them
 
 
 @dataclass(frozen=True)
@@ -255,8 +256,9 @@ def _shifts(model: Model, child: Child, age_months: float) -> np.ndarray:
             surface = model.distances[position][1].abs() < model.box.spacing_mm
             area = float(surface.sum()) / 2 * model.box.spacing_mm**2
             volume = float(inside.sum()) * model.box.spacing_mm**3
-            # Two distances meet at a surface, so it moves by half of what is added to one of them.
-            shifts[position] += 2 * (np.exp(factor) - 1) * volume / area
+            # As if a ball grew; two distances meet at a surface, so it moves by half of what is added to one.
+            wanted_mm = 6 * np.expm1(factor / 3) * volume / area
+            shifts[position] += np.clip(wanted_mm, -_LARGEST_SHIFT_MM, _LARGEST_SHIFT_MM)
     return shifts
 
 

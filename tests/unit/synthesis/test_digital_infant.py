@@ -79,6 +79,16 @@ def test_a_child_stays_the_same_child(model):
     assert 0.06 < np.std(np.log(old)) < 0.25
 
 
+@pytest.mark.parametrize("seed", [15, 22, 26])
+def test_no_structure_floods_its_neighbours(model, seed):
+    """Children whose shape alone would shrink their pallidum most."""
+    mean = grow(model, mean_child(model), 12.0, spacing_mm=2)
+    child = grow(model, draw_child(model, np.random.default_rng(seed)), 12.0, spacing_mm=2)
+    for left, right in ((10, 49), (11, 50), (12, 51), (13, 52), (17, 53), (18, 54)):
+        ours, typical = (volume(of, left) + volume(of, right) for of in (child, mean))
+        assert 0.5 < ours / typical < 2
+
+
 @pytest.mark.parametrize("age", [-0.1, 36.5, float("nan")])
 def test_illegal_age(model, age):
     with pytest.raises(ValueError, match="not between 0 and 36"):
