@@ -27,6 +27,7 @@ STEPS = {
     "snapshot": "draw the label contours of a visit",
     "synthesize": "make an image from a label map",
     "train": "train a network from a recipe",
+    "convert": "turn a checkpoint in the published BabySeg format into weights of ours",
     "demo-data": "write the demo cohort",
     "parameters": "explain and check the parameters of the pipeline",
     "fingerprints": "fingerprint the source of every step",

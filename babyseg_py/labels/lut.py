@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from babyseg_py.labels.table import STRUCTURES, Structure
+from babyseg_py.writing import appearing
 
 # Tissue in the lookup of the BIDS specification, section "Standard label lookup table".
 BIDS_MAPPING = {
@@ -86,7 +87,5 @@ def _abbreviation(structure: Structure) -> str:
 
 
 def _write(rows: list[str], path: Path | str) -> None:
-    target = Path(path)
-    partial = target.with_name(f".{target.name}.part")
-    partial.write_text("\n".join(rows) + "\n", encoding="utf-8")
-    partial.replace(target)
+    with appearing(path) as partial:
+        partial.write_text("\n".join(rows) + "\n", encoding="utf-8")
