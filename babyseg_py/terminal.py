@@ -45,7 +45,7 @@ def progress_bar(title: str, stages: int) -> Iterator[Callable[[str], None]]:
 
         def begin(stage: str) -> None:
             nonlocal begun
-            bar.update(task, description=f"{title}: {stage}", completed=begun)
+            bar.update(task, description=f"{title}: {stage}", completed=begun, refresh=True)
             begun += 1
 
         yield begin

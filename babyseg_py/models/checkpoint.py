@@ -79,12 +79,12 @@ def read_checkpoint(
     """
     path = existing_file(path)
     content = _content(path)
-    with torch.device("meta"):
-        wanted = {name: tuple(t.shape) for name, t in GroupNet(network).state_dict().items()}
+    with torch.device("meta"):  # Shapes without memory.
+        model = GroupNet(network)
+    wanted = {name: tuple(t.shape) for name, t in model.state_dict().items()}
     state = _state(content, path)
     check_tensors(state, wanted, path, advice=ADVICE)
-    model = GroupNet(network)
-    model.load_state_dict({name: tensor.float() for name, tensor in state.items()})
+    model.load_state_dict({name: tensor.float() for name, tensor in state.items()}, assign=True)
     with path.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
     provenance = {"checkpoint": path.name, "checkpoint_sha256": digest, **_commits(content)}

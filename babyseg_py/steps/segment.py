@@ -2,14 +2,13 @@
 
 import argparse
 import json
+import math
 import os
 import re
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-
-import numpy as np
 
 from babyseg_py.errors import UnusableData, UsageError
 
@@ -199,13 +198,15 @@ def _summary(job: Job, done) -> dict[str, Any]:
         "labels": str(job.labels),
         "volumes": outputs.volume_frame(done.visit.together).to_dict("records"),
         "flags": [
-            {k: v if isinstance(v, str) or np.isfinite(v) else None for k, v in f.items()} for f in flags
+            {k: v if isinstance(v, str) or math.isfinite(v) else None for k, v in f.items()} for f in flags
         ],
         "notes": done.visit.notes,
     }
 
 
 def _pipeline(args: argparse.Namespace, segmenter) -> None:
+    import numpy as np
+
     from babyseg_py.images import load_image
     from babyseg_py.names import parse_name
     from babyseg_py.segmentation import outputs

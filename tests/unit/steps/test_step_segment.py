@@ -1,12 +1,15 @@
 """`babyseg segment` with the default weights, on a digital infant and on what is no brain."""
 
 import csv
+import re
+import shutil
 
 import nibabel as nib
 import numpy as np
 import pandas as pd
 import pytest
 import torch
+from PIL import Image
 
 from babyseg_py.cli import main
 from babyseg_py.images import load_image, load_labels
@@ -77,6 +80,27 @@ def test_posteriors_uncertainty_and_tables_agree_with_the_labels(segmented):
         counted = np.count_nonzero(labels.data == label) * labels.voxel_volume_mm3
         assert volumes[label] == pytest.approx(counted, rel=1e-3)
     assert set(pd.read_csv(segmented / "q.tsv", sep="\t")["flag"]) <= {0, 1}
+
+
+def test_the_documented_example_gives_what_the_command_gives(visit, segmented, tmp_path, monkeypatch, root):
+    """Every block of docs/python.md runs as it stands, in a folder with the scans that it names."""
+    (tmp_path / "scans").mkdir()
+    for source, name in (("T1w", "t1.nii.gz"), ("T2w", "t2.nii.gz"), ("T1w", "scans/t1.nii.gz")):
+        shutil.copy(visit[source], tmp_path / name)
+    monkeypatch.chdir(tmp_path)
+    names = {}
+    for block in re.findall(r"```python\n(.*?)```", (root / "docs/python.md").read_text(), flags=re.DOTALL):
+        exec(compile(block, "docs/python.md", "exec"), names)  # our own page
+    result = names["result"]
+    command = load_labels(segmented / "dseg.nii.gz")
+    np.testing.assert_array_equal(result.labels.data, command.data)
+    np.testing.assert_array_equal(load_labels(tmp_path / "dseg.nii.gz").data, command.data)
+    table = pd.read_csv(segmented / "v.tsv", sep="\t").set_index("label")
+    pd.testing.assert_frame_equal(result.volumes, table, rtol=1e-4, check_dtype=False)
+    assert list(result.qc["flag"]) == list(pd.read_csv(segmented / "q.tsv", sep="\t")["flag"])
+    assert result.uncertainty.data.max() <= 1
+    assert Image.open(tmp_path / "outlines.png").size[0] == result.plot().size[0] > 500
+    assert (tmp_path / "scans" / "volumes.tsv").is_file()
 
 
 def test_order_of_scans_does_not_matter(visit):
