@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from babyseg_py.cli import main
-from babyseg_py.images import Volume, save_image
+from babyseg_py.images import Volume, load_image, load_labels, save_image
 from babyseg_py.labels import LABELS
 from babyseg_py.models.groupnet import GroupNet, GroupNetConfig
 from babyseg_py.models.weights import FixedGrid, ModelInfo, Networks, save_weights
@@ -148,6 +148,28 @@ def test_json_goes_to_a_file_though_errors_go_to_a_terminal(folder, segment, ter
         assert segment("a.nii.gz", "-o", "d.nii.gz", "--json") == 0
     assert json.loads((folder / "out.json").read_text())["images"] == ["a.nii.gz"]
     assert "flagged" in end()
+
+
+def test_the_pipeline_follows_the_recipe_of_the_weights(folder, segment) -> None:
+    """The session's grid, each scan's own grid, and no question about overwriting."""
+    shift = np.eye(4)
+    shift[:3, 3] = (8, -4, 0)
+    plan = {
+        "grid": {"shape": [24, 28, 20], "affine": np.diag([4.0, 4.0, 4.0, 1.0]).tolist()},
+        "scans": [
+            {"scan": suffix, "image": f"{name}.nii.gz", "used": True, "matrix": matrix.tolist(), "flags": []}
+            for suffix, name, matrix in (("T2w", "b", shift), ("T1w", "a", np.eye(4)))
+        ],
+    }
+    (folder / "r.json").write_text(json.dumps(plan))
+    words = ["--visit", "sub-1_ses-A", "--registration", "r.json", "--out-dir", "out"]
+    assert segment("a.nii.gz", "b.nii.gz", *words) == 0
+    assert segment("a.nii.gz", "b.nii.gz", *words) == 0
+    own = load_labels(folder / "out" / "sub-1_ses-A_space-T2w_desc-babyseg_dseg.nii.gz")
+    assert segment("b.nii.gz", "-o", "b_alone.nii.gz") == 0
+    inner = load_image(folder / "b.nii.gz").data > 0
+    assert np.mean((own.data == load_labels(folder / "b_alone.nii.gz").data)[inner]) > 0.999
+    assert (folder / "out" / "sub-1_ses-A_space-session_desc-babyseg_dseg.nii.gz").is_file()
 
 
 def test_weights_for_other_labels_are_refused(folder, tmp_path, capsys) -> None:
