@@ -63,7 +63,7 @@ def print_volumes(volumes_mm3: Mapping[int, float], *, title: str) -> None:
     """
     if not sys.stdout.isatty():
         return
-    table = Table(title=Text(title), title_justify="left")
+    table = Table()
     table.add_column("structure")
     for name in ("left ml", "right ml"):
         table.add_column(name, justify="right")
@@ -76,4 +76,6 @@ def print_volumes(volumes_mm3: Mapping[int, float], *, title: str) -> None:
             table.add_row(s.name, f"{volumes_mm3[s.id] / 1000:.2f}", "")
     table.add_section()
     table.add_row("all", f"{sum(volumes_mm3.values()) / 1000:.1f}", "")
-    Console().print(table)
+    screen = Console()
+    screen.print(Text(title))
+    screen.print(table)

@@ -31,6 +31,24 @@ _TISSUE_SHORT = {
 }
 
 
+def label_files(path: Path) -> tuple[Path, Path, Path, Path]:
+    """Name the files of a label map: itself, its sidecar JSON, its BIDS table and its colour table.
+
+    Parameters
+    ----------
+    path : Path
+        Label map, ``.nii.gz`` or ``.nii``.
+
+    Returns
+    -------
+    tuple of Path
+        Four files in one folder.
+    """
+    stem = path.name.removesuffix(".gz").rsplit(".", 1)[0]
+    sidecar, table, lut = (path.with_name(f"{stem}{end}") for end in (".json", ".tsv", "_lut.txt"))
+    return path, sidecar, table, lut
+
+
 def write_lut(path: Path | str) -> None:
     """Write the label table as a FreeSurfer colour table, for Freeview and FSLeyes.
 

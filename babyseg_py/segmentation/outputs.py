@@ -13,7 +13,7 @@ import pandas as pd
 from babyseg_py import __version__
 from babyseg_py.images import Volume, save_image, save_labels
 from babyseg_py.labels import STRUCTURES
-from babyseg_py.labels.lut import write_dseg_table, write_lut
+from babyseg_py.labels.lut import label_files, write_dseg_table, write_lut
 from babyseg_py.names import bids_name, parse_name
 from babyseg_py.registration.visit import UNCONFIRMED
 from babyseg_py.segmentation.inference import Segmenter
@@ -122,12 +122,6 @@ def registration_flags(plan: dict[str, Any]) -> list[Measure]:
         for entry in plan["scans"]
         for flag in entry["flags"]
     ]
-
-
-def label_files(path: Path) -> tuple[Path, Path, Path, Path]:
-    """Label map, sidecar JSON, BIDS table and colour table: the files that `write_labels` writes."""
-    stem = path.name.removesuffix(".gz").rsplit(".", 1)[0]
-    return path, *(path.with_name(f"{stem}{end}") for end in (".json", ".tsv", "_lut.txt"))  # type: ignore[return-value]
 
 
 def write_labels(

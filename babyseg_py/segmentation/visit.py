@@ -81,7 +81,7 @@ def segment_visit(
         window, polarised = find_brain(segmenter, scans, affine, progress)
         progress("segmenting")
         posteriors = drop_fragments(predict(segmenter, polarised, window, flip=flip), segmenter.info.labels)
-    progress("bringing labels to the grid of the output")
+    progress("sampling labels")
     together = sample_posteriors(posteriors, window, segmenter.info.labels, shape, affine)
     return VisitResult(together, window, posteriors, polarised, notes)
 

@@ -83,18 +83,26 @@ def run(args: argparse.Namespace) -> int:
     threads = args.threads or os.cpu_count() or 1
     os.environ["OMP_NUM_THREADS"] = str(threads)
 
-    from babyseg_py.segmentation.from_files import load_model
-
-    segmenter = load_model(args.weights, device=args.device, precision=args.precision, threads=threads)
+    segmenter = _load(args, threads)
     if args.out_dir:
         _pipeline(args, segmenter)
         return 0
     return _visits(args, jobs, segmenter)
 
 
+def _load(args: argparse.Namespace, threads: int):
+    from babyseg_py.terminal import progress_bar
+
+    with progress_bar("babyseg segment", 1) as progress:
+        progress("loading the network")
+        from babyseg_py.segmentation.from_files import load_model
+
+        return load_model(args.weights, device=args.device, precision=args.precision, threads=threads)
+
+
 def _jobs(args: argparse.Namespace) -> list[Job]:
     """List the visits that are asked for, none of which may overwrite anything unasked."""
-    from babyseg_py.segmentation.outputs import label_files
+    from babyseg_py.labels.lut import label_files
     from babyseg_py.writing import refuse_to_overwrite
 
     if args.output.endswith(("/", os.sep)) or Path(args.output).is_dir():
@@ -102,6 +110,9 @@ def _jobs(args: argparse.Namespace) -> list[Job]:
     else:
         others = (args.posteriors, args.uncertainty, args.volumes, args.qc)
         jobs = [Job(tuple(args.images), Path(args.output), *(Path(f) if f else None for f in others))]
+        for image in (args.output, args.posteriors, args.uncertainty):
+            if image and not image.lower().endswith((".nii", ".nii.gz")):
+                raise UsageError(f"cannot write {image}: name it .nii.gz or .nii")
     files = [
         path
         for job in jobs
@@ -185,7 +196,7 @@ def _tell(args: argparse.Namespace, job: Job, done, *, alone: bool) -> None:
     if args.json:
         print(json.dumps(_summary(job, done), ensure_ascii=False), flush=True)
     elif alone:
-        print_volumes(done.visit.together.volumes_mm3, title=str(job.labels))
+        print_volumes(done.visit.together.volumes_mm3, title=f"{job.labels}: volumes from posteriors")
 
 
 def _summary(job: Job, done) -> dict[str, Any]:

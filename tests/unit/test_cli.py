@@ -60,3 +60,9 @@ def test_every_step_has_its_executable(root) -> None:
         script = root / "bin" / step
         assert os.access(script, os.X_OK), step
         assert f"babyseg {step} " in script.read_text()
+
+
+def test_an_output_that_is_there_is_noticed_before_anything_is_loaded(tmp_path) -> None:
+    (tmp_path / "d.nii.gz").touch()
+    words = ["segment", "t1.nii.gz", "-o", str(tmp_path / "d.nii.gz")]
+    assert not loaded(f"from babyseg_py.cli import main\nassert main({words}) == 2") & set(HEAVY)

@@ -42,10 +42,16 @@ def published(tmp_path_factory) -> Path:
     return write_checkpoint(tmp_path_factory.mktemp("published") / "babyseg.pt", GroupNetConfig())
 
 
-def test_full_shape_is_read_and_converted_without_loss(published, tmp_path) -> None:
+@pytest.fixture(scope="module")
+def converted(published) -> Path:
+    """Return what `babyseg convert` makes of it."""
+    path = published.with_name("w.safetensors")
+    assert main(["convert", str(published), "-o", str(path)]) == 0
+    return path
+
+
+def test_full_shape_is_read_and_converted_without_loss(published, converted) -> None:
     """The checkpoint and what `babyseg convert` makes of it are one network, bit for bit."""
-    converted = tmp_path / "w.safetensors"
-    assert main(["convert", str(published), "-o", str(converted)]) == 0
     networks, info = load_networks(published)
     again, info_again = load_networks(converted)
     assert sum(t.numel() for t in networks.segment.parameters()) == 5_834_432
@@ -59,10 +65,8 @@ def test_full_shape_is_read_and_converted_without_loss(published, tmp_path) -> N
         assert torch.equal(tensor, state[name])
 
 
-def test_nothing_of_the_environment_is_kept_but_the_commit(published, tmp_path) -> None:
+def test_nothing_of_the_environment_is_kept_but_the_commit(converted) -> None:
     """A checkpoint holds the whole environment of the machine that made it, which is nobody's business."""
-    converted = tmp_path / "w.safetensors"
-    assert main(["convert", str(published), "-o", str(converted)]) == 0
     content = converted.read_bytes()
     assert b"secret" not in content
     assert b"gpu-7" not in content

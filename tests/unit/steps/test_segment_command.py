@@ -86,10 +86,11 @@ def test_nothing_is_overwritten_unasked(folder, segment, capsys) -> None:
         ("a.nii.gz", "-o", "d.nii.gz", "--volumes", "d.tsv"),
         ("a.nii.gz", "-o", "out/", "--qc", "q.tsv"),
         ("a.nii.gz", "./a.nii.gz", "-o", "out/"),
+        ("a.nii.gz", "-o", "d.nii.gz", "--posteriors", "p.npy"),
     ],
 )
-def test_outputs_that_would_collide_are_refused(folder, segment, words) -> None:
-    """The label map's own table would be d.tsv; a folder names its tables itself; two scans have one name."""
+def test_outputs_that_cannot_be_are_refused(folder, segment, words) -> None:
+    """The label map has a table d.tsv; a folder names its tables itself; one name twice; not an image."""
     assert segment(*words) == 2
     assert not (folder / "out").exists()
 
