@@ -1,6 +1,7 @@
 """The ``babyseg`` command: argument parsing, messages and exit codes."""
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
@@ -10,6 +11,7 @@ from babyseg_py.errors import UnusableData, UsageError
 
 EXIT_USAGE = 2
 EXIT_UNUSABLE = 65
+EXIT_INTERRUPTED = 130
 
 STEPS = {
     "segment": "segment one or more scans of one visit",
@@ -27,6 +29,7 @@ STEPS = {
     "snapshot": "draw the label contours of a visit",
     "synthesize": "make an image from a label map",
     "train": "train a network from a recipe",
+    "convert": "turn a checkpoint in the published BabySeg format into weights of ours",
     "demo-data": "write the demo cohort",
     "parameters": "explain and check the parameters of the pipeline",
     "fingerprints": "fingerprint the source of every step",
@@ -56,6 +59,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     Codes: 0 done, 2 usage, 65 the data is unusable. With ``--failure F.json`` (used by the pipeline)
     unusable data is written to that file and the code is 0.
     """
+    if "_ARGCOMPLETE" in os.environ:  # Set by the shell that asks for completions.
+        _complete(os.environ.get("COMP_LINE", ""))
     words = list(sys.argv[1:] if argv is None else argv)
     step = next((word for word in words if word in STEPS), None)
     args = _parser(step).parse_args(words)
@@ -70,3 +75,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     except UsageError as problem:
         print(f"babyseg {args.step}: {problem}", file=sys.stderr)
         return EXIT_USAGE
+    except KeyboardInterrupt:
+        print(f"babyseg {args.step}: interrupted; no unfinished file was left", file=sys.stderr)
+        return EXIT_INTERRUPTED
+
+
+def _complete(line: str) -> None:
+    """Answer a shell that asks how a line may go on."""
+    import argcomplete  # noqa: PLC0415  # needed by nothing else
+
+    step = next((word for word in line.split() if word in STEPS), None)
+    argcomplete.autocomplete(_parser(step))

@@ -1,7 +1,6 @@
 """Reading and writing of image files."""
 
 import gzip
-import os
 from pathlib import Path
 
 import nibabel as nib
@@ -12,6 +11,7 @@ from babyseg_py.errors import UnusableData, UsageError
 from babyseg_py.images.geometry import grid_distance_mm
 from babyseg_py.images.header import ADVICE_COPY, ImageHeader, open_stream, parse_header
 from babyseg_py.images.volume import Volume
+from babyseg_py.writing import appearing
 
 QFORM_TOLERANCE_MM = 0.1
 
@@ -136,15 +136,8 @@ def _write(volume: Volume, path: Path | str) -> None:
     content = _nifti(volume).to_bytes()
     if target.suffix.lower() == ".gz":
         content = gzip.compress(content, compresslevel=1 if volume.data.dtype.kind == "f" else 4, mtime=0)
-    partial = target.with_name(f".{target.name}.{os.getpid()}.part")
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
+    with appearing(target) as partial:
         partial.write_bytes(content)
-        partial.replace(target)
-    except OSError as problem:
-        partial.unlink(missing_ok=True)
-        what = f"could not be written ({problem.strerror})"
-        raise UnusableData(str(path), what, "check the folder, its permissions and the free space") from None
 
 
 def _nifti(volume: Volume) -> nib.Nifti1Image:

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from babyseg_py.labels.table import STRUCTURES, Structure
+from babyseg_py.writing import appearing
 
 # Tissue in the lookup of the BIDS specification, section "Standard label lookup table".
 BIDS_MAPPING = {
@@ -28,6 +29,24 @@ _TISSUE_SHORT = {
     "Basal-Ganglia": "BGG",
     "Background": "BG",
 }
+
+
+def label_files(path: Path) -> tuple[Path, Path, Path, Path]:
+    """Name the files of a label map: itself, its sidecar JSON, its BIDS table and its colour table.
+
+    Parameters
+    ----------
+    path : Path
+        Label map, ``.nii.gz`` or ``.nii``.
+
+    Returns
+    -------
+    tuple of Path
+        Four files in one folder.
+    """
+    stem = path.name.removesuffix(".gz").rsplit(".", 1)[0]
+    sidecar, table, lut = (path.with_name(f"{stem}{end}") for end in (".json", ".tsv", "_lut.txt"))
+    return path, sidecar, table, lut
 
 
 def write_lut(path: Path | str) -> None:
@@ -70,7 +89,5 @@ def _abbreviation(structure: Structure) -> str:
 
 
 def _write(rows: list[str], path: Path | str) -> None:
-    target = Path(path)
-    partial = target.with_name(f".{target.name}.part")
-    partial.write_text("\n".join(rows) + "\n", encoding="utf-8")
-    partial.replace(target)
+    with appearing(path) as partial:
+        partial.write_text("\n".join(rows) + "\n", encoding="utf-8")

@@ -7,19 +7,20 @@ from pathlib import Path
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 
 from babyseg_py.errors import UnusableData
 from babyseg_py.models.groupnet import GroupNet, GroupNetConfig
+from babyseg_py.writing import appearing
 
 FORMAT = "babyseg-groupnet-2"
-ROLES = ("segment", "locate")
-ADVICE = "give weights made by `babyseg train --export`"
+ADVICE = "give weights made by `babyseg train --export` or `babyseg convert`"
+MOST_PROBLEMS_NAMED = 5
 
 
 @dataclass(frozen=True)
 class Preprocessing:
-    """How an image reaches the network.
+    """How an image reaches networks that take two looks: one that finds the brain, one that segments it.
 
     Parameters
     ----------
@@ -38,6 +39,40 @@ class Preprocessing:
 
 
 @dataclass(frozen=True)
+class FixedGrid:
+    """How an image reaches the published network: one look at a grid of fixed voxels, led by the first scan.
+
+    The leading scan is turned to `orientation`, cropped to its non-zero voxels and sampled linearly at
+    `voxel_mm`; the grid grows to whole multiples. The other scans are sampled on that grid. Posteriors are
+    neither averaged with those of the mirror image nor cleaned.
+
+    Parameters
+    ----------
+    orientation : str
+        Directions that the axes of the grid point to.
+    voxel_mm : float
+        Side of its voxels in mm.
+    multiple, smallest, largest : int
+        Each side is the next multiple in voxels, at least the smallest and at most the largest.
+    low, high : float
+        Quantiles of all voxels of the grid that become 0 and 1.
+    """
+
+    orientation: str = "LIA"
+    voxel_mm: float = 0.7
+    multiple: int = 64
+    smallest: int = 128
+    largest: int = 320
+    low: float = 0.01
+    high: float = 0.99
+
+
+Recipe = Preprocessing | FixedGrid
+TWO_LOOKS = "two-looks"  # Also what a file means that names no recipe.
+RECIPES: dict[str, type[Recipe]] = {TWO_LOOKS: Preprocessing, "fixed-grid": FixedGrid}
+
+
+@dataclass(frozen=True)
 class ModelInfo:
     """What the metadata of a weights file says.
 
@@ -47,15 +82,15 @@ class ModelInfo:
         Label number of each output channel.
     network : GroupNetConfig
         Shape of the network.
-    preprocessing : Preprocessing
-        How an image reaches it.
+    preprocessing : Preprocessing or FixedGrid
+        How an image reaches it: the recipe that inference follows.
     provenance : dict
         Data, recipe and training time, in words.
     """
 
     labels: tuple[int, ...]
     network: GroupNetConfig
-    preprocessing: Preprocessing
+    preprocessing: Recipe
     provenance: dict[str, str]
 
 
@@ -66,34 +101,43 @@ class Networks:
     Parameters
     ----------
     segment : GroupNet
-        Segments images in which white matter is brighter than cortex.
-    locate : GroupNet
-        Finds the brain and its tissues in images of any contrast, roughly.
+        Segments images: of the polarity that white matter is brighter than cortex where there is a first
+        look, of any contrast where there is none.
+    locate : GroupNet or None
+        Finds the brain and its tissues in images of any contrast, roughly; None for a recipe of one look.
     """
 
     segment: GroupNet
-    locate: GroupNet
+    locate: GroupNet | None = None
+
+    @property
+    def by_role(self) -> dict[str, GroupNet]:
+        """Return the networks that there are, by the prefix of their tensors."""
+        both = {"segment": self.segment, "locate": self.locate}
+        return {role: network for role, network in both.items() if network is not None}
 
 
-def save_weights(networks: Networks, info: ModelInfo, path: Path | str) -> None:
-    """Write weights in half precision; the file appears whole or not at all."""
-    path = Path(path)
+def save_weights(
+    networks: Networks, info: ModelInfo, path: Path | str, *, dtype: torch.dtype = torch.float16
+) -> None:
+    """Write weights, in half precision if not told otherwise; the file appears whole or not at all."""
     tensors = {
-        f"{role}.{name}": t.detach().half().contiguous()
-        for role in ROLES
-        for name, t in getattr(networks, role).state_dict().items()
+        f"{role}.{name}": t.detach().to(dtype).contiguous()
+        for role, network in networks.by_role.items()
+        for name, t in network.state_dict().items()
     }
+    recipe = next(name for name, kind in RECIPES.items() if isinstance(info.preprocessing, kind))
     metadata = {
         "format": FORMAT,
         "labels": json.dumps(info.labels),
         "network": json.dumps(asdict(info.network)),
+        "recipe": recipe,
         "preprocessing": json.dumps(asdict(info.preprocessing)),
         "provenance": json.dumps(info.provenance),
         "checksum": checksum(tensors),
     }
-    temporary = path.with_name(f".{path.name}.part")
-    save_file(tensors, temporary, metadata)
-    temporary.replace(path)
+    with appearing(path) as partial:
+        partial.write_bytes(save(tensors, metadata))  # save_file would keep it from other users.
 
 
 def load_weights(path: Path | str) -> tuple[Networks, ModelInfo]:
@@ -104,9 +148,7 @@ def load_weights(path: Path | str) -> tuple[Networks, ModelInfo]:
     UnusableData
         If the file is missing, not ours, damaged, or does not fit the network that it names.
     """
-    path = Path(path)
-    if not path.is_file():
-        raise UnusableData(str(path), "no such weights file", "check the path given with --weights")
+    path = existing_file(path)
     try:
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
@@ -117,38 +159,79 @@ def load_weights(path: Path | str) -> tuple[Networks, ModelInfo]:
         raise UnusableData(str(path), f"has format {metadata.get('format')!r}, not {FORMAT!r}", ADVICE)
     if checksum(tensors) != metadata.get("checksum"):
         raise UnusableData(str(path), "is damaged: its checksum differs", "copy the file again")
-    info = ModelInfo(
-        labels=tuple(json.loads(metadata["labels"])),
-        network=GroupNetConfig.from_dict(json.loads(metadata["network"])),
-        preprocessing=Preprocessing(**json.loads(metadata["preprocessing"])),
-        provenance=json.loads(metadata["provenance"]),
-    )
-    networks = Networks(GroupNet(info.network), GroupNet(info.network))
-    check_tensors(tensors, networks, path)
-    for role in ROLES:
+    info = _info(metadata, path)
+    locate = GroupNet(info.network) if isinstance(info.preprocessing, Preprocessing) else None
+    networks = Networks(GroupNet(info.network), locate)
+    wanted = {
+        f"{role}.{name}": tuple(t.shape)
+        for role, network in networks.by_role.items()
+        for name, t in network.state_dict().items()
+    }
+    check_tensors(tensors, wanted, path)
+    for role, network in networks.by_role.items():
         own = {n.removeprefix(f"{role}."): t.float() for n, t in tensors.items() if n.startswith(f"{role}.")}
-        getattr(networks, role).load_state_dict(own)
-        getattr(networks, role).eval()
+        network.load_state_dict(own)
+        network.eval()
     return networks, info
 
 
-def check_tensors(tensors: dict[str, torch.Tensor], networks: Networks, path: Path) -> None:
-    """Name every tensor that is missing, unknown or of another shape than the networks'."""
-    wanted = {
-        f"{role}.{name}": tuple(t.shape)
-        for role in ROLES
-        for name, t in getattr(networks, role).state_dict().items()
-    }
+def existing_file(path: Path | str) -> Path:
+    """Return the path of a weights file, which has to be there."""
+    path = Path(path)
+    if not path.is_file():
+        raise UnusableData(str(path), "no such weights file", "check the path given with --weights")
+    return path
+
+
+def _info(metadata: dict[str, str], path: Path) -> ModelInfo:
+    try:
+        return ModelInfo(
+            labels=tuple(json.loads(metadata["labels"])),
+            network=GroupNetConfig.from_dict(json.loads(metadata["network"])),
+            preprocessing=RECIPES[metadata.get("recipe", TWO_LOOKS)](**json.loads(metadata["preprocessing"])),
+            provenance=json.loads(metadata["provenance"]),
+        )
+    except (KeyError, TypeError, ValueError) as problem:
+        what = f"its metadata cannot be understood ({type(problem).__name__}: {problem})"
+        raise UnusableData(
+            str(path), what, "get the file again, or a newer version of this program"
+        ) from None
+
+
+def check_tensors(
+    tensors: dict[str, torch.Tensor], wanted: dict[str, tuple[int, ...]], path: Path, *, advice: str = ADVICE
+) -> None:
+    """Name the tensors that are missing, unknown, of another shape, or do not hold finite real numbers.
+
+    Parameters
+    ----------
+    tensors : dict of str to Tensor
+        What a file holds.
+    wanted : dict of str to tuple of int
+        Shape of every tensor of the network.
+    path : Path
+        File, for the message.
+    advice : str
+        What the user can do.
+
+    Raises
+    ------
+    UnusableData
+        If there is any such tensor; the first ones are named.
+    """
     found = {name: tuple(t.shape) for name, t in tensors.items()}
     problems = [f"{name} is missing" for name in wanted.keys() - found.keys()]
     problems += [f"{name} is unknown" for name in found.keys() - wanted.keys()]
-    problems += [
-        f"{name} has shape {found[name]}, not {wanted[name]}"
-        for name in wanted.keys() & found.keys()
-        if wanted[name] != found[name]
-    ]
+    for name in wanted.keys() & found.keys():
+        if wanted[name] != found[name]:
+            problems.append(f"{name} has shape {found[name]}, not {wanted[name]}")
+        elif not (tensors[name].is_floating_point() and tensors[name].isfinite().all()):
+            problems.append(f"{name} holds values that are not finite real numbers")
     if problems:
-        raise UnusableData(str(path), f"does not fit the network: {'; '.join(sorted(problems)[:5])}", ADVICE)
+        named = "; ".join(sorted(problems)[:MOST_PROBLEMS_NAMED])
+        more = len(problems) - MOST_PROBLEMS_NAMED
+        named += f"; and {more} more" if more > 0 else ""
+        raise UnusableData(str(path), f"does not fit the network: {named}", advice)
 
 
 def checksum(tensors: dict[str, torch.Tensor]) -> str:

@@ -126,9 +126,12 @@ def _place(scans: Sequence[Scan], reference: int, threads: int) -> tuple[Placeme
 class Placed(Protocol):
     """A dataclass with the fields that `align_to_first` reads and replaces."""
 
-    name: str
-    volume: Volume
-    matrix: np.ndarray
+    @property
+    def name(self) -> str: ...
+    @property
+    def volume(self) -> Volume: ...
+    @property
+    def matrix(self) -> np.ndarray: ...
 
 
 T = TypeVar("T", bound=Placed)

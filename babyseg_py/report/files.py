@@ -1,16 +1,14 @@
 """Writing of finished files only."""
 
-import os
 from pathlib import Path
+
+from babyseg_py.writing import appearing
 
 
 def write_bytes(path: Path | str, content: bytes) -> None:
     """Write a file under a temporary name in its folder, then rename it."""
-    target = Path(path)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    partial = target.with_name(f".{target.name}.{os.getpid()}.part")
-    partial.write_bytes(content)
-    partial.replace(target)
+    with appearing(path) as partial:
+        partial.write_bytes(content)
 
 
 def write_text(path: Path | str, content: str) -> None:

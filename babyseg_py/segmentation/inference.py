@@ -11,9 +11,10 @@ from torch import Tensor
 from babyseg_py.errors import UnusableData, UsageError
 from babyseg_py.images import Volume
 from babyseg_py.images.geometry import antialias, corners, crop_or_pad, resample
-from babyseg_py.labels import LEFT_RIGHT_PAIRS
+from babyseg_py.labels import LABELS, LEFT_RIGHT_PAIRS
+from babyseg_py.models.checkpoint import load_networks
 from babyseg_py.models.groupnet import GroupNet
-from babyseg_py.models.weights import ModelInfo, Networks, load_weights
+from babyseg_py.models.weights import ModelInfo, Networks, Preprocessing
 from babyseg_py.segmentation.postprocess import drop_fragments
 from babyseg_py.segmentation.window import (
     Scan,
@@ -78,8 +79,11 @@ def load_segmenter(weights: Path | str, *, device: str = "auto", precision: str 
     if precision == "auto":
         fast = chosen.type == "cuda" or torch.ops.mkldnn._is_mkldnn_bf16_supported()
         precision = "bf16" if fast else "fp32"
-    networks, info = load_weights(weights)
-    for network in (networks.segment, networks.locate):
+    networks, info = load_networks(weights)
+    if info.labels[0] != 0 or sorted(info.labels) != list(LABELS):
+        what = f"segments labels {', '.join(map(str, info.labels))}, not background and the 21 structures"
+        raise UnusableData(str(weights), what, "give weights for the label table of this program")
+    for network in networks.by_role.values():
         network.to(chosen, memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
     return Segmenter(networks, info, chosen, precision)
 
@@ -105,12 +109,15 @@ def find_brain(
         If hardly any brain is seen.
     """
     recipe, multiple = segmenter.info.preprocessing, segmenter.info.network.multiple
+    locate = segmenter.networks.locate
+    if not isinstance(recipe, Preprocessing) or locate is None:
+        raise TypeError("these weights take one look, not two")
     head = head_box(scans, anatomical_axes(affine))
     first_mm = float(np.clip(np.cbrt(head.volume_mm3) / recipe.head_voxels, *FIRST_MM_LIMITS))
     window = window_around(head, first_mm, multiple)
     progress("looking for the brain")
     images = sample_scans(segmenter, scans, window)
-    posteriors = drop_fragments(_forward(segmenter, segmenter.networks.locate, images), segmenter.info.labels)
+    posteriors = drop_fragments(forward(segmenter, locate, images), segmenter.info.labels)
     labels = posteriors.argmax(dim=0).numpy()
     volume_mm3 = np.count_nonzero(labels) * window.voxel_mm**3
     if volume_mm3 < SMALLEST_BRAIN_MM3:
@@ -145,15 +152,16 @@ def predict(segmenter: Segmenter, scans: Sequence[Scan], window: Window, *, flip
     """
     images = sample_scans(segmenter, scans, window)
     network = segmenter.networks.segment
-    posteriors = _forward(segmenter, network, images)
+    posteriors = forward(segmenter, network, images)
     if flip:
-        mirrored = _forward(segmenter, network, images.flip(1))[segmenter.mirrored_channels].flip(1)
+        mirrored = forward(segmenter, network, images.flip(1))[segmenter.mirrored_channels].flip(1)
         posteriors = (posteriors + mirrored) / 2
     return posteriors
 
 
 @torch.inference_mode()
-def _forward(segmenter: Segmenter, network: GroupNet, images: Tensor) -> Tensor:
+def forward(segmenter: Segmenter, network: GroupNet, images: Tensor) -> Tensor:
+    """Posteriors of one network for images on one grid, (G, *grid) to (C, *grid) in float32 on the CPU."""
     with torch.autocast(segmenter.device.type, torch.bfloat16, enabled=segmenter.precision == "bf16"):
         scores = network(images[None])
     channels_last = scores[0].permute(1, 2, 3, 0).float()  # as in memory, so that softmax reads in order

@@ -13,7 +13,7 @@ import pandas as pd
 from babyseg_py import __version__
 from babyseg_py.images import Volume, save_image, save_labels
 from babyseg_py.labels import STRUCTURES
-from babyseg_py.labels.lut import write_dseg_table, write_lut
+from babyseg_py.labels.lut import label_files, write_dseg_table, write_lut
 from babyseg_py.names import bids_name, parse_name
 from babyseg_py.registration.visit import UNCONFIRMED
 from babyseg_py.segmentation.inference import Segmenter
@@ -21,6 +21,7 @@ from babyseg_py.segmentation.quality import Measure, measure_quality
 from babyseg_py.segmentation.sampling import Segmentation, probabilities_on_grid
 from babyseg_py.segmentation.visit import VisitResult, on_own_grid, segment_scan, segment_visit
 from babyseg_py.segmentation.window import Scan
+from babyseg_py.writing import appearing
 
 QC_COLUMNS = ["scan", "structure", "metric", "value", "low", "high", "flag", "message"]
 
@@ -97,7 +98,7 @@ def write_visit(visit: Visit, segmenter: Segmenter, scans: Sequence[Scan], plan:
 
     together = visit.path("dseg", ".nii.gz", space="session", desc="babyseg")
     sources = [entry["image"] for entry in plan["scans"] if entry["used"]]
-    write_labels(result.together.labels, together, sources=sources, segmenter=segmenter)
+    write_labels(result.together.labels, together, sources=sources, segmenter=segmenter, notes=result.notes)
     write_uncertainty(
         result.together.uncertainty, visit.path("map", ".nii.gz", space="session", desc="uncertainty")
     )
@@ -123,11 +124,13 @@ def registration_flags(plan: dict[str, Any]) -> list[Measure]:
     ]
 
 
-def write_labels(labels: Volume, path: Path, *, sources: Sequence[str], segmenter: Segmenter) -> None:
+def write_labels(
+    labels: Volume, path: Path, *, sources: Sequence[str], segmenter: Segmenter, notes: Sequence[str] = ()
+) -> None:
     """Write a label map with its sidecar JSON, its BIDS table and its colour table."""
+    _, json_path, table_path, lut_path = label_files(path)
     save_labels(labels, path)
-    stem = path.name.removesuffix(".gz").rsplit(".", 1)[0]
-    sidecar = {
+    sidecar: dict[str, Any] = {
         "Manual": False,
         "Sources": [Path(source).name for source in sources],
         "GeneratedBy": {"Name": "babyseg", "Version": __version__},
@@ -136,9 +139,11 @@ def write_labels(labels: Volume, path: Path, *, sources: Sequence[str], segmente
         "Device": segmenter.device.type,
         "SpatialReference": "the grid of this file",
     }
-    _write_json(sidecar, path.with_name(f"{stem}.json"))
-    write_dseg_table(path.with_name(f"{stem}.tsv"))
-    write_lut(path.with_name(f"{stem}_lut.txt"))
+    if notes:
+        sidecar["Notes"] = list(notes)
+    _write_json(sidecar, json_path)
+    write_dseg_table(table_path)
+    write_lut(lut_path)
 
 
 def write_uncertainty(uncertainty: Volume, path: Path) -> None:
@@ -151,46 +156,62 @@ def write_posteriors(result: VisitResult, segmenter: Segmenter, reference: Volum
     data = probabilities_on_grid(result.posteriors, result.window, reference.shape, reference.affine)
     order = [segmenter.info.labels.index(s.id) for s in STRUCTURES]
     image = nib.Nifti1Image(np.moveaxis(data[order], 0, -1), reference.affine)
-    temporary = path.with_name(f".part-{path.name}")
-    nib.save(image, temporary)
-    temporary.replace(path)
+    with appearing(path) as partial:
+        nib.save(image, partial)
 
 
-def write_volumes(result: Segmentation, path: Path) -> None:
-    """Write volumes from labels and from posteriors in mm³."""
+def volume_frame(result: Segmentation) -> pd.DataFrame:
+    """Tabulate volumes from labels and from posteriors in mm³, one structure a row."""
     counts = np.bincount(result.labels.data.ravel(), minlength=256)
     voxel = result.labels.voxel_volume_mm3
     rows = [
         (s.id, s.name, round(float(counts[s.id] * voxel), 3), round(result.volumes_mm3[s.id], 3))
         for s in STRUCTURES[1:]
     ]
-    _write_table(
-        pd.DataFrame(rows, columns=["label", "structure", "volume_mm3", "volume_posterior_mm3"]), path
-    )
+    return pd.DataFrame(rows, columns=["label", "structure", "volume_mm3", "volume_posterior_mm3"])
 
 
-def write_quality(measures: Sequence[Measure], path: Path) -> None:
-    """Write all quality measures, one a row."""
+def write_volumes(result: Segmentation, path: Path) -> None:
+    """Write volumes from labels and from posteriors in mm³."""
+    _write_table(volume_frame(result), path)
+
+
+def quality_frame(measures: Sequence[Measure]) -> pd.DataFrame:
+    """Tabulate all quality measures, one a row."""
     rows = [
         (m.scan, m.structure, m.metric, m.value, m.low, m.high, int(m.flag), m.message if m.flag else "n/a")
         for m in measures
     ]
-    _write_table(pd.DataFrame(rows, columns=QC_COLUMNS), path)
+    return pd.DataFrame(rows, columns=QC_COLUMNS)
 
 
-def sentence(measure: Measure) -> str:
-    """Say a flag in words."""
-    where = "" if measure.structure == "n/a" else f"{measure.structure}: "
-    return f"{where}{measure.message} ({measure.metric} {measure.value:.3g})"
+def write_quality(measures: Sequence[Measure], path: Path) -> None:
+    """Write all quality measures, one a row."""
+    _write_table(quality_frame(measures), path)
+
+
+def sentences(measures: Sequence[Measure]) -> list[str]:
+    """Say all flags in words, those of several structures in one sentence if they mean the same."""
+    by_message: dict[str, list[Measure]] = {}
+    for measure in measures:
+        if measure.flag:
+            by_message.setdefault(measure.message, []).append(measure)
+    return [_sentence(same) for same in by_message.values()]
+
+
+def _sentence(same: Sequence[Measure]) -> str:
+    first = same[0]
+    if first.structure == "n/a":
+        return f"{first.message} ({first.metric} {first.value:.3g})"
+    where = ", ".join(f"{m.structure} ({m.metric} {m.value:.3g})" for m in same)
+    return f"{first.message}: {where}"
 
 
 def _write_table(table: pd.DataFrame, path: Path) -> None:
-    temporary = path.with_name(f".{path.name}.part")
-    table.to_csv(temporary, sep="\t", index=False, na_rep="n/a", float_format="%.6g")
-    temporary.replace(path)
+    with appearing(path) as partial:
+        table.to_csv(partial, sep="\t", index=False, na_rep="n/a", float_format="%.6g", compression=None)
 
 
 def _write_json(content: Any, path: Path) -> None:
-    temporary = path.with_name(f".{path.name}.part")
-    temporary.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-    temporary.replace(path)
+    with appearing(path) as partial:
+        partial.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 from torch import Tensor
 
+from babyseg_py.models.weights import FixedGrid
+from babyseg_py.segmentation.fixed_grid import predict_on_fixed_grid
 from babyseg_py.segmentation.inference import Segmenter, find_brain, predict
 from babyseg_py.segmentation.postprocess import drop_fragments
 from babyseg_py.segmentation.sampling import Segmentation, sample_posteriors
@@ -28,12 +30,15 @@ class VisitResult:
         Probabilities from all scans, on the window.
     scans : list of Scan
         The scans with the polarity of their contrast.
+    notes : tuple of str
+        What the user should know about how they were seen.
     """
 
     together: Segmentation
     window: Window
     posteriors: Tensor
     scans: list[Scan]
+    notes: tuple[str, ...] = ()
 
 
 def segment_visit(
@@ -45,18 +50,19 @@ def segment_visit(
     flip: bool = True,
     progress: Progress = lambda _: None,
 ) -> VisitResult:
-    """Segment all scans of a visit together.
+    """Segment all scans of a visit together, by the recipe of the weights.
 
     Parameters
     ----------
     segmenter : Segmenter
         The network.
     scans : sequence of Scan
-        One or more scans; their order does not matter.
+        One or more scans; their order matters only to weights whose recipe has a leading scan, which is the
+        one whose world is the session's, else the first.
     shape, affine
         The session's grid.
     flip : bool
-        Average with the mirrored images.
+        Average with the mirrored images, where the recipe knows two looks.
     progress : callable
         Told the stage in words.
 
@@ -65,17 +71,31 @@ def segment_visit(
     VisitResult
         Labels, uncertainty, volumes and posteriors.
     """
-    window, polarised = find_brain(segmenter, scans, affine, progress)
-    progress("segmenting")
-    posteriors = drop_fragments(predict(segmenter, polarised, window, flip=flip), segmenter.info.labels)
-    progress("bringing labels to the session's grid")
+    polarised: list[Scan] = list(scans)
+    notes: tuple[str, ...] = ()
+    recipe = segmenter.info.preprocessing
+    if isinstance(recipe, FixedGrid):
+        progress("segmenting")
+        window, posteriors, notes = predict_on_fixed_grid(segmenter, scans, recipe)
+    else:
+        window, polarised = find_brain(segmenter, scans, affine, progress)
+        progress("segmenting")
+        posteriors = drop_fragments(predict(segmenter, polarised, window, flip=flip), segmenter.info.labels)
+    progress("sampling labels")
     together = sample_posteriors(posteriors, window, segmenter.info.labels, shape, affine)
-    return VisitResult(together, window, posteriors, polarised)
+    return VisitResult(together, window, posteriors, polarised, notes)
 
 
 def segment_scan(segmenter: Segmenter, scan: Scan, window: Window, *, flip: bool = True) -> Segmentation:
-    """Segment one scan of a visit alone, as `segment_visit` returned it, on its own grid."""
-    posteriors = drop_fragments(predict(segmenter, [scan], window, flip=flip), segmenter.info.labels)
+    """Segment one scan of a visit alone, as `segment_visit` returned it, on its own grid.
+
+    A scan that leads alone lays its own grid, so that the window counts only for the recipe of two looks.
+    """
+    recipe = segmenter.info.preprocessing
+    if isinstance(recipe, FixedGrid):
+        window, posteriors, _ = predict_on_fixed_grid(segmenter, [scan], recipe)
+    else:
+        posteriors = drop_fragments(predict(segmenter, [scan], window, flip=flip), segmenter.info.labels)
     return on_own_grid(segmenter, posteriors, window, scan)
 
 

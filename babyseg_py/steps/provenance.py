@@ -18,7 +18,8 @@ BIDS_VERSION = "1.10.0"
 NOT_BIDS = (
     "cohort", "pipeline_info", "ledger.tsv", "report.html",
     "*_desc-uncertainty_map.nii.gz",
-    "*_dseg_lut.txt", "*_snapshot.png", "*_morph.tsv", "*_qc.tsv", "*_volumes.json", "*_registration.json", "*_xfm.mat",
+    "*_dseg_lut.txt", "*_snapshot.png", "*_morph.tsv", "*_qc.tsv",
+    "*_volumes.json", "*_registration.json", "*_xfm.mat",
 )  # fmt: skip
 
 

@@ -2,27 +2,62 @@
 
 import argparse
 import json
+import math
 import os
+import re
 import sys
-from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
-
-import numpy as np
+from typing import Any
 
 from babyseg_py.errors import UnusableData, UsageError
+
+EXIT_UNUSABLE = 65
+IMAGE_ENDING = re.compile(r"\.(nii|mgz|mgh)(\.gz)?$", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class Job:
+    """One visit on the command line.
+
+    Parameters
+    ----------
+    images : tuple of str
+        Its scans.
+    labels : Path
+        Where the labels go.
+    posteriors, uncertainty, volumes, qc : Path or None
+        Where the rest goes, if it is asked for.
+    """
+
+    images: tuple[str, ...]
+    labels: Path
+    posteriors: Path | None = None
+    uncertainty: Path | None = None
+    volumes: Path | None = None
+    qc: Path | None = None
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of ``babyseg segment``."""
-    parser.add_argument("images", nargs="+", metavar="IMG", help="scans of one visit, in any order")
-    parser.add_argument("-o", "--output", metavar="DSEG", help="labels on the grid of the first scan")
+    parser.add_argument("images", nargs="+", metavar="IMG", help="scans of one visit, the first one leads")
+    parser.add_argument(
+        "-o",
+        "--output",
+        metavar="DSEG",
+        help="labels on the grid of the first scan; a folder: each scan is a visit of its own",
+    )
     parser.add_argument(
         "--posteriors", metavar="F", help="probabilities of all labels, 4-D, on the same grid"
     )
     parser.add_argument("--uncertainty", metavar="F", help="map of the entropy, 0 to 1")
     parser.add_argument("--volumes", metavar="F.tsv", help="volumes in mm³ from labels and from posteriors")
     parser.add_argument("--qc", metavar="F.tsv", help="quality measures and flags")
-    parser.add_argument("--weights", metavar="F", help="other weights than the default ones")
+    parser.add_argument("--json", action="store_true", help="print a line of JSON for each visit")
+    parser.add_argument("--force", action="store_true", help="overwrite outputs")
+    parser.add_argument(
+        "--weights", metavar="F", help="other weights than the default ones, or a published checkpoint"
+    )
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
     parser.add_argument("--precision", choices=("auto", "fp32", "bf16"), default="auto")
     parser.add_argument("--threads", type=int, default=0, help="largest number of threads; 0 for all cores")
@@ -38,77 +73,153 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     pipeline.add_argument("--out-dir", metavar="DIR", help="where all files of the visit are written")
 
 
-def run(args: argparse.Namespace) -> None:
+def run(args: argparse.Namespace) -> int:
     """Segment, and write what is asked for."""
     if args.out_dir and not (args.visit and args.registration):
         raise UsageError("--out-dir needs --visit and --registration")
     if not args.out_dir and not args.output:
         raise UsageError("say where the labels go with -o dseg.nii.gz")
+    jobs = [] if args.out_dir else _jobs(args)
     threads = args.threads or os.cpu_count() or 1
     os.environ["OMP_NUM_THREADS"] = str(threads)
-    import torch
 
-    from babyseg_py.models.default import default_weights
-    from babyseg_py.models.memory import keep_freed_memory
-    from babyseg_py.segmentation.inference import load_segmenter
-
-    torch.set_num_threads(threads)
-    keep_freed_memory()
-    weights = Path(args.weights) if args.weights else default_weights()
-    segmenter = load_segmenter(weights, device=args.device, precision=args.precision)
+    segmenter = _load(args, threads)
     if args.out_dir:
         _pipeline(args, segmenter)
+        return 0
+    return _visits(args, jobs, segmenter)
+
+
+def _load(args: argparse.Namespace, threads: int):
+    from babyseg_py.terminal import progress_bar
+
+    with progress_bar("babyseg segment", 1) as progress:
+        progress("loading the network")
+        from babyseg_py.models.memory import keep_freed_memory
+        from babyseg_py.segmentation.from_files import load_model
+
+        keep_freed_memory()
+        return load_model(args.weights, device=args.device, precision=args.precision, threads=threads)
+
+
+def _jobs(args: argparse.Namespace) -> list[Job]:
+    """List the visits that are asked for, none of which may overwrite anything unasked."""
+    from babyseg_py.labels.lut import label_files
+    from babyseg_py.writing import refuse_to_overwrite
+
+    if args.output.endswith(("/", os.sep)) or Path(args.output).is_dir():
+        jobs = _jobs_in_folder(args)
     else:
-        _one_visit(args, segmenter)
+        others = (args.posteriors, args.uncertainty, args.volumes, args.qc)
+        jobs = [Job(tuple(args.images), Path(args.output), *(Path(f) if f else None for f in others))]
+        for image in (args.output, args.posteriors, args.uncertainty):
+            if image and not image.lower().endswith((".nii", ".nii.gz")):
+                raise UsageError(f"cannot write {image}: name it .nii.gz or .nii")
+    files = [
+        path
+        for job in jobs
+        for path in (*label_files(job.labels), job.posteriors, job.uncertainty, job.volumes, job.qc)
+        if path
+    ]
+    refuse_to_overwrite(files, force=args.force)
+    return jobs
 
 
-def _progress() -> Callable[[str], None]:
-    if not sys.stderr.isatty():
-        return lambda _: None
-    return lambda stage: print(f"babyseg segment: {stage} …", file=sys.stderr)
+def _jobs_in_folder(args: argparse.Namespace) -> list[Job]:
+    if args.posteriors or args.uncertainty or args.volumes or args.qc:
+        raise UsageError(
+            "-o is a folder, in which volumes and QC get names of their own: leave those options"
+        )
+    jobs = []
+    for image in args.images:
+        stem = Path(args.output) / IMAGE_ENDING.sub("", Path(image).name)
+        volumes, qc = (stem.with_name(f"{stem.name}_{kind}.tsv") for kind in ("volumes", "qc"))
+        jobs.append(Job((image,), stem.with_name(f"{stem.name}_dseg.nii.gz"), volumes=volumes, qc=qc))
+    return jobs
 
 
-def _one_visit(args: argparse.Namespace, segmenter) -> None:
-    from babyseg_py.images import load_image
+def _visits(args: argparse.Namespace, jobs: list[Job], segmenter) -> int:
+    """Segment each visit with the same network; one that is unusable does not stop the others."""
+    code = 0
+    for number, job in enumerate(jobs, start=1):
+        name = Path(job.images[0]).name
+        title = name if len(jobs) == 1 else f"{name} ({number} of {len(jobs)})"
+        try:
+            _tell(args, job, _one_visit(args, job, segmenter, title), alone=len(jobs) == 1)
+        except UnusableData as problem:
+            if args.json:
+                print(json.dumps({"images": job.images, "failure": str(problem)}), flush=True)
+            if len(jobs) == 1:
+                raise
+            print(f"babyseg segment: {problem}", file=sys.stderr)
+            code = EXIT_UNUSABLE
+    return code
+
+
+def _one_visit(args: argparse.Namespace, job: Job, segmenter, title: str):
+    from babyseg_py.segmentation.from_files import segment_files, stage_count
+    from babyseg_py.terminal import progress_bar
+
+    with progress_bar(title, stage_count(segmenter, len(job.images))) as progress:
+        done = segment_files(
+            segmenter, job.images, flip=not args.no_flip, age_months=args.age_months, progress=progress
+        )
+        progress("writing")
+        _write(job, done, segmenter)
+    return done
+
+
+def _write(job: Job, done, segmenter) -> None:
     from babyseg_py.segmentation import outputs
-    from babyseg_py.segmentation.quality import measure_quality
-    from babyseg_py.segmentation.visit import segment_visit
-    from babyseg_py.segmentation.window import Scan
 
-    progress = _progress()
-    progress("reading")
-    volumes = [load_image(path) for path in args.images]
-    scans = [Scan(path, volume, np.eye(4)) for path, volume in zip(args.images, volumes, strict=True)]
-    if len(scans) > 1:
-        scans = _register(scans, progress)
-    reference = volumes[0]
-    result = segment_visit(
-        segmenter, scans, reference.shape, reference.affine, flip=not args.no_flip, progress=progress
+    result = done.visit
+    outputs.write_labels(
+        result.together.labels, job.labels, sources=job.images, segmenter=segmenter, notes=result.notes
     )
-    outputs.write_labels(result.together.labels, Path(args.output), sources=args.images, segmenter=segmenter)
-    if args.uncertainty:
-        outputs.write_uncertainty(result.together.uncertainty, Path(args.uncertainty))
-    if args.posteriors:
-        outputs.write_posteriors(result, segmenter, reference, Path(args.posteriors))
-    if args.volumes:
-        outputs.write_volumes(result.together, Path(args.volumes))
-    measures = measure_quality(result.together, scan="n/a", age_months=args.age_months)
-    if args.qc:
-        outputs.write_quality(measures, Path(args.qc))
-    for measure in measures:
-        if measure.flag:
-            print(f"babyseg segment: flagged: {outputs.sentence(measure)}", file=sys.stderr)
+    if job.uncertainty:
+        outputs.write_uncertainty(result.together.uncertainty, job.uncertainty)
+    if job.posteriors:
+        outputs.write_posteriors(result, segmenter, done.first, job.posteriors)
+    if job.volumes:
+        outputs.write_volumes(result.together, job.volumes)
+    if job.qc:
+        outputs.write_quality(done.measures, job.qc)
 
 
-def _register(scans, progress):
-    """Place every scan in the space of the first."""
-    from babyseg_py.registration.visit import align_to_first
+def _tell(args: argparse.Namespace, job: Job, done, *, alone: bool) -> None:
+    """Say notes and flags on standard error; on standard output JSON, or a table if it is a terminal."""
+    from babyseg_py.segmentation import outputs
+    from babyseg_py.terminal import print_volumes
 
-    progress("registering")
-    return align_to_first(scans)
+    for note in done.visit.notes:
+        print(f"babyseg segment: note: {note}", file=sys.stderr)
+    for sentence in outputs.sentences(done.measures):
+        print(f"babyseg segment: flagged: {job.labels.name}: {sentence}", file=sys.stderr)
+    if args.json:
+        print(json.dumps(_summary(job, done), ensure_ascii=False), flush=True)
+    elif alone:
+        print_volumes(done.visit.together.volumes_mm3, title=f"{job.labels}: volumes from posteriors")
+
+
+def _summary(job: Job, done) -> dict[str, Any]:
+    from babyseg_py.segmentation import outputs
+
+    keys = ("structure", "metric", "value", "low", "high", "message")
+    flags = [{key: getattr(m, key) for key in keys} for m in done.measures if m.flag]
+    return {
+        "images": job.images,
+        "labels": str(job.labels),
+        "volumes": outputs.volume_frame(done.visit.together).to_dict("records"),
+        "flags": [
+            {k: v if isinstance(v, str) or math.isfinite(v) else None for k, v in f.items()} for f in flags
+        ],
+        "notes": done.visit.notes,
+    }
 
 
 def _pipeline(args: argparse.Namespace, segmenter) -> None:
+    import numpy as np
+
     from babyseg_py.images import load_image
     from babyseg_py.names import parse_name
     from babyseg_py.segmentation import outputs

@@ -1,18 +1,24 @@
 """`babyseg segment` with the default weights, on a digital infant and on what is no brain."""
 
 import csv
+import re
+import shutil
 
 import nibabel as nib
 import numpy as np
 import pandas as pd
 import pytest
 import torch
+from nibabel.eulerangles import euler2mat
+from PIL import Image
 
 from babyseg_py.cli import main
-from babyseg_py.images import load_image, load_labels
+from babyseg_py.images import Volume, load_image, load_labels, save_image
+from babyseg_py.images.geometry import crop_or_pad, reorient, reorient_like
 from babyseg_py.labels import LABELS
 from babyseg_py.labels.merge import merge_labels
 from babyseg_py.models.default import default_weights
+from babyseg_py.segmentation.from_files import load_model, segment_files
 from babyseg_py.segmentation.inference import load_segmenter
 from babyseg_py.segmentation.visit import segment_visit
 from babyseg_py.segmentation.window import Scan
@@ -79,6 +85,27 @@ def test_posteriors_uncertainty_and_tables_agree_with_the_labels(segmented):
     assert set(pd.read_csv(segmented / "q.tsv", sep="\t")["flag"]) <= {0, 1}
 
 
+def test_the_documented_example_gives_what_the_command_gives(visit, segmented, tmp_path, monkeypatch, root):
+    """Every block of docs/python.md runs as it stands, in a folder with the scans that it names."""
+    (tmp_path / "scans").mkdir()
+    for source, name in (("T1w", "t1.nii.gz"), ("T2w", "t2.nii.gz"), ("T1w", "scans/t1.nii.gz")):
+        shutil.copy(visit[source], tmp_path / name)
+    monkeypatch.chdir(tmp_path)
+    names = {}
+    for block in re.findall(r"```python\n(.*?)```", (root / "docs/python.md").read_text(), flags=re.DOTALL):
+        exec(compile(block, "docs/python.md", "exec"), names)  # our own page
+    result = names["result"]
+    command = load_labels(segmented / "dseg.nii.gz")
+    np.testing.assert_array_equal(result.labels.data, command.data)
+    np.testing.assert_array_equal(load_labels(tmp_path / "dseg.nii.gz").data, command.data)
+    table = pd.read_csv(segmented / "v.tsv", sep="\t").set_index("label")
+    pd.testing.assert_frame_equal(result.volumes, table, rtol=1e-4, check_dtype=False)
+    assert list(result.qc["flag"]) == list(pd.read_csv(segmented / "q.tsv", sep="\t")["flag"])
+    assert result.uncertainty.data.max() <= 1
+    assert Image.open(tmp_path / "outlines.png").size[0] == result.plot().size[0] > 500
+    assert (tmp_path / "scans" / "volumes.tsv").is_file()
+
+
 def test_order_of_scans_does_not_matter(visit):
     segmenter = load_segmenter(default_weights(), device="cpu", precision="fp32")
     torch.set_num_threads(1)
@@ -91,6 +118,22 @@ def test_order_of_scans_does_not_matter(visit):
     )
     np.testing.assert_array_equal(one.labels.data, other.labels.data)
     np.testing.assert_array_equal(one.uncertainty.data, other.uncertainty.data)
+
+
+def test_the_same_head_stored_otherwise_gets_the_same_labels(visit, tmp_path):
+    """Padded, its axes flipped and permuted, its world rotated: the labels go along, left stays left."""
+    model = load_model(threads=1, precision="fp32")
+    head = load_image(visit["T1w"])
+    expected = segment_files(model, [visit["T1w"]], flip=False).visit.together.labels
+    move = np.eye(4)
+    move[:3, :3], move[:3, 3] = euler2mat(-0.2, 0.3, 0.1), (31, -17, 12)
+    padded = crop_or_pad(head, (-9, -5, -7), [n + 16 for n in head.shape])
+    other = reorient(Volume(padded.data, move @ padded.affine), "PSR")
+    save_image(other, tmp_path / "other.nii")
+    labels = segment_files(model, [tmp_path / "other.nii"], flip=False).visit.together.labels
+    there = Volume(padded.data, move @ padded.affine)
+    back = crop_or_pad(reorient_like(labels, there), (9, 5, 7), head.shape)
+    assert min(dice(back.data, expected.data, [label]) for label in LABELS[1:]) > 0.99
 
 
 def test_noise_is_refused_or_flagged(tmp_path, capsys):

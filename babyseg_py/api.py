@@ -1,0 +1,123 @@
+"""The Python interface: ``import babyseg_py as bs``. It does what ``babyseg segment`` does, without files."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from io import BytesIO
+from pathlib import Path
+
+import pandas as pd
+from PIL import Image
+
+from babyseg_py.errors import UsageError
+from babyseg_py.images import Volume
+from babyseg_py.report.snapshot import draw_snapshot
+from babyseg_py.segmentation import outputs
+from babyseg_py.segmentation.from_files import SegmentedFiles, load_model, segment_files
+from babyseg_py.segmentation.inference import Segmenter
+
+__all__ = ["Result", "load_model", "segment"]
+
+
+@dataclass(frozen=True)
+class Result:
+    """Segmentation of the scans of one visit.
+
+    Parameters
+    ----------
+    done : SegmentedFiles
+        All that came out, posteriors included.
+    model : Segmenter
+        The network that made it.
+    """
+
+    done: SegmentedFiles
+    model: Segmenter
+
+    @property
+    def labels(self) -> Volume:
+        """FreeSurfer label numbers on the grid of the first scan, ``.data`` (I, J, K) and ``.affine``."""
+        return self.done.visit.together.labels
+
+    @property
+    def uncertainty(self) -> Volume:
+        """Entropy of the posteriors over its largest possible value, 0 to 1, on the same grid."""
+        return self.done.visit.together.uncertainty
+
+    @property
+    def volumes(self) -> pd.DataFrame:
+        """Volumes in mm³ by structure, from labels and from posteriors; indexed by label number."""
+        return outputs.volume_frame(self.done.visit.together).set_index("label")
+
+    @property
+    def qc(self) -> pd.DataFrame:
+        """Quality measures and the limits within which they are plausible; ``flag`` is 1 outside."""
+        return outputs.quality_frame(self.done.measures)
+
+    @property
+    def flags(self) -> list[str]:
+        """What is wrong in words; empty if nothing is."""
+        return outputs.sentences(self.done.measures)
+
+    def plot(self) -> Image.Image:
+        """Draw slices of the first scan with the outlines of the labels.
+
+        Returns
+        -------
+        PIL.Image.Image
+            Axial, coronal and sagittal slices; left of the picture is left of the child. A notebook shows
+            it, ``.save(path)`` keeps it.
+        """
+        title = Path(self.done.sources[0]).name
+        return Image.open(BytesIO(draw_snapshot(self.done.first, self.labels, title=title)))
+
+    def save(self, path: Path | str) -> None:
+        """Write the label map with its sidecar JSON, BIDS table and colour table, over existing files too.
+
+        Raises
+        ------
+        UnusableData
+            If it cannot be written.
+        """
+        visit = self.done.visit
+        outputs.write_labels(
+            self.labels, Path(path), sources=self.done.sources, segmenter=self.model, notes=visit.notes
+        )
+
+
+def segment(
+    *images: Path | str,
+    model: Segmenter | None = None,
+    flip: bool = True,
+    age_months: float | None = None,
+    progress: Callable[[str], None] = lambda _: None,
+) -> Result:
+    """Segment the scans of one visit together.
+
+    Parameters
+    ----------
+    *images : Path or str
+        One or more scans of one child at one visit, any contrasts, NIfTI or MGH. The result is on the grid
+        of the first one, to which the others are registered.
+    model : Segmenter, optional
+        As `load_model` returns it, to be used for many visits; the default weights if not given.
+    flip : bool
+        Average with the mirrored images, for twice the time.
+    age_months : float, optional
+        Chronological age, narrows what volume is plausible.
+    progress : callable
+        Told each stage in words, for example ``print``.
+
+    Returns
+    -------
+    Result
+        With ``labels``, ``uncertainty``, ``volumes``, ``qc``, ``flags``, ``plot()`` and ``save(path)``.
+
+    Raises
+    ------
+    UnusableData
+        If a scan cannot be used; says which, what is wrong with it, and what to do.
+    """
+    if not images:
+        raise UsageError("name at least one image")
+    model = model or load_model()
+    return Result(segment_files(model, images, flip=flip, age_months=age_months, progress=progress), model)

@@ -1,0 +1,68 @@
+"""The command and the package as a whole: quick to explain themselves, complete in a shell."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+import babyseg_py as bs
+from babyseg_py.cli import STEPS
+
+HEAVY = ("torch", "numpy", "nibabel", "pandas", "matplotlib", "rich")
+
+
+def loaded(code: str) -> set[str]:
+    """Return the heavy packages that a fresh interpreter has loaded after some code."""
+    ending = f"\nimport sys\nprint(*[name for name in {HEAVY} if name in sys.modules], file=sys.stderr)"
+    done = subprocess.run([sys.executable, "-c", code + ending], capture_output=True, text=True, check=True)
+    return set(done.stderr.split())
+
+
+@pytest.mark.parametrize("words", [["--help"], ["segment", "--help"], ["convert", "--help"]])
+def test_help_loads_nothing_heavy(words) -> None:
+    code = f"from babyseg_py.cli import main\ntry:\n    main({words})\nexcept SystemExit:\n    pass"
+    assert loaded(code) == set()
+
+
+def test_import_loads_nothing_heavy_until_it_is_used() -> None:
+    assert loaded("import babyseg_py as bs; bs.UnusableData; assert 'segment' in dir(bs)") == set()
+    assert "torch" in loaded("import babyseg_py as bs; assert bs.segment.__doc__")
+
+
+def test_unknown_attribute_is_an_error() -> None:
+    with pytest.raises(AttributeError, match="no attribute 'segmint'"):
+        bs.segmint  # noqa: B018
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ("babyseg conv", {"convert"}),
+        ("babyseg segment --prec", {"--precision"}),
+        ("babyseg segment --device ", {"cpu"}),
+    ],
+)
+def test_shell_completion(line, expected) -> None:
+    pytest.importorskip("argcomplete")
+    reading, writing = os.pipe()
+    asked = {"COMP_LINE": line, "COMP_POINT": str(len(line)), "_ARGCOMPLETE": "1", "_ARGCOMPLETE_IFS": "\n"}
+    script = f"exec {sys.executable} -m babyseg_py 8>&{writing}"
+    subprocess.run(["bash", "-c", script], env={**os.environ, **asked}, pass_fds=[writing], check=False)
+    os.close(writing)
+    with os.fdopen(reading) as stream:
+        assert expected <= {word.strip() for word in stream.read().split()}
+
+
+def test_every_step_has_its_executable(root) -> None:
+    """`bin/<step>` runs the step of the same name."""
+    for step in STEPS:
+        script = root / "bin" / step
+        assert os.access(script, os.X_OK), step
+        assert f"babyseg {step} " in script.read_text()
+
+
+def test_an_output_that_is_there_is_noticed_before_anything_is_loaded(tmp_path) -> None:
+    (tmp_path / "d.nii.gz").touch()
+    words = ["segment", "t1.nii.gz", "-o", str(tmp_path / "d.nii.gz")]
+    assert not loaded(f"from babyseg_py.cli import main\nassert main({words}) == 2") & set(HEAVY)

@@ -1,0 +1,46 @@
+"""Files appear whole or not at all, and never over another one unasked."""
+
+import resource
+
+import pytest
+
+from babyseg_py.errors import UnusableData, UsageError
+from babyseg_py.writing import appearing, refuse_to_overwrite
+
+
+def test_file_that_cannot_be_finished_leaves_nothing(tmp_path) -> None:
+    """A limit on the size of files stands for a disk that fills up: the old file stays as it was."""
+    target = tmp_path / "labels.nii.gz"
+    target.write_bytes(b"old")
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    try:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (1000, limits[1]))
+        with (
+            pytest.raises(UnusableData, match=r"labels\.nii\.gz: could not be written"),
+            appearing(target) as part,
+        ):
+            part.write_bytes(b"x" * 100_000)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert target.read_bytes() == b"old"
+    assert list(tmp_path.iterdir()) == [target]
+
+
+def test_interruption_leaves_nothing(tmp_path) -> None:
+    with pytest.raises(KeyboardInterrupt), appearing(tmp_path / "new" / "a.tsv") as part:
+        part.write_text("half")
+        raise KeyboardInterrupt
+    assert list((tmp_path / "new").iterdir()) == []
+
+
+def test_outputs_are_checked_before(tmp_path) -> None:
+    there, new = tmp_path / "a.nii.gz", tmp_path / "b.nii.gz"
+    there.touch()
+    refuse_to_overwrite([new], force=False)
+    refuse_to_overwrite([new, there], force=True)
+    with pytest.raises(UsageError, match="--force"):
+        refuse_to_overwrite([new, there], force=False)
+    with pytest.raises(UsageError, match="two outputs"):
+        refuse_to_overwrite([new, tmp_path / "." / "b.nii.gz"], force=True)
+    with pytest.raises(UsageError, match="is a folder"):
+        refuse_to_overwrite([tmp_path], force=True)
