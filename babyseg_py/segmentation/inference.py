@@ -15,6 +15,14 @@ from babyseg_py.labels import LABELS, LEFT_RIGHT_PAIRS
 from babyseg_py.models.checkpoint import load_networks
 from babyseg_py.models.groupnet import GroupNet
 from babyseg_py.models.weights import ModelInfo, Networks, Preprocessing
+from babyseg_py.segmentation.pose import (
+    FACING_MARGIN,
+    FACINGS,
+    SMALLEST_TILT_DEG,
+    angle_deg,
+    reversed_window,
+    tilt,
+)
 from babyseg_py.segmentation.postprocess import drop_fragments
 from babyseg_py.segmentation.window import (
     Scan,
@@ -88,20 +96,32 @@ def load_segmenter(weights: Path | str, *, device: str = "auto", precision: str 
     return Segmenter(networks, info, chosen, precision)
 
 
+@dataclass(frozen=True)
+class FirstLook:
+    """What the first look found.
+
+    Parameters
+    ----------
+    window : Window
+        Window around the brain, along the axes of the head, at the resolution that the brain's size asks for.
+    scans : list of Scan
+        The scans, those to be inverted marked.
+    facing : str
+        Which way the head faces in its image, a key of `FACINGS`.
+    """
+
+    window: Window
+    scans: list[Scan]
+    facing: str
+
+
 def find_brain(
     segmenter: Segmenter,
     scans: Sequence[Scan],
     affine: np.ndarray,
     progress: Callable[[str], None] = lambda _: None,
-) -> tuple[Window, list[Scan]]:
-    """Take a first look: where the brain is, and whether white matter or grey is brighter in each scan.
-
-    Returns
-    -------
-    window : Window
-        Window around the brain at the resolution that its size asks for.
-    scans : list of Scan
-        The scans, those to be inverted marked.
+) -> FirstLook:
+    """Take a first look: where the brain is, how it lies, and whether white matter or grey is brighter.
 
     Raises
     ------
@@ -109,29 +129,76 @@ def find_brain(
         If hardly any brain is seen.
     """
     recipe, multiple = segmenter.info.preprocessing, segmenter.info.network.multiple
-    locate = segmenter.networks.locate
-    if not isinstance(recipe, Preprocessing) or locate is None:
+    if not isinstance(recipe, Preprocessing):
         raise TypeError("these weights take one look, not two")
+    progress("looking for the brain")
     head = head_box(scans, anatomical_axes(affine))
     first_mm = float(np.clip(np.cbrt(head.volume_mm3) / recipe.head_voxels, *FIRST_MM_LIMITS))
     window = window_around(head, first_mm, multiple)
-    progress("looking for the brain")
-    images = sample_scans(segmenter, scans, window)
-    posteriors = drop_fragments(forward(segmenter, locate, images), segmenter.info.labels)
-    labels = posteriors.argmax(dim=0).numpy()
-    volume_mm3 = np.count_nonzero(labels) * window.voxel_mm**3
-    if volume_mm3 < SMALLEST_BRAIN_MM3:
+    facing, look = _most_certain_facing(segmenter, sample_scans(segmenter, scans, window), window)
+    if look.volume_mm3 < SMALLEST_BRAIN_MM3:
         names = ", ".join(scan.name for scan in scans)
-        what = f"no brain was found: {volume_mm3 / 1000:.0f} ml look like one"
+        what = f"no brain was found: {look.volume_mm3 / 1000:.0f} ml look like one"
         raise UnusableData(names, what, "check that this is a brain scan with a right header")
-    voxel_mm = np.cbrt(CLOSED_PER_LABELLED * volume_mm3) / recipe.brain_voxels
-    around = window_around(brain_box(labels, window), float(np.clip(voxel_mm, *VOXEL_MM_LIMITS)), multiple)
-    numbers = np.array(segmenter.info.labels)[labels]
+    look = _straightened(segmenter, scans, look)
+    voxel_mm = np.cbrt(CLOSED_PER_LABELLED * look.volume_mm3) / recipe.brain_voxels
+    box = brain_box(look.labels, look.window, look.window.axes)
+    around = window_around(box, float(np.clip(voxel_mm, *VOXEL_MM_LIMITS)), multiple)
     marked = [
-        replace(scan, inverted=white_is_darker(image.cpu().numpy(), numbers))
-        for scan, image in zip(scans, images, strict=True)
+        replace(scan, inverted=white_is_darker(image.cpu().numpy(), look.labels))
+        for scan, image in zip(scans, look.images, strict=True)
     ]
-    return around, marked
+    return FirstLook(around, marked, facing)
+
+
+@dataclass(frozen=True)
+class _Look:
+    """One try at the first look: label numbers on a window, and how certain the network is of them."""
+
+    window: Window
+    images: Tensor
+    labels: np.ndarray
+    certainty: float
+
+    @property
+    def volume_mm3(self) -> float:
+        return np.count_nonzero(self.labels) * self.window.voxel_mm**3
+
+
+def _look(segmenter: Segmenter, images: Tensor, window: Window) -> _Look:
+    locate = segmenter.networks.locate
+    if locate is None:
+        raise TypeError("these weights take one look, not two")
+    posteriors = drop_fragments(forward(segmenter, locate, images), segmenter.info.labels)
+    certainty, channels = posteriors.max(dim=0)
+    brain = channels > 0
+    mean = float(certainty[brain].mean()) if brain.any() else 0.0
+    return _Look(window, images, np.array(segmenter.info.labels)[channels.numpy()], mean)
+
+
+def _most_certain_facing(segmenter: Segmenter, images: Tensor, window: Window) -> tuple[str, _Look]:
+    """Which way the head faces: as its header says, unless the network is more certain of another way."""
+    best, found = "upright", _look(segmenter, images, window)
+    bar = found.certainty + FACING_MARGIN
+    for facing, axes in FACINGS.items():
+        if not axes:
+            continue
+        # A window is symmetric about its centre: images on the reversed one are the same images, reversed.
+        look = _look(segmenter, images.flip([axis + 1 for axis in axes]), reversed_window(window, axes))
+        if look.certainty > bar:
+            best, found, bar = facing, look, look.certainty
+    return best, found
+
+
+def _straightened(segmenter: Segmenter, scans: Sequence[Scan], look: _Look) -> _Look:
+    """Look again along the axes of the head if it is tilted; keep what the network is more certain of."""
+    turn = tilt(look.labels, look.window)
+    if angle_deg(turn) < SMALLEST_TILT_DEG:
+        return look
+    box = brain_box(look.labels, look.window, look.window.axes @ turn)
+    window = window_around(box, look.window.voxel_mm, segmenter.info.network.multiple)
+    again = _look(segmenter, sample_scans(segmenter, scans, window), window)
+    return again if again.certainty > look.certainty else look
 
 
 def white_is_darker(image: np.ndarray, labels: np.ndarray) -> bool:

@@ -17,7 +17,7 @@ from babyseg_py.labels.lut import label_files, write_dseg_table, write_lut
 from babyseg_py.names import bids_name, parse_name
 from babyseg_py.registration.visit import UNCONFIRMED
 from babyseg_py.segmentation.inference import Segmenter
-from babyseg_py.segmentation.quality import Measure, measure_quality
+from babyseg_py.segmentation.quality import Measure, measure_quality, orientation
 from babyseg_py.segmentation.sampling import Segmentation, probabilities_on_grid
 from babyseg_py.segmentation.visit import VisitResult, on_own_grid, segment_scan, segment_visit
 from babyseg_py.segmentation.window import Scan
@@ -79,7 +79,8 @@ def write_visit(visit: Visit, segmenter: Segmenter, scans: Sequence[Scan], plan:
     grid = plan["grid"]
     shape, affine = tuple(grid["shape"]), np.array(grid["affine"])
     result = segment_visit(segmenter, scans, shape, affine, flip=visit.flip)
-    measures = measure_quality(result.together, scan="n/a", age_months=visit.age_months)
+    measures = [orientation(result.facing)]
+    measures += measure_quality(result.together, scan="n/a", age_months=visit.age_months)
     by_scan: dict[str, dict[int, float]] = {}
 
     for scan in result.scans:

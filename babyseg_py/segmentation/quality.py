@@ -11,6 +11,7 @@ import numpy as np
 
 from babyseg_py.images import Volume
 from babyseg_py.labels import LEFT_RIGHT_PAIRS, STRUCTURES, structure_name
+from babyseg_py.segmentation.pose import FACINGS
 from babyseg_py.segmentation.sampling import Segmentation
 
 # Labelled brain in ml, wide around what is seen from a small preterm at term age to a large child of six.
@@ -103,6 +104,15 @@ def measure_quality(result: Segmentation, *, scan: str, age_months: float | None
         Measure(scan, "n/a", "score", float(mean), *SCORE, "the network is unsure of the segmentation")
     )
     return rows + _structures(mm3, scores, scan)
+
+
+def orientation(facing: str) -> Measure:
+    """Whether a visit's head faces as its header says, from what the first look found."""
+    message = (
+        f"the head lies {facing}, so that its header is wrong: it was segmented as it lies, but left and right "
+        "are those of the header and cannot be trusted"
+    )
+    return Measure("n/a", "n/a", "reversed_axes", float(len(FACINGS[facing])), 0, 0, message)
 
 
 def structure_scores(result: Segmentation) -> dict[int, float]:

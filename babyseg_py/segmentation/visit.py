@@ -32,6 +32,8 @@ class VisitResult:
         The scans with the polarity of their contrast.
     notes : tuple of str
         What the user should know about how they were seen.
+    facing : str
+        Which way the head faces in its image; "upright" if as the header says.
     """
 
     together: Segmentation
@@ -39,6 +41,7 @@ class VisitResult:
     posteriors: Tensor
     scans: list[Scan]
     notes: tuple[str, ...] = ()
+    facing: str = "upright"
 
 
 def segment_visit(
@@ -73,17 +76,19 @@ def segment_visit(
     """
     polarised: list[Scan] = list(scans)
     notes: tuple[str, ...] = ()
+    facing = "upright"
     recipe = segmenter.info.preprocessing
     if isinstance(recipe, FixedGrid):
         progress("segmenting")
         window, posteriors, notes = predict_on_fixed_grid(segmenter, scans, recipe)
     else:
-        window, polarised = find_brain(segmenter, scans, affine, progress)
+        look = find_brain(segmenter, scans, affine, progress)
+        window, polarised, facing = look.window, look.scans, look.facing
         progress("segmenting")
         posteriors = drop_fragments(predict(segmenter, polarised, window, flip=flip), segmenter.info.labels)
     progress("sampling labels")
     together = sample_posteriors(posteriors, window, segmenter.info.labels, shape, affine)
-    return VisitResult(together, window, posteriors, polarised, notes)
+    return VisitResult(together, window, posteriors, polarised, notes, facing)
 
 
 def segment_scan(segmenter: Segmenter, scan: Scan, window: Window, *, flip: bool = True) -> Segmentation:

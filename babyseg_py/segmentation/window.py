@@ -131,9 +131,9 @@ def head_box(scans: Sequence[Scan], axes: np.ndarray) -> Box:
     return Box(axes, low, high, float(min(volumes)))
 
 
-def brain_box(labels: np.ndarray, window: Window) -> Box:
-    """Box around all labelled voxels of a window."""
-    start, size = bounding_box(labels > 0)
-    low = window.axes.T @ apply_affine(window.affine, start)
-    volume = np.count_nonzero(labels) * window.voxel_mm**3
-    return Box(window.axes, low, low + np.array(size) * window.voxel_mm, float(volume))
+def brain_box(labels: np.ndarray, window: Window, axes: np.ndarray) -> Box:
+    """Box along some axes, (3, 3), around the centres of all labelled voxels of a window."""
+    points = apply_affine(window.affine, np.argwhere(labels > 0)) @ axes
+    volume = len(points) * window.voxel_mm**3
+    half = window.voxel_mm / 2
+    return Box(axes, points.min(axis=0) - half, points.max(axis=0) + half, volume)

@@ -14,7 +14,7 @@ from PIL import Image
 
 from babyseg_py.cli import main
 from babyseg_py.images import Volume, load_image, load_labels, save_image
-from babyseg_py.images.geometry import crop_or_pad, reorient, reorient_like
+from babyseg_py.images.geometry import crop_or_pad, reorient, reorient_like, resample
 from babyseg_py.labels import LABELS
 from babyseg_py.labels.merge import merge_labels
 from babyseg_py.models.default import default_weights
@@ -134,6 +134,36 @@ def test_the_same_head_stored_otherwise_gets_the_same_labels(visit, tmp_path):
     there = Volume(padded.data, move @ padded.affine)
     back = crop_or_pad(reorient_like(labels, there), (9, 5, 7), head.shape)
     assert min(dice(back.data, expected.data, [label]) for label in LABELS[1:]) > 0.99
+
+
+@pytest.mark.parametrize(("axis", "words"), [(1, "backwards"), (2, "upside down")])
+def test_a_head_that_lies_otherwise_than_its_header_says_is_segmented_as_it_lies(
+    visit, tmp_path, capsys, axis, words
+):
+    head, truth = (reorient(load_image(visit[name]), "RAS") for name in ("T1w", "dseg"))
+    save_image(head.with_data(np.flip(head.data, axis)), tmp_path / "head.nii.gz")
+    out = tmp_path / "dseg.nii.gz"
+    assert (
+        main(["segment", str(tmp_path / "head.nii.gz"), "-o", str(out), "--no-flip", "--threads", "1"]) == 0
+    )
+    assert f"the head lies {words}" in capsys.readouterr().err
+    assert dice(np.flip(load_labels(out).data, axis), truth.data, LABELS[1:]) > 0.65
+
+
+def test_a_tilted_head_is_segmented_along_its_own_axes(visit):
+    head, truth = load_image(visit["T1w"]), load_labels(visit["dseg"])
+    tilted = np.eye(4)
+    tilted[:3, :3] = euler2mat(0.6, 0.1, 0.4)
+    middle = head.affine @ np.array([*(np.array(head.shape) / 2), 1])
+    tilted[:3, 3] = middle[:3] - tilted[:3, :3] @ middle[:3]
+    onto = Volume(head.data, tilted @ head.affine)
+    image = resample(head, onto.shape, onto.affine, order=1)
+    labels = resample(truth, onto.shape, onto.affine, order=0)
+    askew = Volume(image.data, head.affine)  # the grid is upright, the head in it is not
+    scan = Scan("tilted", askew, np.eye(4))
+    found = segment_visit(load_model(threads=1), [scan], head.shape, head.affine, flip=False)
+    assert found.facing == "upright"
+    assert dice(found.together.labels.data, labels.data, LABELS[1:]) > 0.65
 
 
 def test_noise_is_refused_or_flagged(tmp_path, capsys):
