@@ -27,6 +27,7 @@ process STATISTICS {
     """
     mkdir -p cohort
     touch cohort/reliability.tsv cohort/growth.tsv cohort/associations.tsv
-    touch cohort/association_visits.tsv cohort/associations.json
+    touch cohort/association_visits.tsv cohort/behaviour_models.tsv cohort/specifications.tsv cohort/analyses.tsv
+    touch cohort/associations.json
     """
 }

@@ -6,6 +6,16 @@ import pytest
 from babyseg_py.cli import main
 from babyseg_py.statistics.files import read_table
 
+TABLES = (
+    "reliability",
+    "growth",
+    "associations",
+    "association_visits",
+    "specifications",
+    "behaviour_models",
+    "analyses",
+)
+
 
 def read(files, name):
     table = read_table(files.folder / "cohort" / f"{name}.tsv")
@@ -14,7 +24,7 @@ def read(files, name):
 
 
 def test_every_result_has_its_dictionary(cohort):
-    for name in ("reliability", "growth", "associations", "association_visits"):
+    for name in TABLES:
         table = read_table(cohort.folder / "cohort" / f"{name}.tsv")
         assert len(table)
         assert list(json.loads((cohort.folder / "cohort" / f"{name}.json").read_text())) == list(
@@ -49,7 +59,7 @@ def test_without_scores_associations_are_empty(simulated, tmp_path, capsys):
     files = simulated(tmp_path, children=2)
     assert main(files.tables()) == main(files.statistics()) == 0
     assert read(files, "associations").empty
-    assert "associations: none, there is no score table" in capsys.readouterr().out
+    assert "associations: did not run: there is no score table (--phenotype)" in capsys.readouterr().out
 
 
 def test_without_anything_every_table_is_its_header(tmp_path):
@@ -59,7 +69,7 @@ def test_without_anything_every_table_is_its_header(tmp_path):
     assert (
         main(["statistics", *records, "--tables", str(tmp_path / "cohort"), "--out-dir", str(tmp_path)]) == 0
     )
-    for name in ("reliability", "growth", "associations", "association_visits"):
+    for name in TABLES[:-1]:
         assert read_table(tmp_path / f"{name}.tsv").empty
 
 
