@@ -98,6 +98,39 @@ def spline_scale(days: np.ndarray, df: int) -> AgeScale:
     return AgeScale(f"natural spline ({len(knots) - 1} df)", (), tuple(map(float, knots)), centre)
 
 
+def levelled(values: np.ndarray, days: np.ndarray, /, *, at: float, df: int = 3) -> np.ndarray:
+    """Take the cohort's curve over age off, and bring all to one age.
+
+    Parameters
+    ----------
+    values : (n, m) array of float
+        Volumes or scores of n visits; missing ones as NaN.
+    days : (n,) array of float
+        Ages, nothing missing.
+    at : float
+        Age in days at which the level stays.
+    df : int
+        Degrees of freedom of the natural spline of log age.
+
+    Returns
+    -------
+    (n, m) array
+        Where there are too few values for a curve they stay as they are.
+    """
+    out = np.array(values, dtype=float)
+    if len(days) == 0:
+        return out
+    scale = spline_scale(days, df)
+    design = np.column_stack([np.ones(len(days)), scale(days)])
+    away = scale(days) - scale(np.array([at]))
+    for column in range(out.shape[1]):
+        there = np.isfinite(out[:, column])
+        if there.sum() > design.shape[1]:
+            beta = np.linalg.lstsq(design[there], out[there, column], rcond=None)[0]
+            out[:, column] -= away @ beta[1:]
+    return out
+
+
 def candidate_scales(days: np.ndarray) -> list[AgeScale]:
     """Return the scales that a growth model is chosen from: line, logarithm, fractional polynomials, splines.
 

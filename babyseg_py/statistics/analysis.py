@@ -6,13 +6,17 @@ from typing import Any
 import pandas as pd
 
 from babyseg_py.statistics.associations import association_tables, gather_cohort
+from babyseg_py.statistics.centiles import centile_tables
 from babyseg_py.statistics.flags import flagged_scans, flagged_visits, without_flagged_structures
+from babyseg_py.statistics.groups import group_table
 from babyseg_py.statistics.growth import growth_table
+from babyseg_py.statistics.growthmodels import growth_models
 from babyseg_py.statistics.later import later_tables
 from babyseg_py.statistics.overview import overview
 from babyseg_py.statistics.reliability import reliability_table
 from babyseg_py.statistics.repeated import repeated_table
 from babyseg_py.statistics.scorechecks import score_notes, with_notes
+from babyseg_py.statistics.sites import site_tables
 from babyseg_py.statistics.specifications import specification_table
 from babyseg_py.statistics.structures import SOURCES
 from babyseg_py.statistics.visits import VISIT
@@ -63,10 +67,28 @@ def analyse(inputs: Inputs) -> tuple[dict[str, pd.DataFrame], str]:
         "reliability": reliability_of(scans, visits_out, scans_out),
         "growth": growth_of(volumes, inputs.facts, visits_out),
     }
+    clean = volumes[~pd.MultiIndex.from_frame(volumes[VISIT]).isin(list(visits_out))]
+    tables |= growth_of_cohort(clean, inputs)
+    effects, harmonised = site_tables(clean, inputs.facts, source=inputs.source)
+    tables |= {
+        "groups": group_table(clean, inputs.facts, source=inputs.source),
+        "site_effects": effects,
+        "harmonised_volumes": harmonised,
+    }
     tables |= behaviour_of(inputs, volumes, visits_out)
     tables["analyses"] = overview(tables, inputs.facts, has_scores=inputs.phenotype is not None)
     words = f"{len(visits_out)} visits, {structures_out} structures of other visits"
     return tables, f"left out because flagged: {words}"
+
+
+def growth_of_cohort(volumes: pd.DataFrame, inputs: Inputs) -> dict[str, pd.DataFrame]:
+    """Growth models, centile curves, and the centiles of the children, from visits that are not flagged."""
+    curves, children = centile_tables(volumes, inputs.facts, source=inputs.source)
+    return {
+        "growth_models": growth_models(volumes, inputs.facts, source=inputs.source),
+        "centiles": curves,
+        "child_centiles": children,
+    }
 
 
 def behaviour_of(

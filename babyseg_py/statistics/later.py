@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from babyseg_py.statistics.agescales import levelled
 from babyseg_py.statistics.associations import estimate, family_of
 from babyseg_py.statistics.pairing import Rule
 from babyseg_py.statistics.partial import FEWEST
@@ -14,7 +15,6 @@ from babyseg_py.statistics.sample import Cohort, Sample, usable_visits
 from babyseg_py.statistics.scores import SHEET_COLUMNS, Covariates, as_numbers, code_covariates
 from babyseg_py.statistics.structures import BRAIN_VOLUME, side_of
 from babyseg_py.statistics.visits import (
-    DAYS_PER_MONTH,
     REFERENCES,
     VISIT,
     age_on,
@@ -55,9 +55,15 @@ def later_tables(
     Partial Spearman correlations, one pair of times per child, at least 30 days apart. *Earlier brain, later
     score*: among the visits that a score follows the one nearest to the age at which children can be compared
     best (`babyseg_py.statistics.visits.target_age`), then the later score by the same rule; covariates are
-    both ages, and in a second model the score at the earlier visit. *Change with change*: difference per
-    month between the first and the last visit with volumes and a score; covariates are the age at the first
-    one and the time between them.
+    both ages, and in a second model the score at the earlier visit. *Change with change*: difference between
+    the first and the last visit with volumes and a score; covariates are the age at the first one and the
+    time between them.
+
+    The cohort's curve over age (natural spline of log age, 3 df) is taken off volumes and scores first.
+    Growth slows, so that changes of volume and score both follow the ages that they are between, and straight
+    lines on ages do not take that off where children were seen at unlike ages. Changes are not divided by
+    time, as the error of both would grow where time is short, which rank correlations take for an
+    association.
 
     Parameters
     ----------
@@ -71,11 +77,24 @@ def later_tables(
         reason for each model.
     """
     rows: list[dict] = []
+    matrix = _levelled_volumes(cohort, matrix)
     for score in scores:
         for model, make in ((EARLIER, _earlier), (GIVEN, _given), (CHANGE, _change)):
             for row in _model(make, score, covariates, cohort, matrix):
                 rows.append({"score": score, "model": model, "volume_source": source} | row)
     return pd.DataFrame(rows, columns=COLUMNS)
+
+
+def _levelled_volumes(cohort: Cohort, matrix: pd.DataFrame) -> pd.DataFrame:
+    usable = usable_visits(cohort)
+    reference = common_reference(usable) if len(usable) else None
+    if reference is None:
+        return matrix
+    visits = usable.assign(age=age_on(usable, reference)).dropna(subset=["age"])
+    values = matrix.reindex(pd.MultiIndex.from_frame(visits[VISIT]))
+    days = visits["age"].to_numpy(float)
+    level = levelled(values.to_numpy(float), days, at=float(np.median(days)))
+    return pd.DataFrame(level, index=values.index, columns=matrix.columns)
 
 
 def _model(
@@ -161,7 +180,12 @@ def _pairs(score: str, cohort: Cohort, *, changes: bool) -> Pairs | str:
     visits = usable.drop(columns=[name for name in SHEET_COLUMNS if name in own])
     visits = visits.assign(age=age_on(usable, reference)).dropna(subset=["age"])
     ages = cohort.facts[VISIT].assign(later_age=age_on(cohort.facts, reference)).dropna()
-    later = scored.merge(ages, on=VISIT)[[*VISIT, "later_age", "score"]]
+    scored = scored.merge(ages, on=VISIT)
+    if scored.empty:
+        return "no score belongs to a session with an age: not estimated"
+    days = scored["later_age"].to_numpy(float)
+    scored["score"] = levelled(scored[["score"]].to_numpy(float), days, at=float(np.median(days)))[:, 0]
+    later = scored[[*VISIT, "later_age", "score"]]
     later = later.rename(columns={"session_id": "later_session_id", "score": "later_score"})
     own = [name for name in cohort.answers.columns if name not in VISIT]
     first = visits.merge(
@@ -234,9 +258,8 @@ def _change(pairs: Pairs, matrix: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFr
     keys = [["participant_id", "session_id"], ["participant_id", "later_session_id"]]
     first, last = (matrix.reindex(pd.MultiIndex.from_frame(table[k])).to_numpy(float) for k in keys)
     gap = (table["later_age"] - table["age"]).to_numpy(float)
-    months = gap / DAYS_PER_MONTH
-    volumes = pd.DataFrame((last - first) / months[:, None], columns=matrix.columns)
-    response = (table["later_score"] - table["score"]).to_numpy(float) / months
+    volumes = pd.DataFrame(last - first, columns=matrix.columns)
+    response = (table["later_score"] - table["score"]).to_numpy(float)
     columns = {
         f"age at the first visit (days {since})": table["age"].to_numpy(float),
         "time between the visits (days)": gap,

@@ -44,6 +44,11 @@ class Part:
 PARTS = (
     Part("reliability", "reliability", "cv_within_percent", "n", "two scans in one visit"),
     Part("change of each child", "growth", "change_mm3_per_month", "", "two visits with volumes and ages"),
+    Part("growth of the cohort", "growth_models", "volume_mm3", "n", "ages at 10 children or more"),
+    Part("centiles", "centiles", "volume_mm3", "n", "ages at 15 children or more"),
+    Part("centiles of children", "child_centiles", "centile", "", "centiles"),
+    Part("groups", "groups", "p", "n", "two groups of 5 children or more"),
+    Part("harmonisation of sites", "site_effects", "f", "n", "two sites of 5 children or more"),
     Part("associations", "associations", "rho", "n", "scores", scores=True),
     Part(MODEL, "behaviour_models", "estimate", "n", "scores of two visits or more", MODEL, True),
     Part(EARLIER, "behaviour_models", "estimate", "n", "scores after a visit", EARLIER, True),

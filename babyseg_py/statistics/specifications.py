@@ -6,7 +6,7 @@ from itertools import product
 import numpy as np
 import pandas as pd
 
-from babyseg_py.statistics.agescales import spline_scale
+from babyseg_py.statistics.agescales import levelled
 from babyseg_py.statistics.associations import ADJUSTMENTS, brain_of, estimate, gather_cohort
 from babyseg_py.statistics.repeated import AGE_DF
 from babyseg_py.statistics.sample import Cohort, Sample, draw_sample, usable_visits
@@ -180,14 +180,6 @@ def _child_means(
     values: np.ndarray, children: np.ndarray, age: np.ndarray | None, at: np.ndarray
 ) -> pd.DataFrame:
     """Mean of each child after the curve over age, brought to the median age of the sample, is taken off."""
-    levelled = values.astype(float).copy()
     if age is not None and len(age):
-        scale = spline_scale(age, AGE_DF)
-        design = np.column_stack([np.ones(len(age)), scale(age)])
-        middle = scale(np.array([np.nanmedian(at)]))[0]
-        for column in range(values.shape[1]):
-            there = np.isfinite(values[:, column])
-            if there.sum() > design.shape[1]:
-                beta = np.linalg.lstsq(design[there], values[there, column], rcond=None)[0]
-                levelled[:, column] -= (design[:, 1:] - middle) @ beta[1:]
-    return pd.DataFrame(levelled).groupby(children).mean()
+        values = levelled(values, age, at=float(np.nanmedian(at)), df=AGE_DF)
+    return pd.DataFrame(values).groupby(children).mean()

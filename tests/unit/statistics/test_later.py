@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 from repeated_study import repeated_cohort
 
+from babyseg_py.statistics.agescales import levelled
 from babyseg_py.statistics.later import CHANGE, EARLIER, GIVEN, later_tables
 from babyseg_py.statistics.partial import partial_spearman
 
@@ -22,10 +23,13 @@ def test_two_visits_each_give_the_partial_correlations_one_computes_by_hand(rng)
     cohort, matrix, names = repeated_cohort(rng, visits=(2,))
     table = fit(cohort, matrix, names)
     ages = cohort.facts.pivot_table(index="participant_id", columns="session_id", values="age_days")
-    score = cohort.answers.assign(score=cohort.answers["score"].astype(float))
+    days = cohort.facts["age_days"].to_numpy()
+    level = levelled(cohort.answers[["score"]].to_numpy(float), days, at=np.median(days))
+    score = cohort.answers.assign(score=level[:, 0])
     score = score.pivot_table(index="participant_id", columns="session_id", values="score")
+    values = levelled(matrix[["Left-Amygdala"]].to_numpy(), days, at=np.median(days))
+    matrix = matrix.assign(**{"Left-Amygdala": values[:, 0]})
     volume = matrix.pivot_table(index="participant_id", columns="session_id", values="Left-Amygdala")
-    months = (ages["v2"] - ages["v1"]) / 30.4375
     both = ages[["v1", "v2"]].to_numpy()
     expected = {
         EARLIER: partial_spearman(volume["v1"].to_numpy(), score["v2"].to_numpy(), both),
@@ -33,8 +37,8 @@ def test_two_visits_each_give_the_partial_correlations_one_computes_by_hand(rng)
             volume["v1"].to_numpy(), score["v2"].to_numpy(), np.column_stack([both, score["v1"]])
         ),
         CHANGE: partial_spearman(
-            ((volume["v2"] - volume["v1"]) / months).to_numpy(),
-            ((score["v2"] - score["v1"]) / months).to_numpy(),
+            (volume["v2"] - volume["v1"]).to_numpy(),
+            (score["v2"] - score["v1"]).to_numpy(),
             np.column_stack([ages["v1"], ages["v2"] - ages["v1"]]),
         ),
     }

@@ -9,6 +9,11 @@ from babyseg_py.statistics.files import read_table
 TABLES = (
     "reliability",
     "growth",
+    "growth_models",
+    "centiles",
+    "child_centiles",
+    "site_effects",
+    "harmonised_volumes",
     "associations",
     "association_visits",
     "specifications",
@@ -62,15 +67,17 @@ def test_without_scores_associations_are_empty(simulated, tmp_path, capsys):
     assert "associations: did not run: there is no score table (--phenotype)" in capsys.readouterr().out
 
 
-def test_without_anything_every_table_is_its_header(tmp_path):
+def test_without_anything_no_table_has_an_estimate(tmp_path):
     (tmp_path / "records.json").write_text('{"records": [], "phenotype": {}}')
     records = ["--records", str(tmp_path / "records.json")]
     assert main(["tables", *records, "--out-dir", str(tmp_path / "cohort")]) == 0
     assert (
         main(["statistics", *records, "--tables", str(tmp_path / "cohort"), "--out-dir", str(tmp_path)]) == 0
     )
-    for name in TABLES[:-1]:
+    for name in set(TABLES) - {"analyses", "site_effects"}:
         assert read_table(tmp_path / f"{name}.tsv").empty
+    assert (read_table(tmp_path / "analyses.tsv")["ran"] == "0").all()
+    assert read_table(tmp_path / "site_effects.tsv")["f"].isna().all()
 
 
 def test_every_scan_has_failed(simulated, tmp_path):
