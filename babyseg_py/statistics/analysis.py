@@ -108,7 +108,9 @@ def behaviour_of(
     return {
         "associations": associations,
         "association_visits": used,
-        "behaviour_models": with_notes(models, score_notes(scores, cohort.answers)),
+        "behaviour_models": with_notes(
+            models, score_notes(scores, cohort.answers, cohort.facts["participant_id"])
+        ),
         "specifications": specification_table(volumes, inputs.facts, phenotype, **chosen),
     }
 

@@ -101,7 +101,10 @@ def association_tables(
         sample, visits = draw_sample(score, covariates, cohort)
         rows += _rows(score, sample, matrix, source)
         used.append(visits.astype(object))
-    table = with_notes(pd.DataFrame(rows, columns=COLUMNS), score_notes(scores, cohort.answers))
+    table = with_notes(
+        pd.DataFrame(rows, columns=COLUMNS),
+        score_notes(scores, cohort.answers, cohort.facts["participant_id"]),
+    )
     return table, pd.concat(used, ignore_index=True)
 
 

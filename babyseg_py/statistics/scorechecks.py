@@ -1,6 +1,8 @@
 """What looks wrong with a score: codes for missing values, raw and T scores beside each other, no spread."""
 
 import re
+from collections.abc import Iterable
+from difflib import get_close_matches
 from itertools import combinations
 
 import numpy as np
@@ -10,6 +12,7 @@ from babyseg_py.statistics.scores import as_numbers
 
 CODES = (-9999, -999, -99, -88, -77, -9, -8, -7, 77, 88, 99, 777, 888, 999, 7777, 8888, 9999)
 _LEAST_APART = 0.5
+_NEAR, _NAMED = 0.7, 3
 _KIND = re.compile(
     r"(?:^|[_\-. ])(raw|rs|rawscore|t|tscore|ts|std|ss|standard|scaled|percentile|pct)(?=$|[_\-. ])"
 )
@@ -106,13 +109,60 @@ def session_note(name: str, answers: pd.DataFrame) -> str:
     return ""
 
 
-def score_notes(names: list[str], answers: pd.DataFrame) -> dict[str, list[str]]:
+def likely_ids(scored: Iterable[str], scanned: Iterable[str]) -> dict[str, str]:
+    """Find for children of a score table that were not scanned the scanned child that is likely meant.
+
+    Parameters
+    ----------
+    scored, scanned : iterable of str
+        Children of the score table and of the samplesheet.
+
+    Returns
+    -------
+    dict of str to str
+        The child that differs in leading zeros or capital letters only, else the nearest among those without
+        a score; nothing for a child that none is near to.
+    """
+    scored, scanned = list(dict.fromkeys(scored)), list(dict.fromkeys(scanned))
+    plain = {_plain(child): child for child in scanned}
+    free = sorted(set(scanned) - set(scored))
+    found = {}
+    for child in scored:
+        if child in scanned:
+            continue
+        close = get_close_matches(child, free, n=1, cutoff=_NEAR) if free else []
+        meant = plain.get(_plain(child)) or next(iter(close), None)
+        if meant:
+            found[child] = meant
+    return found
+
+
+def _plain(label: str) -> str:
+    """Return a label without leading zeros and capital letters."""
+    return label.lower().lstrip("0")
+
+
+def id_note(scored: Iterable[str], scanned: Iterable[str]) -> str:
+    """Name children of the score table that are likely scanned ones spelled in another way."""
+    meant = likely_ids(scored, scanned)
+    pairs = [f"{child} (is {other} meant?)" for child, other in list(meant.items())[:_NAMED]]
+    more = f" and {len(meant) - _NAMED} more" if len(meant) > _NAMED else ""
+    return f"not in the samplesheet: {', '.join(pairs)}{more}" if pairs else ""
+
+
+def score_notes(names: list[str], answers: pd.DataFrame, scanned: Iterable[str] = ()) -> dict[str, list[str]]:
     """Gather the notes on every score; a score without any has an empty list."""
     twins = twin_notes(names, answers)
+    strangers = id_note(answers["participant_id"], scanned) if "participant_id" in answers else ""
     return {
         name: [
             note
-            for note in (code_note(name, answers[name]), twins.get(name, ""), session_note(name, answers))
+            for note in (
+                strangers,
+                code_note(name, answers[name]),
+                twins.get(name, ""),
+                session_note(name, answers),
+            )
             if note
         ]
         for name in names

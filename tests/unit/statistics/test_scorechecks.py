@@ -2,7 +2,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from babyseg_py.statistics.scorechecks import score_notes, suspected_codes, twin_notes, with_notes
+from babyseg_py.statistics.scorechecks import (
+    id_note,
+    likely_ids,
+    score_notes,
+    suspected_codes,
+    twin_notes,
+    with_notes,
+)
 
 
 @pytest.mark.parametrize(
@@ -50,3 +57,10 @@ def test_notes_are_added_to_the_rows_of_their_score():
         "one; two",
         "",
     ]
+
+
+def test_children_spelled_in_another_way_are_named_once():
+    assert likely_ids(["1", "02", "kd3"], ["01", "02", "kid3", "zz"]) == {"1": "01", "kd3": "kid3"}
+    assert likely_ids(["07"], ["01", "02"]) == {}
+    assert id_note(["1"], ["01"]) == "not in the samplesheet: 1 (is 01 meant?)"
+    assert id_note(["01"], ["01"]) == ""
