@@ -245,7 +245,10 @@ def _chosen(data: Visits, best: Growth) -> list[dict]:
     rows = []
     for age, at, rate in zip(ages, level, slope, strict=True):
         volume, change = float(at @ final.model.beta), float(rate @ final.model.beta)
-        volume_error, change_error = (reach * np.sqrt(v @ final.model.covariance @ v) for v in (at, rate))
+        volume_error, change_error = (
+            reach * np.sqrt(v) if (v := float(a @ final.model.covariance @ a)) > 0 else np.nan
+            for a in (at, rate)
+        )
         rows.append(
             {
                 "age_scale": best.scale.name,
