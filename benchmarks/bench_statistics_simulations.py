@@ -5,6 +5,7 @@ default; parts: behaviour, maxt, centiles). Cohorts are those of the unit tests.
 """
 
 import sys
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -26,19 +27,29 @@ from babyseg_py.statistics.visits import VISIT
 AGES = 30.4375 * np.array([3.0, 6.0, 12.0, 24.0])
 
 
-def table(title: str, head: list[str], rows: list[list]) -> None:
-    """Print a Markdown table."""
-    print(f"\n**{title}**\n\n| {' | '.join(head)} |\n|{' --- |' * len(head)}")
+def table(title: str, head: list[str], rows: Iterable[list]) -> None:
+    """Print a Markdown table, a row as soon as it is known."""
+    print(f"\n**{title}**\n\n| {' | '.join(head)} |\n|{' --- |' * len(head)}", flush=True)
     for row in rows:
-        print(
-            "| " + " | ".join(f"{cell:.3f}" if isinstance(cell, float) else str(cell) for cell in row) + " |"
-        )
-    sys.stdout.flush()
+        cells = (f"{cell:.3f}" if isinstance(cell, float) else str(cell) for cell in row)
+        print(f"| {' | '.join(cells)} |", flush=True)
 
 
 def behaviour(runs: int) -> None:
     """Null and coverage of the mixed model, null of one-visit associations and of the paired models."""
-    rows = []
+    head = [
+        "children",
+        "null between",
+        "null within",
+        "coverage between",
+        "coverage within",
+        "null one visit",
+    ]
+    head += ["null earlier brain", "given the earlier score", "null change"]
+    table("p < .05 without an effect, and intervals that hold the planted effect", head, _behaviour(runs))
+
+
+def _behaviour(runs: int) -> Iterator[list]:
     for n in (20, 40, 80):
         rng = np.random.default_rng(n)
         null, covered = (np.zeros((runs, 2)) for _ in range(2))
@@ -62,22 +73,19 @@ def behaviour(runs: int) -> None:
                 paired = later_tables(["score"], names, cohort, matrix[["Right-Amygdala"]], "labels")
                 p = paired.groupby("model", sort=False)["p"].first().to_numpy(float)
                 later[run] = np.where(np.isfinite(p), p < 0.05, np.nan)
-        rows.append([n, *null.mean(axis=0), *covered.mean(axis=0), one.mean(), *np.nanmean(later, axis=0)])
-    head = [
-        "children",
-        "null between",
-        "null within",
-        "coverage between",
-        "coverage within",
-        "null one visit",
-    ]
-    head += ["null earlier brain", "given the earlier score", "null change"]
-    table("p < .05 without an effect, and intervals that hold the planted effect", head, rows)
+        yield [n, *null.mean(axis=0), *covered.mean(axis=0), one.mean(), *np.nanmean(later, axis=0)]
 
 
 def maxt(runs: int) -> None:
     """Family-wise error of max-T on both levels of the mixed model, six volumes without an effect."""
-    rows = []
+    table(
+        "Any of six volumes with p_maxt ≤ .05 without an effect",
+        ["children", "between", "within"],
+        _maxt(runs),
+    )
+
+
+def _maxt(runs: int) -> Iterator[list]:
     for n in (20, 40):
         rng = np.random.default_rng(100 + n)
         found = np.zeros((runs, 2))
@@ -89,13 +97,27 @@ def maxt(runs: int) -> None:
             tests = level.tests(np.column_stack([matrix.to_numpy()[:, :2], more]))
             for place, effect in enumerate(EFFECTS):
                 found[run, place] = max_t([tests[effect]], draws=299, seed=run)[0].min() <= 0.05
-        rows.append([n, *found.mean(axis=0)])
-    table("Any of six volumes with p_maxt ≤ .05 without an effect", ["children", "between", "within"], rows)
+        yield [n, *found.mean(axis=0)]
 
 
 def centiles(runs: int) -> None:
     """Error of the curves in centile points, and how often their bands hold the truth."""
-    rows = []
+    head = [
+        "children",
+        "centile",
+        "mean error (points)",
+        "largest mean error at an age",
+        "sd",
+        "bands hold the truth",
+    ]
+    table(
+        "Centile curves of simulated cohorts, 1 to 4 visits each, at 3, 6, 12 and 24 months",
+        head,
+        _centiles(runs),
+    )
+
+
+def _centiles(runs: int) -> Iterator[list]:
     for n in (20, 50, 200, 1000):
         rng = np.random.default_rng(n)
         shape = (runs // 5, len(CENTILES), len(AGES))
@@ -114,18 +136,14 @@ def centiles(runs: int) -> None:
         for place, centile in enumerate(CENTILES):
             of = off[:, place]
             largest = float(np.abs(of.mean(axis=0)).max())
-            rows.append(
-                [n, int(centile), float(of.mean()), largest, float(of.std()), float(covered[:, place].mean())]
-            )
-    head = [
-        "children",
-        "centile",
-        "mean error (points)",
-        "largest mean error at an age",
-        "sd",
-        "bands hold the truth",
-    ]
-    table("Centile curves of simulated cohorts, 1 to 4 visits each, at 3, 6, 12 and 24 months", head, rows)
+            yield [
+                n,
+                int(centile),
+                float(of.mean()),
+                largest,
+                float(of.std()),
+                float(covered[:, place].mean()),
+            ]
 
 
 PARTS = {"behaviour": behaviour, "maxt": maxt, "centiles": centiles}

@@ -21,6 +21,7 @@ from babyseg_py.report.words import (
 )
 
 SCORES_DRAWN = 6
+BANDS = (3, 50, 97)
 CHOICES = (
     ("brain_volume_adjustment", ("none", "covariate", "proportion", "residual")),
     ("outliers", ("in", "out")),
@@ -106,9 +107,10 @@ def _centile_figure(reference: str, table: pd.DataFrame, shelf: Shelf) -> Pictur
     for axes, name in zip(panels, structures, strict=False):
         for centile, of in table[table["structure"] == name].groupby("centile"):
             age, middle = of["age_days"] / unit, centile == 50
-            axes.fill_between(
-                age, of["ci_low"] / 1000, of["ci_high"] / 1000, color=ACCENT, alpha=0.12, linewidth=0
-            )
+            if centile in BANDS:
+                axes.fill_between(
+                    age, of["ci_low"] / 1000, of["ci_high"] / 1000, color=ACCENT, alpha=0.12, linewidth=0
+                )
             axes.plot(
                 age,
                 of["volume_mm3"] / 1000,
