@@ -124,6 +124,7 @@ def _centiles(runs: int) -> Iterator[list]:
         off, covered = np.empty(shape), np.empty(shape)
         for run in range(shape[0]):
             curves = fit_curves(growing_visits(rng, n))
+            assert not isinstance(curves, str), curves
             reach = stats.t.ppf(0.975, curves.df)
             for place, centile in enumerate(CENTILES):
                 z = stats.norm.ppf(centile / 100)
