@@ -3,12 +3,15 @@
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+import numpy as np
+
 from babyseg_py.cohort import fields
 from babyseg_py.cohort.ages import number
 from babyseg_py.cohort.problems import Problem, nearest, shown
 from babyseg_py.cohort.records import Record
 from babyseg_py.cohort.tables import Table, is_missing, missing_columns, read_table
 from babyseg_py.errors import UnusableData
+from babyseg_py.statistics.scorechecks import likely_ids, suspected_codes
 
 IDENTIFIERS = ("participant_id", "session_id")
 OF_THE_SHEET = ("sex", "site", "group", "age", "age_days", "age_months", "age_weeks_pma")
@@ -66,6 +69,7 @@ def check_phenotype(
         problems += _not_numbers(table, column)
     for column in wanted:
         problems += _not_numbers(table, column) if column in numeric else []
+    problems += _copies(table, chosen, wanted)
     keys = _keys(table, problems)
     found = {"file": str(Path(path).absolute()), "scores": chosen, "covariates": wanted}
     if records and keys:
@@ -132,11 +136,33 @@ def _not_numbers(table: Table, column: str) -> list[Problem]:
         if value is None:
             hint = "a decimal point, not a comma" if "," in text else "a number, or n/a if it is missing"
             problems.append(Problem(name, row, column, f"{shown(text)} is not a number; write {hint}"))
-    codes = sorted({text for _, text in values if _as_number(text) in CODES_FOR_MISSING})
+    numbers = np.array([_as_number(text) for _, text in values], dtype=float)
+    suspects = CODES_FOR_MISSING | set(suspected_codes(numbers))
+    codes = sorted({text for _, text in values if _as_number(text) in suspects})
+    if len(values) > 2 and len(set(numbers)) == 1:
+        words = f"all {len(values)} values are {values[0][1]}, so that nothing can be related to it"
+        problems.append(Problem(name, None, column, words, doubt=True))
     if codes:
         words = f"{', '.join(codes)} is taken as a value; write n/a if it stands for a missing one"
         problems.append(Problem(name, None, column, words, doubt=True))
     return problems
+
+
+def _copies(table: Table, scores: Iterable[str], covariates: Iterable[str]) -> list[Problem]:
+    """Tell of a covariate that is a score under another name."""
+    cells = {name: tuple(row.cells.get(name, "") for row in table.rows) for name in table.columns}
+    return [
+        Problem(
+            table.file.name,
+            None,
+            covariate,
+            f"the covariate has the same values as the score {score}, which leaves nothing of it to relate",
+            doubt=True,
+        )
+        for covariate in covariates
+        for score in scores
+        if covariate in cells and cells[covariate] == cells.get(score) and any(cells[covariate])
+    ]
 
 
 def _keys(table: Table, problems: list[Problem]) -> dict[Key, int]:
@@ -192,23 +218,13 @@ def _nobody(table: Table, keys: dict[Key, int], records: Sequence[Record]) -> li
             f" the scans are of {', '.join(scanned[:NAMED])}{_more(scanned)}; write identifiers alike"
         )
         return [Problem(table.file.name, None, "participant_id", words)]
-    plain = {_plain(child): child for child in scanned}
-    return [
-        Problem(
-            table.file.name,
-            row,
-            "participant_id",
-            f"{shown(child)} was not scanned; is {shown(plain[_plain(child)])} meant?",
-            doubt=True,
-        )
-        for (child, _), row in keys.items()
-        if child not in scanned and _plain(child) in plain
-    ]
-
-
-def _plain(label: str) -> str:
-    """Return a label without leading zeros and capital letters."""
-    return label.lower().lstrip("0")
+    found = []
+    meant = likely_ids(scored, scanned)
+    for (child, _), row in keys.items():
+        if child in meant:
+            words = f"{shown(child)} was not scanned; is {shown(meant[child])} meant?"
+            found.append(Problem(table.file.name, row, "participant_id", words, doubt=True))
+    return found
 
 
 def _more(names: Sequence[str]) -> str:

@@ -23,12 +23,20 @@ def _visits_per_child(results: Results) -> int:
     return int(measured.groupby("participant_id")["session_id"].nunique().max())
 
 
+def _estimated(results: Results, name: str, column: str) -> bool:
+    table = results.more.get(name)
+    return table is not None and column in table and bool(table[column].notna().any())
+
+
 CONDITIONS: dict[str, Callable[[Results], bool]] = {
     "segmented": lambda r: not r.volumes.empty,
     "several_scans": lambda r: bool(r.records.duplicated("visit_id").any()),
     "distances": lambda r: not r.surface_distance.empty,
     "reliability": lambda r: not r.reliability.empty,
     "growth": lambda r: not r.growth.empty and bool(r.growth["change_mm3_per_month"].notna().any()),
+    "growth_models": lambda r: _estimated(r, "growth_models", "volume_mm3"),
+    "centiles": lambda r: _estimated(r, "centiles", "volume_mm3"),
+    "repeated_scores": lambda r: _estimated(r, "behaviour_models", "p"),
     "associations": lambda r: not r.associations.empty,
     "single_visits": lambda r: _visits_per_child(r) == 1,
     "few_children": lambda r: (

@@ -10,7 +10,17 @@ import yaml
 from markupsafe import Markup
 
 from babyseg_py import __version__
-from babyseg_py.report import associations, brief, growth, inputs, methods, quality, sessions, truth
+from babyseg_py.report import (
+    associations,
+    brief,
+    growth,
+    inputs,
+    longitudinal,
+    methods,
+    quality,
+    sessions,
+    truth,
+)
 from babyseg_py.report.figures import STYLE, Shelf
 from babyseg_py.report.parts import Part
 from babyseg_py.report.results import Results
@@ -21,6 +31,9 @@ BUILDERS: dict[str, Callable[[Results, Shelf], Part]] = {
         brief.headline, brief.finding, brief.worries,
         inputs.contents, inputs.ages, inputs.causes, inputs.unmatched, inputs.whole_ledger,
         growth.curves, growth.change,
+        longitudinal.what_ran, longitudinal.growth_curves, longitudinal.centile_curves,
+        longitudinal.repeated_scores, longitudinal.specification_curves, longitudinal.groups,
+        longitudinal.sites,
         associations.forest, associations.association_table, associations.reliability,
         quality.flag_counts, quality.scores, quality.distances, quality.contrasts, quality.against_manual,
         truth.planted_effects, truth.recovered_volumes, truth.recovery_table,

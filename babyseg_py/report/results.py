@@ -21,12 +21,18 @@ TABLES = {
     "growth": "growth.tsv",
     "associations": "associations.tsv",
 }
+MORE = (
+    "analyses", "growth_models", "centiles", "behaviour_models", "specifications", "groups", "site_effects",
+)  # fmt: skip
 NUMBERS = {
     "row", "run", "label", "age_days", "age_months", "volume_mm3", "volume_posterior_mm3", "value", "low",
     "high", "flag", "dice", "assd_mm", "hd95_mm", "nsd", "tolerance_mm", "n", "icc_2_1", "icc_2_1_ci_low",
     "icc_2_1_ci_high",
     "icc_3_1", "icc_3_1_ci_low", "icc_3_1_ci_high", "cv_within_percent", "difference_percent", "n_visits",
     "change_mm3_per_month", "percent_per_month", "rho", "ci_low", "ci_high", "p", "p_fdr",
+    "p_maxt", "estimate", "n_observations", "n_children", "ran", "main", "rank", "centile", "chosen",
+    "change_ci_low", "change_ci_high", "f", "p_tukey", "partial_eta2", "difference_mm3", "hedges_g",
+    "largest_difference_percent", "age_percent",
 }  # fmt: skip
 STATUSES = ("flagged", "failed", "ok")
 
@@ -55,6 +61,8 @@ class Results:
         One row per visit, from `visit_table`.
     volumes, scan_volumes, qc, surface_distance, reliability, growth, associations : pd.DataFrame
         The tables of ``cohort/``.
+    more : dict of str to pd.DataFrame
+        The tables of `MORE`, each by its name.
     snapshots : dict of str to Path
         Picture of each visit.
     versions : dict of str to str
@@ -74,6 +82,7 @@ class Results:
     reliability: pd.DataFrame
     growth: pd.DataFrame
     associations: pd.DataFrame
+    more: dict[str, pd.DataFrame] = field(default_factory=dict)
     snapshots: dict[str, Path] = field(default_factory=dict)
     versions: dict[str, str] = field(default_factory=dict)
     truth: Truth | None = None
@@ -159,6 +168,7 @@ def read_results(
         ledger=rows,
         visits=visit_table(scans, rows),
         **tables,
+        more={name: _read_table(Path(cohort) / f"{name}.tsv") for name in MORE},
         snapshots=_by_visit(snapshots),
         versions=_read_versions(Path(versions)) if versions else {},
         truth=_read_truth(Path(truth)) if truth else None,

@@ -1,11 +1,118 @@
 """What goes into each analysis of the cohort: without what quality control flagged, and saying so."""
 
+from dataclasses import dataclass
+from typing import Any
+
 import pandas as pd
 
+from babyseg_py.statistics.associations import association_tables, gather_cohort
+from babyseg_py.statistics.centiles import centile_tables
+from babyseg_py.statistics.flags import flagged_scans, flagged_visits, without_flagged_structures
+from babyseg_py.statistics.groups import group_table
 from babyseg_py.statistics.growth import growth_table
+from babyseg_py.statistics.growthmodels import growth_models
+from babyseg_py.statistics.later import later_tables
+from babyseg_py.statistics.overview import overview
 from babyseg_py.statistics.reliability import reliability_table
+from babyseg_py.statistics.repeated import repeated_table
+from babyseg_py.statistics.scorechecks import score_notes, with_notes
+from babyseg_py.statistics.sites import site_tables
+from babyseg_py.statistics.specifications import specification_table
 from babyseg_py.statistics.structures import SOURCES
 from babyseg_py.statistics.visits import VISIT
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """What the cohort is analysed from.
+
+    Parameters
+    ----------
+    facts : pandas.DataFrame
+        All visits of the samplesheet, from `babyseg_py.statistics.visits.visit_facts`.
+    volumes, scans, qc : pandas.DataFrame
+        Tables volumes, scanvolumes and qc of the cohort; no row in qc where flags do not count.
+    phenotype : pandas.DataFrame or None
+        The score table as text; None if there is none.
+    scores, covariates : list of str
+        Names of its columns.
+    source : str
+        ``labels`` or ``posteriors``, which associations and models use.
+    """
+
+    facts: pd.DataFrame
+    volumes: pd.DataFrame
+    scans: pd.DataFrame
+    qc: pd.DataFrame
+    phenotype: pd.DataFrame | None
+    scores: list[str]
+    covariates: list[str]
+    source: str
+
+
+def analyse(inputs: Inputs) -> tuple[dict[str, pd.DataFrame], str]:
+    """Make every table of results.
+
+    Returns
+    -------
+    tables : dict of str to pandas.DataFrame
+        By the name of their file; ``analyses`` says of each part whether it ran, and why or why not.
+    left_out : str
+        What was left out because of flags, in words.
+    """
+    visits_out, scans_out = flagged_visits(inputs.qc), flagged_scans(inputs.qc)
+    volumes, structures_out = without_flagged_structures(inputs.volumes, inputs.qc)
+    scans, _ = without_flagged_structures(inputs.scans, inputs.qc)
+    tables = {
+        "reliability": reliability_of(scans, visits_out, scans_out),
+        "growth": growth_of(volumes, inputs.facts, visits_out),
+    }
+    clean = volumes[~pd.MultiIndex.from_frame(volumes[VISIT]).isin(list(visits_out))]
+    tables |= growth_of_cohort(clean, inputs)
+    effects, harmonised = site_tables(clean, inputs.facts, source=inputs.source)
+    tables |= {
+        "groups": group_table(clean, inputs.facts, source=inputs.source),
+        "site_effects": effects,
+        "harmonised_volumes": harmonised,
+    }
+    tables |= behaviour_of(inputs, volumes, visits_out)
+    tables["analyses"] = overview(tables, inputs.facts, has_scores=inputs.phenotype is not None)
+    words = f"{len(visits_out)} visits, {structures_out} structures of other visits"
+    return tables, f"left out because flagged: {words}"
+
+
+def growth_of_cohort(volumes: pd.DataFrame, inputs: Inputs) -> dict[str, pd.DataFrame]:
+    """Growth models, centile curves, and the centiles of the children, from visits that are not flagged."""
+    curves, children = centile_tables(volumes, inputs.facts, source=inputs.source)
+    return {
+        "growth_models": growth_models(volumes, inputs.facts, source=inputs.source),
+        "centiles": curves,
+        "child_centiles": children,
+    }
+
+
+def behaviour_of(
+    inputs: Inputs, volumes: pd.DataFrame, flagged: set[tuple[str, str]]
+) -> dict[str, pd.DataFrame]:
+    """Associations, models of repeated visits and the specification table; without scores their headers."""
+    nobody = pd.DataFrame({"participant_id": [], "session_id": []}, dtype=object)
+    phenotype = nobody if inputs.phenotype is None else inputs.phenotype
+    scores, covariates = ([], []) if inputs.phenotype is None else (inputs.scores, inputs.covariates)
+    chosen: Any = {"scores": scores, "covariates": covariates, "flagged": flagged, "source": inputs.source}
+    associations, used = association_tables(volumes, inputs.facts, phenotype, **chosen)
+    cohort, matrix, covariates = gather_cohort(volumes, inputs.facts, phenotype, **chosen)
+    parts = [
+        make(scores, covariates, cohort, matrix, inputs.source) for make in (repeated_table, later_tables)
+    ]
+    models = pd.concat([table.astype(object) for table in parts], ignore_index=True)
+    return {
+        "associations": associations,
+        "association_visits": used,
+        "behaviour_models": with_notes(
+            models, score_notes(scores, cohort.answers, cohort.facts["participant_id"])
+        ),
+        "specifications": specification_table(volumes, inputs.facts, phenotype, **chosen),
+    }
 
 
 def reliability_of(

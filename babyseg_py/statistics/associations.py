@@ -1,12 +1,23 @@
 """Association of volumes with behavioural scores: partial rank correlations, one visit per child."""
 
-from collections.abc import Iterator
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
-from babyseg_py.statistics.partial import Partial, false_discovery_rate, inflation, partial_spearman
+from babyseg_py.statistics.partial import (
+    ALPHA,
+    Partial,
+    basis_of,
+    centred_ranks,
+    false_discovery_rate,
+    inflation,
+    partial_spearman,
+    smallest_detectable,
+)
+from babyseg_py.statistics.permutation import DRAWS, Battery, max_t
 from babyseg_py.statistics.sample import VISIT_COLUMNS, Cohort, Sample, draw_sample
+from babyseg_py.statistics.scorechecks import score_notes, with_notes
 from babyseg_py.statistics.scores import fill_constant, one_row_each, plain_ids
 from babyseg_py.statistics.structures import BRAIN_VOLUME, side_of, volume_matrix
 from babyseg_py.statistics.visits import VISIT
@@ -15,11 +26,35 @@ ADJUSTMENTS = ("none", "covariate", "proportion", "residual")
 COLUMNS = [
     "score", "structure", "n", "rho", "ci_low", "ci_high", "p", "p_fdr", "covariates",
     "brain_volume_adjustment", "notes", "side", "volume_source", "ci_method", "family", "visit_rule",
-    "age_reference", "age_min_days", "age_median_days", "age_max_days",
+    "age_reference", "age_min_days", "age_median_days", "age_max_days", "p_maxt", "n_permutations",
+    "rho_detectable", "rho_detectable_family",
 ]  # fmt: skip
 CI_METHOD = "analytic: Fisher z, Bonett-Wright standard error, covariates taken off n"
 AGE_NAMES = {"age", "age_days", "age_months", "age_weeks_pma"}
 _INFLATED, _TIED, _EXPLAINED = 10.0, 0.5, 0.5
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """One correlation with what went into it.
+
+    Parameters
+    ----------
+    result : Partial
+    notes : tuple of str
+        What is odd about it.
+    there : (n,) array of bool
+        Children of the sample that have the volume (and brain volume, where it is adjusted for).
+    x, y, design : arrays
+        Adjusted volumes, scores and covariates of these children.
+    """
+
+    result: Partial
+    notes: tuple[str, ...]
+    there: np.ndarray
+    x: np.ndarray
+    y: np.ndarray
+    design: np.ndarray
 
 
 def association_tables(
@@ -57,47 +92,79 @@ def association_tables(
     visits : pandas.DataFrame
         Columns `VISIT_COLUMNS`: which visit was used for every child and score, or why none.
     """
+    cohort, matrix, covariates = gather_cohort(
+        volumes, facts, phenotype, scores=scores, covariates=covariates, flagged=flagged, source=source
+    )
+    rows: list[dict] = []
+    used = [pd.DataFrame(columns=VISIT_COLUMNS)]
+    for score in scores:
+        sample, visits = draw_sample(score, covariates, cohort)
+        rows += _rows(score, sample, matrix, source)
+        used.append(visits.astype(object))
+    table = with_notes(
+        pd.DataFrame(rows, columns=COLUMNS),
+        score_notes(scores, cohort.answers, cohort.facts["participant_id"]),
+    )
+    return table, pd.concat(used, ignore_index=True)
+
+
+def gather_cohort(
+    volumes: pd.DataFrame,
+    facts: pd.DataFrame,
+    phenotype: pd.DataFrame,
+    *,
+    scores: list[str],
+    covariates: list[str],
+    flagged: set[tuple[str, str]],
+    source: str,
+) -> tuple[Cohort, pd.DataFrame, list[str]]:
+    """Return the cohort, its volumes (a row per visit) and its covariates without age, as every analysis has.
+
+    Parameters are those of `association_tables`.
+    """
     matrix = volume_matrix(volumes, source)
     covariates = [name for name in covariates if name in phenotype or name not in AGE_NAMES]
     own = [name for name in covariates if name in phenotype]
     wanted = list(dict.fromkeys([*VISIT, *scores, *own]))
     answers, contradicted = one_row_each(plain_ids(phenotype)[wanted])
     cohort = Cohort(facts, matrix.index, flagged, fill_constant(answers, own), contradicted)
-    rows: list[dict] = []
-    used = [pd.DataFrame(columns=VISIT_COLUMNS)]
-    for score in scores:
-        sample, visits = draw_sample(score, covariates, cohort)
-        rows += _with_fdr(list(_rows(score, sample, matrix, source)))
-        used.append(visits.astype(object))
-    return pd.DataFrame(rows, columns=COLUMNS), pd.concat(used, ignore_index=True)
+    return cohort, matrix, covariates
 
 
-def _rows(score: str, sample: Sample, matrix: pd.DataFrame, source: str) -> Iterator[dict]:
-    """Yield a row for every structure and adjustment of one score."""
+def _rows(score: str, sample: Sample, matrix: pd.DataFrame, source: str) -> list[dict]:
+    """Make a row for every structure and adjustment of one score."""
     volumes = matrix.reindex(pd.MultiIndex.from_frame(sample.visits[VISIT]))
-    nothing = np.full(len(volumes), np.nan)
-    brain = volumes[BRAIN_VOLUME].to_numpy(float) if BRAIN_VOLUME in volumes else nothing
+    brain = brain_of(volumes)
     common = {"score": score, "volume_source": source, "ci_method": CI_METHOD} | _ages(sample)
+    rows: list[dict] = []
     for adjustment in ADJUSTMENTS:
         shared = [*_design_notes(sample, brain, adjustment), *sample.notes]
         described = [*sample.covariates.described]
         described += ["total brain volume (mm³)"] if adjustment == "covariate" else []
         common |= {"brain_volume_adjustment": adjustment, "covariates": "; ".join(described) or "none"}
-        for structure in matrix.columns:
-            if structure == BRAIN_VOLUME and adjustment != "none":
-                continue
-            result, notes = _estimate(volumes[structure].to_numpy(float), brain, sample, adjustment)
-            yield (
+        structures = [name for name in matrix.columns if adjustment == "none" or name != BRAIN_VOLUME]
+        estimates = [estimate(volumes[s].to_numpy(float), brain, sample, adjustment) for s in structures]
+        family = family_of(estimates)
+        for structure, one, adjusted in zip(structures, estimates, family, strict=True):
+            rows.append(
                 common
-                | _numbers(result)
+                | _numbers(one.result)
                 | {
                     "structure": structure,
                     "side": side_of(structure, matrix.columns),
-                    "notes": "; ".join([*notes, *shared]) or None,
+                    "notes": "; ".join([*one.notes, *shared]) or None,
                 }
+                | adjusted
             )
         if matrix.columns.empty:
-            yield common | {"n": 0, "notes": "; ".join(["no volumes: not estimated", *shared])}
+            rows.append(common | {"n": 0, "notes": "; ".join(["no volumes: not estimated", *shared])})
+    return rows
+
+
+def brain_of(volumes: pd.DataFrame) -> np.ndarray:
+    """Return the total brain volumes (mm³) of a matrix of volumes, NaN where it has none."""
+    nothing = np.full(len(volumes), np.nan)
+    return volumes[BRAIN_VOLUME].to_numpy(float) if BRAIN_VOLUME in volumes else nothing
 
 
 def _ages(sample: Sample) -> dict:
@@ -117,8 +184,8 @@ def _numbers(result: Partial) -> dict:
     return {name: getattr(result, name) for name in ("n", "rho", "ci_low", "ci_high", "p")}
 
 
-def _estimate(x: np.ndarray, brain: np.ndarray, sample: Sample, adjustment: str) -> tuple[Partial, list[str]]:
-    """Correlate one structure with the score, and note what is odd about it."""
+def estimate(x: np.ndarray, brain: np.ndarray, sample: Sample, adjustment: str) -> Estimate:
+    """Correlate one structure with the score under one of `ADJUSTMENTS`, and note what is odd about it."""
     there = np.isfinite(x) if adjustment == "none" else np.isfinite(x) & (brain > 0)
     x, y, design = x[there], sample.score[there], sample.covariates.design[there]
     names = [*sample.covariates.names]
@@ -145,7 +212,7 @@ def _estimate(x: np.ndarray, brain: np.ndarray, sample: Sample, adjustment: str)
     if there.sum() < len(there):
         lacking = "volume" if adjustment == "none" else "volume or brain volume"
         notes.append(f"{int((~there).sum())} children without {lacking}, or flagged")
-    return result, notes
+    return Estimate(result, tuple(notes), there, x, y, design)
 
 
 def _residual(x: np.ndarray, brain: np.ndarray) -> np.ndarray:
@@ -175,13 +242,42 @@ def _design_notes(sample: Sample, brain: np.ndarray, adjustment: str) -> list[st
     return notes
 
 
-def _with_fdr(rows: list[dict]) -> list[dict]:
-    """Fill p_fdr and family; a family is all structures of one score and adjustment for brain volume."""
-    for adjustment in ADJUSTMENTS:
-        family = [row for row in rows if row["brain_volume_adjustment"] == adjustment]
-        p = np.array([row.get("p", np.nan) for row in family], dtype=float)
-        n = int(np.isfinite(p).sum())
-        words = f"{n} structures (left, right, both sides, midline, totals) of one score and adjustment"
-        for row, adjusted in zip(family, false_discovery_rate(p), strict=True):
-            row |= {"p_fdr": adjusted, "family": words}
+def family_of(estimates: list[Estimate]) -> list[dict]:
+    """Adjust for a family: all structures of one score and adjustment for brain volume."""
+    p = np.array([one.result.p for one in estimates], dtype=float)
+    m = int(np.isfinite(p).sum())
+    words = f"{m} structures (left, right, both sides, midline, totals) of one score and adjustment"
+    largest = _max_t(estimates)
+    rows = []
+    for one, fdr, fwe in zip(estimates, false_discovery_rate(p), largest, strict=True):
+        n, k = one.result.n, one.result.k
+        rows.append(
+            {
+                "p_fdr": fdr,
+                "family": words,
+                "p_maxt": fwe,
+                "n_permutations": DRAWS if np.isfinite(fwe) else np.nan,
+                "rho_detectable": smallest_detectable(n, k),
+                "rho_detectable_family": smallest_detectable(n, k, alpha=ALPHA / max(m, 1)),
+            }
+        )
     return rows
+
+
+def _max_t(estimates: list[Estimate]) -> np.ndarray:
+    """Permute structures that were measured in the same children together."""
+    groups: dict[bytes, list[int]] = {}
+    for place, one in enumerate(estimates):
+        if np.isfinite(one.result.p):
+            groups.setdefault(one.there.tobytes(), []).append(place)
+    family = []
+    for places in groups.values():
+        first = estimates[places[0]]
+        basis, _ = basis_of(centred_ranks(first.design))
+        ranks = centred_ranks(np.column_stack([estimates[place].x for place in places]))
+        response = centred_ranks(first.y[:, None])[:, 0]
+        family.append(Battery(response, ranks, basis, len(response) - basis.shape[1] - 2))
+    adjusted = np.full(len(estimates), np.nan)
+    for places, p in zip(groups.values(), max_t(family), strict=True):
+        adjusted[places] = p
+    return adjusted

@@ -3,11 +3,12 @@
 from dataclasses import dataclass, replace
 
 import numpy as np
-from scipy import stats
+from scipy import optimize, stats
 
 FEWEST = 10
 _ZERO = 1e-9
 _CONFIDENCE = 0.95
+ALPHA, POWER = 0.05, 0.8
 
 
 @dataclass(frozen=True)
@@ -70,7 +71,7 @@ def partial_spearman(x: np.ndarray, y: np.ndarray, covariates: np.ndarray, /) ->
     n = len(x)
     if n < FEWEST:
         return Partial(n, problem=f"n = {n} is below {FEWEST}: not estimated")
-    design, redundant = _basis(_centred_ranks(covariates))
+    design, redundant = basis_of(centred_ranks(covariates))
     k = design.shape[1]
     if n - k - 3 < 1:
         return Partial(
@@ -78,7 +79,7 @@ def partial_spearman(x: np.ndarray, y: np.ndarray, covariates: np.ndarray, /) ->
         )
     residuals, explained = [], []
     for name, variable in (("the volume", x), ("the score", y)):
-        ranks = _centred_ranks(variable[:, None])[:, 0]
+        ranks = centred_ranks(variable[:, None])[:, 0]
         total = float(ranks @ ranks)
         if total == 0:
             return Partial(n, k, redundant=redundant, problem=f"{name} is constant: not estimated")
@@ -103,13 +104,39 @@ def _with_interval(n: int, k: int, rho: float) -> Partial:
     return Partial(n, k, rho, p, float(low), float(high))
 
 
-def _centred_ranks(columns: np.ndarray) -> np.ndarray:
+def smallest_detectable(n: int, k: int, /, *, alpha: float = ALPHA, power: float = POWER) -> float:
+    r"""Return the smallest true correlation that a sample would have found significant with this power.
+
+    Solves :math:`\operatorname{artanh}\rho = z_{1-\alpha/2}\,s(0) + z_{power}\,s(\rho)` with the standard
+    error :math:`s(\rho)^2 = (1+\rho^2/2)/(n-k-3)` of the interval. NaN for a sample that is too small.
+
+    Parameters
+    ----------
+    n, k : int
+        Children and covariates.
+    alpha : float
+        Level of the two-sided test.
+    power : float
+        Probability that it finds the correlation.
+    """
+    df = n - k - 3
+    if n < FEWEST or df < 1 or not 0 < alpha < 1:
+        return np.nan
+    reject, find = stats.norm.ppf(1 - alpha / 2), stats.norm.ppf(power)
+
+    def short_of(rho: float) -> float:
+        return float(np.arctanh(rho) - (reject + find * np.sqrt(1 + rho**2 / 2)) / np.sqrt(df))
+
+    return float(optimize.brentq(short_of, 0.0, 1 - 1e-12)) if short_of(1 - 1e-12) > 0 else np.nan
+
+
+def centred_ranks(columns: np.ndarray) -> np.ndarray:
     if columns.shape[1] == 0:
         return columns.astype(float)
     return stats.rankdata(columns, axis=0) - (len(columns) + 1) / 2
 
 
-def _basis(columns: np.ndarray) -> tuple[np.ndarray, tuple[int, ...]]:
+def basis_of(columns: np.ndarray) -> tuple[np.ndarray, tuple[int, ...]]:
     """Orthonormal basis of the columns, in their order, and which columns add nothing to those before."""
     kept: list[np.ndarray] = []
     redundant = []
@@ -138,10 +165,10 @@ def inflation(covariates: np.ndarray, /) -> np.ndarray:
     (k,) array of float
         1 for a covariate that is unrelated to the others; infinite if it follows from them.
     """
-    ranks = _centred_ranks(covariates)
+    ranks = centred_ranks(covariates)
     factors = []
     for index in range(ranks.shape[1]):
-        basis, _ = _basis(np.delete(ranks, index, axis=1))
+        basis, _ = basis_of(np.delete(ranks, index, axis=1))
         total = ranks[:, index] @ ranks[:, index]
         left = ranks[:, index] - basis @ (basis.T @ ranks[:, index])
         factors.append(total / (left @ left) if left @ left > _ZERO * total else np.inf)

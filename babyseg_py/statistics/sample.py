@@ -67,6 +67,12 @@ class Sample:
     notes: tuple[str, ...]
 
 
+def usable_visits(cohort: Cohort) -> pd.DataFrame:
+    """Return the visits that have volumes and are not flagged, with the columns of `visit_facts`."""
+    keys = pd.MultiIndex.from_frame(cohort.facts[VISIT])
+    return cohort.facts[keys.isin(cohort.segmented) & ~keys.isin(list(cohort.flagged))]
+
+
 def draw_sample(score: str, covariates: list[str], cohort: Cohort) -> tuple[Sample, pd.DataFrame]:
     """Take one visit of every child that has the score, all covariates and a visit that can be used.
 

@@ -23,51 +23,31 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    """Write reliability, growth, associations and association_visits, each as TSV with its JSON."""
-    import pandas as pd
-
-    from babyseg_py.statistics.analysis import growth_of, reliability_of
-    from babyseg_py.statistics.associations import association_tables
+    """Write every table of results, each as TSV with its JSON, and analyses.tsv, which says what ran."""
+    from babyseg_py.statistics.analysis import Inputs, analyse
     from babyseg_py.statistics.files import read_records, read_table, write_table
-    from babyseg_py.statistics.flags import flagged_scans, flagged_visits, without_flagged_structures
     from babyseg_py.statistics.visits import visit_facts
 
     content = read_records(args.records)
     tables, out = Path(args.tables), Path(args.out_dir)
-    facts = visit_facts(content["records"])
     volumes, scans, qc = (read_table(tables / f"{name}.tsv") for name in ("volumes", "scanvolumes", "qc"))
-    qc = qc.iloc[:0] if args.include_flagged else qc
-    visits_out, scans_out = flagged_visits(qc), flagged_scans(qc)
-    volumes, structures_out = without_flagged_structures(volumes, qc)
-    scans, _ = without_flagged_structures(scans, qc)
-
-    reliability = reliability_of(scans, visits_out, scans_out)
-    growth = growth_of(volumes, facts, visits_out)
-    write_table(reliability, out / "reliability.tsv")
-    write_table(growth, out / "growth.tsv")
     phenotype, scores, covariates = _phenotype(args, content.get("phenotype") or {})
-    associations, used = association_tables(
-        volumes,
-        facts,
-        phenotype,
+    inputs = Inputs(
+        facts=visit_facts(content["records"]),
+        volumes=volumes,
+        scans=scans,
+        qc=qc.iloc[:0] if args.include_flagged else qc,
+        phenotype=phenotype if args.phenotype else None,
         scores=scores,
         covariates=covariates,
-        flagged=visits_out,
         source=args.volume_source,
     )
-    write_table(associations, out / "associations.tsv")
-    write_table(used, out / "association_visits.tsv")
-
-    rated = reliability["n"].max() if len(reliability) else 0
-    grown = growth.loc[pd.notna(growth["change_mm3_per_month"]), "participant_id"].nunique()
-    print(f"left out because flagged: {len(visits_out)} visits, {structures_out} structures of other visits")
-    print(f"reliability: {rated} children with two scans in one visit")
-    print(f"growth: {grown} of {facts['participant_id'].nunique()} children with two visits or more")
-    print(
-        f"associations: {len(scores)} scores"
-        if args.phenotype
-        else "associations: none, there is no score table"
-    )
+    results, left_out = analyse(inputs)
+    for name, table in results.items():
+        write_table(table, out / f"{name}.tsv")
+    print(left_out)
+    for row in results["analyses"].to_dict("records"):
+        print(f"{row['analysis']}: {row['reason']}")
 
 
 def _phenotype(args: argparse.Namespace, checked: dict):

@@ -89,3 +89,21 @@ def test_doubts(sheet):
     assert "call it session_id" in words
     assert "-999 is taken as a value" in words
     assert "is '01' meant?" in words
+
+
+def test_scores_that_mean_nothing_are_doubted(sheet):
+    rows = "".join(f"{i:02d},{i},99,{i},7\n" if i == 5 else f"{i:02d},{i},{i},{i},7\n" for i in range(1, 9))
+    text = "participant_id,iq,epds,copy,same\n" + rows
+    _, errors, doubts = check(sheet, text, scores=["iq", "epds", "same"], covariates=["copy"])
+    assert errors == []
+    words = {doubt.column: doubt.message for doubt in doubts}
+    assert "99 is taken as a value" in words["epds"]
+    assert "all 8 values are 7" in words["same"]
+    assert "same values as the score iq" in words["copy"]
+
+
+def test_the_nearest_child_without_a_score_is_named(sheet):
+    scans = [Record(2, name, "A", "T1w", None, name) for name in ("kid01", "kid02")]
+    path = sheet.write("participant_id,iq\nkid01,1\nkd02,2\n", "scores.tsv")
+    _, problems = check_phenotype(path, scans)
+    assert ["is 'kid02' meant?" in problem.message for problem in problems] == [True]

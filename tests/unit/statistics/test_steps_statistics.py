@@ -6,6 +6,21 @@ import pytest
 from babyseg_py.cli import main
 from babyseg_py.statistics.files import read_table
 
+TABLES = (
+    "reliability",
+    "growth",
+    "growth_models",
+    "centiles",
+    "child_centiles",
+    "site_effects",
+    "harmonised_volumes",
+    "associations",
+    "association_visits",
+    "specifications",
+    "behaviour_models",
+    "analyses",
+)
+
 
 def read(files, name):
     table = read_table(files.folder / "cohort" / f"{name}.tsv")
@@ -14,7 +29,7 @@ def read(files, name):
 
 
 def test_every_result_has_its_dictionary(cohort):
-    for name in ("reliability", "growth", "associations", "association_visits"):
+    for name in TABLES:
         table = read_table(cohort.folder / "cohort" / f"{name}.tsv")
         assert len(table)
         assert list(json.loads((cohort.folder / "cohort" / f"{name}.json").read_text())) == list(
@@ -49,18 +64,20 @@ def test_without_scores_associations_are_empty(simulated, tmp_path, capsys):
     files = simulated(tmp_path, children=2)
     assert main(files.tables()) == main(files.statistics()) == 0
     assert read(files, "associations").empty
-    assert "associations: none, there is no score table" in capsys.readouterr().out
+    assert "associations: did not run: there is no score table (--phenotype)" in capsys.readouterr().out
 
 
-def test_without_anything_every_table_is_its_header(tmp_path):
+def test_without_anything_no_table_has_an_estimate(tmp_path):
     (tmp_path / "records.json").write_text('{"records": [], "phenotype": {}}')
     records = ["--records", str(tmp_path / "records.json")]
     assert main(["tables", *records, "--out-dir", str(tmp_path / "cohort")]) == 0
     assert (
         main(["statistics", *records, "--tables", str(tmp_path / "cohort"), "--out-dir", str(tmp_path)]) == 0
     )
-    for name in ("reliability", "growth", "associations", "association_visits"):
+    for name in set(TABLES) - {"analyses", "site_effects"}:
         assert read_table(tmp_path / f"{name}.tsv").empty
+    assert (read_table(tmp_path / "analyses.tsv")["ran"] == "0").all()
+    assert read_table(tmp_path / "site_effects.tsv")["f"].isna().all()
 
 
 def test_every_scan_has_failed(simulated, tmp_path):

@@ -1,0 +1,221 @@
+"""Site effects before and after harmonisation, and harmonised volumes; refused where sites cannot be told."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+from babyseg_py.statistics.agescales import spline_scale
+from babyseg_py.statistics.combat import FEWEST_PER_SITE, combat
+from babyseg_py.statistics.mixed import fit_fixed, fit_mixed
+from babyseg_py.statistics.partial import basis_of
+from babyseg_py.statistics.scores import code_covariates
+from babyseg_py.statistics.structures import side_of, volume_matrix
+from babyseg_py.statistics.visits import VISIT, age_on, common_reference
+
+COLUMNS = [
+    "structure", "side", "volume_source", "method", "stage", "n", "n_observations", "n_sites", "sites", "f",
+    "df1", "df2", "p", "largest_difference_percent", "age_percent", "age_p", "covariates", "notes",
+]  # fmt: skip
+HARMONISED_COLUMNS = [*VISIT, "site", "structure", "side", "volume_source", "volume_mm3", "harmonised_mm3"]
+_OVERLAP, _EXPLAINED = 0.2, 0.8
+_ABSENT = "constant, or missing at nearly all visits of a site: not harmonised"
+
+
+@dataclass(frozen=True)
+class Sample:
+    """Visits with a site, an age and covariates to keep.
+
+    Parameters
+    ----------
+    visits : pandas.DataFrame
+        participant_id, session_id, site, age (days).
+    kept : (N, k) array
+        Functions of age, sex and group.
+    described : str
+    """
+
+    visits: pd.DataFrame
+    kept: np.ndarray
+    described: str
+
+
+def site_tables(
+    volumes: pd.DataFrame, facts: pd.DataFrame, *, source: str
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Test and take off the effects of sites, keeping those of age, sex and group.
+
+    Refused, with the reason, if a site has fewer than 5 children, or if site and age cannot be told apart:
+    the ages of two sites overlap by less than a fifth, or age and covariates explain four fifths of a site.
+    Where children have several visits the variant for repeated visits is used. Nothing else in the results
+    uses the harmonised volumes.
+
+    Parameters
+    ----------
+    volumes, facts, source
+        As of `babyseg_py.statistics.growthmodels.growth_models`.
+
+    Returns
+    -------
+    effects : pandas.DataFrame
+        Columns `COLUMNS`; a row before and one after for every structure, or one row with the reason.
+    harmonised : pandas.DataFrame
+        Columns `HARMONISED_COLUMNS`; empty if refused.
+    """
+    matrix = volume_matrix(volumes, source)
+    sample = _sample(facts, matrix)
+    problem = refusal(sample.visits, sample.kept)
+    common = {"volume_source": source, "covariates": sample.described}
+    if problem:
+        return pd.DataFrame([common | {"notes": problem}], columns=COLUMNS), _nothing()
+    values = matrix.reindex(pd.MultiIndex.from_frame(sample.visits[VISIT]))
+    usable = [name for name in values.columns if _everywhere(values[name], sample.visits)]
+    left_out = [name for name in values.columns if name not in usable]
+    if not usable:
+        return pd.DataFrame([common | {"notes": _ABSENT}], columns=COLUMNS), _nothing()
+    children = sample.visits["participant_id"].to_numpy().astype(str)
+    repeated = len(set(children)) < len(children)
+    before = values[usable].to_numpy(float)
+    sites = sample.visits["site"].to_numpy().astype(str)
+    after = combat(before, sites, sample.kept, children, repeated=repeated).volumes
+    common |= {"method": "ComBat for repeated visits" if repeated else "ComBat"} | _counts(sample)
+    rows = []
+    for stage, table in (("before", before), ("after", after)):
+        for column, name in enumerate(usable):
+            row = _effect(table[:, column], sample, children) | {"stage": stage, "structure": name}
+            rows.append(common | row | {"side": side_of(name, matrix.columns)})
+    rows += [
+        common | {"structure": name, "side": side_of(name, matrix.columns), "notes": _ABSENT}
+        for name in left_out
+    ]
+    sides = {name: side_of(name, matrix.columns) for name in usable}
+    return pd.DataFrame(rows, columns=COLUMNS), _long(sample, sides, before, after, source)
+
+
+def _everywhere(volumes: pd.Series, visits: pd.DataFrame) -> bool:
+    """Say whether every site has a structure at enough visits, and it differs between them."""
+    there = volumes.notna().to_numpy()
+    counts = visits.loc[there, "site"].value_counts().reindex(visits["site"].unique(), fill_value=0)
+    return bool(counts.min() >= FEWEST_PER_SITE and volumes.std() > 0)
+
+
+def _nothing() -> pd.DataFrame:
+    return pd.DataFrame(columns=HARMONISED_COLUMNS)
+
+
+def _sample(facts: pd.DataFrame, matrix: pd.DataFrame) -> Sample:
+    known = facts[pd.MultiIndex.from_frame(facts[VISIT]).isin(matrix.index) & facts["site"].notna()]
+    reference = common_reference(known) if len(known) else None
+    visits = known.assign(age=age_on(known, reference) if reference else np.nan)
+    if reference:
+        visits = visits.dropna(subset=["age"])
+    stated = [
+        name for name in ("sex", "group") if visits[name].notna().all() and len(visits[name].unique()) > 1
+    ]
+    coded = code_covariates(visits[stated])
+    kept, described = coded.design, list(coded.described)
+    if reference and len(visits):
+        scale = spline_scale(visits["age"].to_numpy(float), 3)
+        kept = np.column_stack([scale(visits["age"].to_numpy(float)), kept])
+        described.insert(0, f"age ({scale.name})")
+    return Sample(visits.reset_index(drop=True), kept, "; ".join(described) or "none")
+
+
+def refusal(visits: pd.DataFrame, kept: np.ndarray) -> str:
+    """Say why sites cannot be harmonised; empty if they can.
+
+    Parameters
+    ----------
+    visits : pandas.DataFrame
+        participant_id, site and age (days; NaN without ages) of every visit.
+    kept : (N, k) array
+        Covariates whose effects stay.
+    """
+    sites = sorted(visits["site"].unique())
+    if len(sites) < 2:
+        return f"{len(sites)} sites with volumes: nothing to harmonise"
+    counts = visits.groupby("site")["participant_id"].nunique()
+    small = [f"{site} has {counts[site]}" for site in sites if counts[site] < FEWEST_PER_SITE]
+    if small:
+        return f"refused: a site needs {FEWEST_PER_SITE} children ({', '.join(small)})"
+    spans = visits.groupby("site")["age"].agg(["min", "max"])
+    for i, one in enumerate(sites):
+        for other in sites[i + 1 :]:
+            shared = spans.loc[[one, other], "max"].min() - spans.loc[[one, other], "min"].max()
+            whole = spans.loc[[one, other], "max"].max() - spans.loc[[one, other], "min"].min()
+            if whole > 30 and shared < _OVERLAP * whole:
+                return (
+                    f"refused: site is confounded with age, as the ages of {one} and {other} hardly overlap"
+                )
+    design = np.column_stack([np.ones(len(kept)), kept])
+    basis, _ = basis_of(design / np.sqrt((design**2).mean(axis=0)).clip(1e-12))
+    for site in sites:
+        of = (visits["site"] == site).to_numpy(float)
+        centred = of - of.mean()
+        left = of - basis @ (basis.T @ of)
+        if left @ left < (1 - _EXPLAINED) * (centred @ centred):
+            return f"refused: age and covariates explain most of who is at {site}, and cannot be told from it"
+    return ""
+
+
+def _counts(sample: Sample) -> dict:
+    counts = sample.visits.groupby("site")["participant_id"].nunique()
+    words = ", ".join(f"{site} ({n})" for site, n in counts.items())
+    return {
+        "n": sample.visits["participant_id"].nunique(),
+        "n_observations": len(sample.visits),
+        "n_sites": len(counts),
+        "sites": words,
+    }
+
+
+def _effect(volumes: np.ndarray, sample: Sample, children: np.ndarray) -> dict:
+    """Test the sites (Wald F) and the age in a model with random intercepts where children come again."""
+    there = np.isfinite(volumes)
+    y, children = volumes[there], children[there]
+    names, codes = np.unique(sample.visits["site"].to_numpy().astype(str)[there], return_inverse=True)
+    kept = sample.kept[there]
+    design = np.column_stack([np.ones(len(y)), np.eye(len(names))[codes][:, 1:], kept - kept.mean(axis=0)])
+    lengths = np.sqrt((design**2).mean(axis=0)).clip(1e-12)
+    design, lengths = design[:, lengths > 1e-9], lengths[lengths > 1e-9]
+    n, x = len(np.unique(children)), design / lengths
+    single = n == len(y)
+    model = (
+        fit_fixed(y / y.std(), x)
+        if single
+        else fit_mixed(y / y.std(), x, np.ones((len(y), 1)), children, exact=False)
+    )
+    beta = model.beta / lengths * y.std()
+    covariance = model.covariance / np.outer(lengths, lengths) * y.var()
+    place, df1, df2 = slice(1, len(names)), len(names) - 1, n - design.shape[1]
+    f = float(beta[place] @ np.linalg.solve(covariance[place, place], beta[place])) / df1
+    row = {"f": f, "df1": df1, "df2": df2, "p": float(stats.f.sf(f, df1, df2))}
+    row["largest_difference_percent"] = 100 * float(np.ptp([0.0, *beta[place]])) / y.mean()
+    if not sample.described.startswith("age"):
+        return row
+    days = sample.visits["age"].to_numpy(float)
+    scale = spline_scale(days, 3)
+    of = slice(len(names), len(names) + scale(days).shape[1])
+    f = float(beta[of] @ np.linalg.solve(covariance[of, of], beta[of])) / (of.stop - of.start)
+    low, high = scale(np.quantile(days, [0.1, 0.9]))
+    change = 100 * float((high - low) @ beta[of]) / y.mean()
+    return row | {"age_percent": change, "age_p": float(stats.f.sf(f, of.stop - of.start, df2))}
+
+
+def _long(
+    sample: Sample, sides: dict[str, str], before: np.ndarray, after: np.ndarray, source: str
+) -> pd.DataFrame:
+    keys = sample.visits[[*VISIT, "site"]]
+    parts = [
+        keys.assign(
+            structure=name,
+            side=side,
+            volume_source=source,
+            volume_mm3=before[:, column],
+            harmonised_mm3=after[:, column],
+        )
+        for column, (name, side) in enumerate(sides.items())
+    ]
+    table = pd.concat(parts, ignore_index=True)
+    return table.sort_values(VISIT, kind="stable", ignore_index=True)[HARMONISED_COLUMNS]

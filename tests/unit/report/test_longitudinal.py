@@ -1,0 +1,93 @@
+"""The parts of the report on the models of the cohort, from tables that the statistics wrote."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+from simulated_cohort import simulate, write
+
+from babyseg_py.cli import main
+from babyseg_py.report import longitudinal
+from babyseg_py.report.figures import Shelf
+from babyseg_py.report.parts import Absent, Plot, Table
+from babyseg_py.report.results import MORE, read_results
+from babyseg_py.statistics.visits import visit_facts
+
+BUILDERS = (
+    longitudinal.what_ran,
+    longitudinal.growth_curves,
+    longitudinal.centile_curves,
+    longitudinal.repeated_scores,
+    longitudinal.specification_curves,
+    longitudinal.groups,
+    longitudinal.sites,
+)
+
+
+@pytest.fixture(scope="module")
+def analysed(tmp_path_factory):
+    """Return a folder of 24 children with two visits, scores at both, two groups and two sites."""
+    root = tmp_path_factory.mktemp("analysed") / "cohort"
+    folder = simulate(root, children=24, snapshots=False, repeats=False)
+    path = root / "records.json"
+    content = json.loads(path.read_text(encoding="utf-8"))
+    for record in content["records"]:
+        child = int(record["participant_id"])
+        record |= {"site": "AB"[child // 3 % 2], "group": ["control", "preterm"][child // 2 % 2]}
+    path.write_text(json.dumps(content), encoding="utf-8")
+    visits = pd.DataFrame(content["records"]).drop_duplicates("visit_id")[["participant_id", "session_id"]]
+    rng = np.random.default_rng(0)
+    write(root / "scores.tsv", visits.assign(language=rng.normal(size=len(visits))))
+    _as_the_step_tables_writes_it(root / "cohort", content["records"])
+    tables = ["--tables", str(root / "cohort"), "--out-dir", str(root / "cohort")]
+    words = ["statistics", "--records", str(path), *tables, "--phenotype", str(root / "scores.tsv")]
+    assert main([*words, "--scores", "language", "--covariates", "sex"]) == 0
+    return folder
+
+
+def _as_the_step_tables_writes_it(folder, records):
+    volumes = pd.read_csv(folder / "volumes.tsv", sep="\t", dtype=str, keep_default_na=False)
+    volumes = volumes.drop(columns=["age_days", "age_reference"])
+    keys = ["participant_id", "session_id"]
+    write(folder / "volumes.tsv", visit_facts(records).merge(volumes, on=keys).astype(object).fillna("n/a"))
+    columns = [*keys, "scan", "run", "suffix", "structure", "side", "volume_mm3", "volume_posterior_mm3"]
+    write(folder / "scanvolumes.tsv", pd.DataFrame(columns=[*columns, "age_months", "age_weeks_pma"]))
+
+
+def read(folder):
+    return read_results(
+        records=folder.root / "records.json", ledger=folder.root / "ledger.tsv", cohort=folder.root / "cohort"
+    )
+
+
+def test_every_part_has_something_to_show(analysed, tmp_path):
+    results = read(analysed)
+    parts = {builder.__name__: builder(results, Shelf(tmp_path)) for builder in BUILDERS}
+    assert not [name for name, part in parts.items() if isinstance(part, Absent)]
+    ran = {row[0]: row[1] for row in parts["what_ran"].rows}
+    assert ran["between and within children"] == ran["centiles"] == ran["groups"] == "yes"
+    assert isinstance(parts["specification_curves"], Plot)
+    numbers = pd.read_csv(tmp_path / "specifications_language.tsv", sep="\t")
+    assert numbers["main"].sum() == 1
+    assert (tmp_path / "centiles_birth.svg").exists()
+    assert isinstance(parts["sites"], Table)
+    for part in parts.values():
+        if isinstance(part, Table):
+            assert {len(row) for row in part.rows} == {len(part.columns)}
+
+
+def test_the_page_holds_them_and_a_missing_table_is_explained(analysed, tmp_path):
+    page = tmp_path / "report.html"
+    assert main(analysed.arguments(page)) == 0
+    text = page.read_text(encoding="utf-8")
+    for words in (
+        "What was analysed",
+        "Scores of several visits",
+        "Other ways of adjusting",
+        "Groups and sites",
+    ):
+        assert words in text
+    for name in MORE:
+        (analysed.root / "cohort" / f"{name}.tsv").unlink()
+    assert all(isinstance(builder(read(analysed), Shelf()), Absent) for builder in BUILDERS)

@@ -1,0 +1,66 @@
+import numpy as np
+import pandas as pd
+import pytest
+
+from babyseg_py.statistics.scorechecks import (
+    id_note,
+    likely_ids,
+    score_notes,
+    suspected_codes,
+    twin_notes,
+    with_notes,
+)
+
+
+@pytest.mark.parametrize(
+    ("values", "codes"),
+    [
+        ([3, 7, 12, 99], [99]),
+        ([3, 7, 12, 99, 999], [99, 999]),
+        ([55, 60, 71, 999], [999]),
+        ([-9, 3, 7, 12], [-9]),
+        ([-99, 3, 7, 99], [-99, 99]),
+        ([90, 95, 99, 110], []),
+        ([60, 75, 88, 95, 99], []),
+        ([1, 2, 7, 9], []),
+        ([99, 99], []),
+        ([np.nan], []),
+    ],
+)
+def test_codes_are_values_of_the_list_that_lie_apart(values, codes):
+    assert suspected_codes(np.array(values, float)) == codes
+
+
+def test_raw_and_t_scores_are_named_and_others_are_not():
+    table = pd.DataFrame(
+        {"cbcl_raw": ["1", "5", "9"], "cbcl_T": ["50", "58", "66"], "cbcl_total": ["1", "2", "3"]}
+    )
+    notes = twin_notes(list(table.columns), table)
+    assert set(notes) == {"cbcl_raw", "cbcl_T"}
+    assert "rank correlation 1.00" in notes["cbcl_T"]
+    assert twin_notes(["attention", "attention_start"], table) == {}
+
+
+def test_sessions_that_do_not_overlap_are_named():
+    answers = pd.DataFrame(
+        {"session_id": ["a"] * 6 + ["b"] * 6, "score": [str(v) for v in [*range(6), *range(50, 56)]]}
+    )
+    (note,) = score_notes(["score"], answers)["score"]
+    assert "session a has values of 0 to 5 and session b of 50 to 55" in note
+    assert score_notes(["score"], answers.assign(session_id=None))["score"] == []
+
+
+def test_notes_are_added_to_the_rows_of_their_score():
+    table = pd.DataFrame({"score": ["x", "x", "y"], "notes": ["before", None, None]})
+    assert with_notes(table, {"x": ["one", "two"]})["notes"].fillna("").tolist() == [
+        "before; one; two",
+        "one; two",
+        "",
+    ]
+
+
+def test_children_spelled_in_another_way_are_named_once():
+    assert likely_ids(["1", "02", "kd3"], ["01", "02", "kid3", "zz"]) == {"1": "01", "kd3": "kid3"}
+    assert likely_ids(["07"], ["01", "02"]) == {}
+    assert id_note(["1"], ["01"]) == "not in the samplesheet: 1 (is 01 meant?)"
+    assert id_note(["01"], ["01"]) == ""
