@@ -109,8 +109,8 @@ def measure_quality(result: Segmentation, *, scan: str, age_months: float | None
 def orientation(facing: str) -> Measure:
     """Whether a visit's head faces as its header says, from what the first look found."""
     message = (
-        f"the head lies {facing}, so that its header is wrong: it was segmented as it lies, but left and right "
-        "are those of the header and cannot be trusted"
+        f"the head lies {facing}, so that its header is wrong: it was segmented as it lies, but left and "
+        "right are those of the header and cannot be trusted"
     )
     return Measure("n/a", "n/a", "reversed_axes", float(len(FACINGS[facing])), 0, 0, message)
 

@@ -25,12 +25,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     """Write every table of results, each as TSV with its JSON, and analyses.tsv, which says what ran."""
     from babyseg_py.statistics.analysis import Inputs, analyse
-    from babyseg_py.statistics.files import read_records, read_table, write_table
+    from babyseg_py.statistics.files import read_records, write_table
     from babyseg_py.statistics.visits import visit_facts
 
     content = read_records(args.records)
     tables, out = Path(args.tables), Path(args.out_dir)
-    volumes, scans, qc = (read_table(tables / f"{name}.tsv") for name in ("volumes", "scanvolumes", "qc"))
+    volumes, scans, qc = (_table(tables, name) for name in ("volumes", "scanvolumes", "qc"))
     phenotype, scores, covariates = _phenotype(args, content.get("phenotype") or {})
     inputs = Inputs(
         facts=visit_facts(content["records"]),
@@ -48,6 +48,19 @@ def run(args: argparse.Namespace) -> None:
     print(left_out)
     for row in results["analyses"].to_dict("records"):
         print(f"{row['analysis']}: {row['reason']}")
+
+
+def _table(folder: Path, name: str):
+    """One table of the cohort, with every column that `babyseg tables` writes."""
+    from babyseg_py.statistics.files import missing_columns, read_table
+    from babyseg_py.statistics.gather import COLUMNS
+    from babyseg_py.statistics.visits import VISIT
+
+    path = folder / f"{name}.tsv"
+    table = read_table(path)
+    of_a_scan = ["run", "suffix"] if name == "scanvolumes" else []
+    missing_columns(path, table.columns, [*VISIT, *of_a_scan, *COLUMNS[name]])
+    return table
 
 
 def _phenotype(args: argparse.Namespace, checked: dict):

@@ -143,3 +143,15 @@ def test_the_same_input_gives_the_same_bytes(simulated, tmp_path):
     first = {path: path.read_bytes() for path in (files.folder / "cohort").iterdir()}
     assert main(files.statistics(*options)) == 0
     assert {path: path.read_bytes() for path in (files.folder / "cohort").iterdir()} == first
+
+
+@pytest.mark.parametrize(
+    ("name", "column"), [("scanvolumes", "suffix"), ("volumes", "label"), ("qc", "flag")]
+)
+def test_a_table_without_a_column_is_named(simulated, tmp_path, capsys, name, column):
+    files = simulated(tmp_path, children=2)
+    assert main(files.tables()) == 0
+    path = files.folder / "cohort" / f"{name}.tsv"
+    pd.read_csv(path, sep="\t", dtype=str).drop(columns=column).to_csv(path, sep="\t", index=False)
+    assert main(files.statistics()) == 65
+    assert f"{name}.tsv: has no column {column}" in capsys.readouterr().err
