@@ -51,7 +51,17 @@ def _as_the_step_tables_writes_it(folder, records):
     volumes = volumes.drop(columns=["age_days", "age_reference"])
     keys = ["participant_id", "session_id"]
     write(folder / "volumes.tsv", visit_facts(records).merge(volumes, on=keys).astype(object).fillna("n/a"))
-    columns = [*keys, "scan", "run", "suffix", "structure", "side", "volume_mm3", "volume_posterior_mm3"]
+    columns = [
+        *keys,
+        "scan",
+        "run",
+        "suffix",
+        "label",
+        "structure",
+        "side",
+        "volume_mm3",
+        "volume_posterior_mm3",
+    ]
     write(folder / "scanvolumes.tsv", pd.DataFrame(columns=[*columns, "age_months", "age_weeks_pma"]))
 
 

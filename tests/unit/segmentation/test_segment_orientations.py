@@ -180,8 +180,8 @@ def test_boxes_of_head_and_brain() -> None:
     assert box.volume_mm3 == pytest.approx(20 * 25 * 24 * 8, rel=0.25)
     labels = np.zeros(WINDOW.shape, dtype=int)
     labels[4:8, 5, 6:9] = 3
-    brain = brain_box(labels, WINDOW)
-    assert np.allclose([brain.low, brain.high], [[-15, -13, -11], [-7, -11, -5]])
+    brain = brain_box(labels, WINDOW, WINDOW.axes)
+    assert np.allclose([brain.low, brain.high], [[-16, -14, -12], [-8, -12, -6]])
     assert brain.volume_mm3 == 12 * 8
 
 
