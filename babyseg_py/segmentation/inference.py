@@ -19,6 +19,7 @@ from babyseg_py.segmentation.pose import (
     FACING_MARGIN,
     FACINGS,
     SMALLEST_TILT_DEG,
+    SURE_OF_FACING,
     angle_deg,
     reversed_window,
     tilt,
@@ -179,6 +180,8 @@ def _look(segmenter: Segmenter, images: Tensor, window: Window) -> _Look:
 def _most_certain_facing(segmenter: Segmenter, images: Tensor, window: Window) -> tuple[str, _Look]:
     """Which way the head faces: as its header says, unless the network is more certain of another way."""
     best, found = "upright", _look(segmenter, images, window)
+    if found.certainty > SURE_OF_FACING:
+        return best, found
     bar = found.certainty + FACING_MARGIN
     for facing, axes in FACINGS.items():
         if not axes:

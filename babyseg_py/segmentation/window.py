@@ -11,7 +11,7 @@ from babyseg_py.images import Volume
 from babyseg_py.images.foreground import foreground_mask
 from babyseg_py.images.geometry import bounding_box, corners
 
-MARGIN_VOXELS = 6
+SMALLEST_MARGIN_VOXELS = 4
 SMALLEST_VOXELS = 64
 VERTEX_TO_CHIN_MM = 200.0
 
@@ -103,7 +103,7 @@ def anatomical_axes(affine: np.ndarray) -> np.ndarray:
 
 def window_around(box: Box, voxel_mm: float, multiple: int) -> Window:
     """Smallest window of cubic voxels around a box, with a margin."""
-    extent = (box.high - box.low) / voxel_mm + 2 * MARGIN_VOXELS
+    extent = (box.high - box.low) / voxel_mm + 2 * SMALLEST_MARGIN_VOXELS
     wanted = np.maximum(extent, SMALLEST_VOXELS)
     shape = (np.ceil(wanted / multiple) * multiple).astype(int)
     centre = box.axes @ ((box.low + box.high) / 2)
