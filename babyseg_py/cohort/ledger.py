@@ -96,7 +96,7 @@ def _entry(record: dict, outcomes: Outcomes) -> Entry:
     ]
     failures.sort(key=lambda one: _place(one.step))
     fatal = [one for one in failures if one.step not in BESIDE_THE_RESULT]
-    flags = [*outcomes.flags.get((visit, scan), []), *outcomes.flags.get((visit, MISSING), [])]
+    flags = [*outcomes.flags.get((visit, MISSING), []), *outcomes.flags.get((visit, scan), [])]
     left_out = [flag for flag in flags if flag[0] == "register"]
     if fatal:
         return Entry(record, "failed", fatal[0].step, _joined(one.reason for one in fatal))
