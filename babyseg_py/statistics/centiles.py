@@ -13,8 +13,7 @@ import pandas as pd
 from scipy import optimize, stats
 
 from babyseg_py.statistics.agescales import AgeScale, candidate_scales, spline_scale
-from babyseg_py.statistics.growthmodels import Visits, by_reference, visits_of
-from babyseg_py.statistics.structures import side_of, volume_matrix
+from babyseg_py.statistics.growthmodels import Visits, structures_by_reference, visits_of
 from babyseg_py.statistics.visits import DAYS_PER_MONTH
 
 COLUMNS = [
@@ -117,24 +116,16 @@ def centile_tables(
     """
     rows: list[pd.DataFrame] = []
     children: list[pd.DataFrame] = []
-    matrix = volume_matrix(volumes, source)
-    for reference, visits in by_reference(facts, matrix):
-        for structure in matrix.columns:
-            common = {
-                "structure": structure,
-                "side": side_of(structure, matrix.columns),
-                "volume_source": source,
-                "age_reference": reference,
-            }
-            data = visits_of(visits, matrix[structure])
-            fitted = fit_curves(data)
-            if isinstance(fitted, str):
-                n = len(np.unique(data.children))
-                row = common | {"n": n, "n_observations": len(data.days), "notes": fitted}
-                rows.append(pd.DataFrame([row], dtype=object))
-                continue
-            rows.append(_curve_rows(fitted, data).assign(**common))
-            children.append(_child_rows(fitted, visits, matrix[structure]).assign(**common))
+    for named, visits, volume in structures_by_reference(volumes, facts, source):
+        data = visits_of(visits, volume)
+        fitted = fit_curves(data)
+        if isinstance(fitted, str):
+            n = len(np.unique(data.children))
+            row = named | {"n": n, "n_observations": len(data.days), "notes": fitted}
+            rows.append(pd.DataFrame([row], dtype=object))
+            continue
+        rows.append(_curve_rows(fitted, data).assign(**named))
+        children.append(_child_rows(fitted, visits, volume).assign(**named))
     return _stack(rows, COLUMNS), _stack(children, CHILD_COLUMNS)
 
 

@@ -269,8 +269,8 @@ def eta_interval(fitted: Ancova, *, level: float = 0.9) -> tuple[float, float]:
             top *= 2
         return float(optimize.brentq(off, 0.0, top))
 
-    ends = (bound((1 + level) / 2), bound((1 - level) / 2))
-    return tuple(nc / (nc + fitted.n) for nc in ends)  # type: ignore[return-value]
+    low, high = bound((1 + level) / 2), bound((1 - level) / 2)
+    return low / (low + fitted.n), high / (high + fitted.n)
 
 
 def _with_family(rows: list[dict]) -> list[dict]:

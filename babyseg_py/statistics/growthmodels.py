@@ -1,5 +1,6 @@
 """Growth of the cohort: a mixed model per structure, on the scale of age that fits best."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -79,18 +80,26 @@ def growth_models(volumes: pd.DataFrame, facts: pd.DataFrame, *, source: str) ->
         the ages; for the best scale of every other kind (chosen = 0) a row with its criterion.
     """
     rows: list[dict] = []
+    for named, visits, volume in structures_by_reference(volumes, facts, source):
+        data = visits_of(visits, volume)
+        rows += [named | _counts(data) | row for row in _structure(data)]
+    return pd.DataFrame(rows, columns=COLUMNS)
+
+
+def structures_by_reference(
+    volumes: pd.DataFrame, facts: pd.DataFrame, source: str
+) -> Iterator[tuple[dict[str, str], pd.DataFrame, pd.Series]]:
+    """Yield the columns that name a structure and an age reference, its visits, and its volume by visit."""
     matrix = volume_matrix(volumes, source)
     for reference, visits in by_reference(facts, matrix):
         for structure in matrix.columns:
-            common = {
+            named = {
                 "structure": structure,
                 "side": side_of(structure, matrix.columns),
                 "volume_source": source,
                 "age_reference": reference,
             }
-            data = visits_of(visits, matrix[structure])
-            rows += [common | _counts(data) | row for row in _structure(data)]
-    return pd.DataFrame(rows, columns=COLUMNS)
+            yield named, visits, matrix[structure]
 
 
 def by_reference(facts: pd.DataFrame, matrix: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
