@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from babyseg_py.images import Volume
-from babyseg_py.images.geometry import corners
+from babyseg_py.images.geometry import corners, reorient_like, stored_alike
 from babyseg_py.segmentation.window import Window
 
 SLAB_VOXELS = 2_000_000
@@ -64,6 +64,9 @@ def sample_posteriors(
     Segmentation
         What lies outside the window is background.
     """
+    wanted = Volume(np.broadcast_to(np.uint8(0), shape), affine)
+    grid = stored_alike(wanted)
+    shape, affine = grid.shape, grid.affine
     matrix = affine if to_session is None else to_session @ affine
     to_window = np.linalg.solve(window.affine, matrix)
     lookup = np.array(label_numbers, dtype=np.uint16)
@@ -84,7 +87,11 @@ def sample_posteriors(
 
     voxel_mm3 = abs(np.linalg.det(affine[:3, :3]))
     volumes = {n: float(s * voxel_mm3) for n, s in zip(label_numbers, sums, strict=True) if n}
-    return Segmentation(Volume(labels, affine), Volume(np.clip(entropy, 0, 1), affine), volumes)
+    return Segmentation(
+        labels=reorient_like(grid.with_data(labels), wanted),
+        uncertainty=reorient_like(grid.with_data(np.clip(entropy, 0, 1)), wanted),
+        volumes_mm3=volumes,
+    )
 
 
 def _box_in_grid(
