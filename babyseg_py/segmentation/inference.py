@@ -42,6 +42,7 @@ from babyseg_py.segmentation.window import (
     brain_box,
     head_box,
     window_around,
+    window_at,
 )
 
 # Labelled brain to the brain with the fluid between its folds, by volume.
@@ -156,7 +157,7 @@ def find_brain(
     voxel_mm = np.cbrt(CLOSED_PER_LABELLED * look.volume_mm3) / recipe.brain_voxels
     box = brain_box(look.labels, look.window, look.window.axes @ look.frame.rotation)
     voxel_mm = float(np.clip(voxel_mm, *VOXEL_MM_LIMITS))
-    around = window_around(box, voxel_mm, multiple, anchor_mm=look.frame.anchor_mm)
+    around = window_at(look.frame.anchor_mm, box, voxel_mm, multiple)
     marked = [
         replace(scan, inverted=white_is_darker(image.cpu().numpy(), look.labels))
         for scan, image in zip(scans, look.images, strict=True)
@@ -222,7 +223,7 @@ def _look_along_head(segmenter: Segmenter, scans: Sequence[Scan], look: _Look) -
     """Look along the axes of the head; keep the look before if the network becomes less certain."""
     box = brain_box(look.labels, look.window, look.window.axes @ look.frame.rotation)
     multiple = segmenter.info.network.multiple
-    window = window_around(box, look.window.voxel_mm, multiple, anchor_mm=look.frame.anchor_mm)
+    window = window_at(look.frame.anchor_mm, box, look.window.voxel_mm, multiple)
     again = _look(segmenter, sample_scans(segmenter, scans, window), window)
     return again if again.certainty > look.certainty - TILT_MARGIN else look
 

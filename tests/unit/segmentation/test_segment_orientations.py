@@ -1,6 +1,7 @@
 """Windows and grids: what the network sees does not depend on how a file stores its axes."""
 
 import itertools
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -16,7 +17,6 @@ from babyseg_py.segmentation.inference import Segmenter, predict, sample_scan, w
 from babyseg_py.segmentation.sampling import probabilities_on_grid, sample_posteriors
 from babyseg_py.segmentation.visit import on_own_grid, segment_visit
 from babyseg_py.segmentation.window import (
-    ANCHOR_VOXELS,
     Box,
     Scan,
     Window,
@@ -24,6 +24,7 @@ from babyseg_py.segmentation.window import (
     brain_box,
     head_box,
     window_around,
+    window_at,
 )
 
 ORIENTATIONS = [
@@ -169,18 +170,19 @@ def test_window_covers_the_box_with_a_margin() -> None:
     assert all(side % 16 == 0 for side in window.shape)
 
 
-@pytest.mark.parametrize("reach", [(-0.4, 0.9), (0.2, 2.6), (3.3, 0.0)])
+@pytest.mark.parametrize("reach", [(-0.4, 0.9), (0.2, 2.6), (3.3, 0.0), (30, 0), (0, 61)])
 def test_voxels_are_laid_out_at_the_anchor(reach) -> None:
-    """A box that is seen a little larger, as when a head lies otherwise, leaves the voxels where they are."""
+    """A box seen a little larger, as when a head lies otherwise, leaves what is pooled together as it is."""
     anchor = np.array([1.3, -7.7, 4.1])
-    low, high = np.array([-50.0, -60, -40]), np.array([50.0, 70, 45])
-    box = Box(np.eye(3), low - reach[0], high + reach[1], 1.0)
-    window = window_around(box, 1.5, 16, anchor_mm=anchor)
-    steps = (window.centre_mm - anchor) / (1.5 * ANCHOR_VOXELS)
+    box = Box(np.eye(3), np.array([-50.0, -60, -40]) - reach[0], np.array([50.0, 70, 45]) + reach[1], 1.0)
+    window = window_at(anchor, box, 1.5, 16)
+    first = window.centre_mm - 1.5 * np.array(window.shape) / 2
+    steps = (anchor - first) / (1.5 * 8)
     np.testing.assert_allclose(steps, np.round(steps), atol=1e-9)
-    first = window.affine[:3, 3]
-    assert np.all(first < box.low)
-    assert np.all(first + 1.5 * (np.array(window.shape) - 1) > box.high)
+    assert [round(step) % 2 for step in steps] == [0, 1, 1]
+    assert all(side % 16 == 0 for side in window.shape)
+    assert np.all(first <= box.low - 1.5)
+    assert np.all(first + 1.5 * np.array(window.shape) >= box.high + 1.5)
 
 
 def test_boxes_of_head_and_brain() -> None:
@@ -244,6 +246,7 @@ def test_polarity_is_read_from_the_tissues() -> None:
 @pytest.mark.parametrize("axcodes", ["LIA", "PSR", "ARI"])
 def test_both_looks_are_the_same_bit_for_bit_in_any_order_of_axes(segmenter, oblique_affine, axcodes) -> None:
     """The windows of the two looks, and what the network makes of them, do not know how voxels are stored."""
+    segmenter = replace(segmenter, info=replace(segmenter.info, preprocessing=Preprocessing(20, 24)))
     affine = oblique_affine.copy()
     affine[:3, :3] *= 4
     data = np.pad(np.random.default_rng(2).random((22, 26, 14)).astype(np.float32) + 0.2, 3)
