@@ -41,12 +41,15 @@ def flat_face(brain: np.ndarray, window: Window, scans: Sequence[Scan]) -> float
 
 
 def shown(window: Window, scans: Sequence[Scan]) -> np.ndarray:
-    """Where on a window any scan has content: within its field of view and not its exact background."""
+    """Where on a window any scan has content: within its field of view, and not its exact background or 0.
+
+    A scan with noise around the head has no exact background; a mask laid over part of it leaves zeros.
+    """
     seen = np.zeros(window.shape, dtype=bool)
     for scan in scans:
         data = scan.volume.data
         empty = exact_background(data)
-        content = np.ones(data.shape, np.uint8) if empty is None else (data != empty).astype(np.uint8)
+        content = (data != (0 if empty is None else empty)).astype(np.uint8)
         to_voxel = np.linalg.solve(scan.volume.affine, scan.matrix @ window.affine)
         seen |= ndimage.affine_transform(
             content, to_voxel[:3, :3], to_voxel[:3, 3], output_shape=window.shape, order=0

@@ -7,9 +7,11 @@ from nibabel.affines import from_matvec
 from nibabel.eulerangles import euler2mat
 from scipy import ndimage
 
+from babyseg_py.cohort.ledger import closing_lines, make_ledger, read_outcomes
 from babyseg_py.images import Volume
 from babyseg_py.segmentation.cut import flat_face
-from babyseg_py.segmentation.detectors import LIMITS, detect
+from babyseg_py.segmentation.detectors import LIMITS, MESSAGES, detect
+from babyseg_py.segmentation.outputs import write_quality
 from babyseg_py.segmentation.window import Scan, Window
 
 
@@ -72,9 +74,9 @@ def test_eyes_taken_for_cortex() -> None:
 
 
 @pytest.mark.parametrize(("axis", "keep"), [(2, slice(0, 52)), (0, slice(22, None)), (1, slice(0, 62))])
-@pytest.mark.parametrize("by", ["mask", "view"])
-def test_cut_off(axis, keep, by) -> None:
-    """The image ends in zeros within its field of view, or the field of view ends."""
+@pytest.mark.parametrize("by", ["mask", "mask within noise", "view"])
+def test_cut_off(axis, keep, by, rng) -> None:
+    """The image ends in zeros within its field of view, with or without noise around, or the view ends."""
     labels = brain()
     outside = np.ones(SHAPE, dtype=bool)
     part = [slice(None)] * 3
@@ -82,6 +84,10 @@ def test_cut_off(axis, keep, by) -> None:
     outside[tuple(part)] = False
     labels[outside] = 0
     whole = scan(labels)
+    if by == "mask within noise":
+        noise = rng.uniform(1, 5, SHAPE).astype(np.float32)
+        image = np.where(outside, 0, np.maximum(whole.volume.data, noise))
+        whole = Scan("T1w", whole.volume.with_data(image), np.eye(4))
     if by == "view":
         start = np.zeros(3)
         start[axis] = keep.start or 0
@@ -168,3 +174,17 @@ def test_hardly_any_label_is_flagged_and_no_crash() -> None:
     assert flagged(labels) == set(LIMITS)
     labels[30, 30, 30] = 2
     assert "layout_misfit" in flagged(labels)
+
+
+def test_a_flag_reaches_the_ledger_and_its_last_lines(tmp_path) -> None:
+    labels = brain()
+    labels[:, :, 52:] = 0
+    table = tmp_path / "sub-1_ses-A_desc-segmentation_qc.tsv"
+    write_quality(detect(labels, window(), [scan(labels)]), table)
+    maps = [tmp_path / f"sub-1_ses-A_space-{space}_desc-babyseg_dseg.nii.gz" for space in ("session", "T1w")]
+    record = {"visit_id": "sub-1_ses-A", "scan_id": "sub-1_ses-A_T1w", "suffix": "T1w", "run": None}
+    record |= {"participant_id": "1", "session_id": "A"}
+    entries = make_ledger([record], read_outcomes([], [table], maps))
+    assert (entries[0].status, entries[0].step) == ("flagged", "segment")
+    assert entries[0].reason == MESSAGES["flat_face"]
+    assert closing_lines(entries) == ["1 rows: 0 ok, 1 flagged, 0 failed", "flagged at step: segment 1"]
