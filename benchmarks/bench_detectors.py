@@ -46,7 +46,7 @@ def rows_of(segmenter: Segmenter, case: Case) -> dict[str, list[dict]]:
     measures += measure_quality(result.together, scan="n/a", age_months=case.age_months)
     rows = {f"{case.group}|{case.name}": [_as_row(m) for m in measures]}
     if case.group == "clean":
-        certain = np.zeros(labels.shape, dtype=np.float32)
+        certain = np.full(labels.shape, 0.1, dtype=np.float32)  # what a network finds it is sure of
         for (group, name), faulty in planted_in_labels(labels, result.window.voxel_mm).items():
             volume = Volume(faulty.astype(np.uint16), result.window.affine)
             found = detect(faulty, result.window, result.scans)
