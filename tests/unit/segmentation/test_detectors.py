@@ -186,5 +186,5 @@ def test_a_flag_reaches_the_ledger_and_its_last_lines(tmp_path) -> None:
     record |= {"participant_id": "1", "session_id": "A"}
     entries = make_ledger([record], read_outcomes([], [table], maps))
     assert (entries[0].status, entries[0].step) == ("flagged", "segment")
-    assert entries[0].reason == MESSAGES["flat_face"]
+    assert MESSAGES["flat_face"] in entries[0].reason
     assert closing_lines(entries) == ["1 rows: 0 ok, 1 flagged, 0 failed", "flagged at step: segment 1"]
