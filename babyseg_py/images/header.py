@@ -240,7 +240,9 @@ def _nifti_affine(path: Path | str, header: Any, shape: Sequence[int]) -> tuple[
     if s_code > 0 and q_code > 0:
         apart = grid_distance_mm(affine, header.get_qform(), shape)
         if not apart <= FORM_TOLERANCE_MM:
-            what = f"sform and qform contradict each other (voxels up to {apart:.1f} mm apart)"
+            mirrored = np.linalg.det(affine[:3, :3]) * np.linalg.det(header.get_qform()[:3, :3]) < 0
+            sides = "; left in the one is right in the other" if mirrored else ""
+            what = f"sform and qform contradict each other (voxels up to {apart:.1f} mm apart{sides})"
             advice = "find out which is right and copy it over the other, for example with fslorient"
             raise UnusableData(str(path), what, advice)
     return affine, s_code if s_code > 0 else q_code

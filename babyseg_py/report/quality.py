@@ -28,6 +28,12 @@ METRICS = {
     "brain_stem_ml": "Brain stem (mL)",
     "largest_part": "Largest connected part, share of the brain",
     "edge_share": "Brain at the edge of the image, share",
+    "layout_misfit": "Structures off their usual places, share of the brain's size",
+    "share_misfit": "Structures off their usual sizes (standard deviations)",
+    "length_to_width": "Length of the cerebrum over its width",
+    "height_to_width": "Height of the cerebrum over its width",
+    "far_cortex_share": "Cortex far from white matter, share",
+    "flat_face": "Largest plane face at the end of the image, relative",
     "volume_mm3": "Volume of a structure (mm³)",
 }
 NOT_DRAWN = {"volume_mm3"}  # the growth curves show volumes

@@ -10,6 +10,7 @@ import torch
 from babyseg_py.images import Volume, load_image
 from babyseg_py.models.default import default_weights
 from babyseg_py.registration.visit import align_to_first
+from babyseg_py.segmentation.detectors import detect_visit
 from babyseg_py.segmentation.inference import Segmenter, load_segmenter
 from babyseg_py.segmentation.quality import Measure, measure_quality, orientation
 from babyseg_py.segmentation.visit import Progress, VisitResult, segment_visit
@@ -118,6 +119,6 @@ def segment_files(
         scans = align_to_first(scans)
     first = volumes[0]
     visit = segment_visit(segmenter, scans, first.shape, first.affine, flip=flip, progress=progress)
-    measures = [orientation(visit.facing)]
+    measures = [orientation(visit.facing), *detect_visit(visit, segmenter.info.labels)]
     measures += measure_quality(visit.together, scan="n/a", age_months=age_months)
     return SegmentedFiles(tuple(map(str, images)), first, visit, tuple(measures))

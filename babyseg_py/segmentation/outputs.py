@@ -16,6 +16,7 @@ from babyseg_py.labels import STRUCTURES
 from babyseg_py.labels.lut import label_files, write_dseg_table, write_lut
 from babyseg_py.names import bids_name, parse_name
 from babyseg_py.registration.visit import UNCONFIRMED
+from babyseg_py.segmentation.detectors import detect_visit
 from babyseg_py.segmentation.inference import Segmenter
 from babyseg_py.segmentation.quality import Measure, measure_quality, orientation
 from babyseg_py.segmentation.sampling import Segmentation, probabilities_on_grid
@@ -79,7 +80,7 @@ def write_visit(visit: Visit, segmenter: Segmenter, scans: Sequence[Scan], plan:
     grid = plan["grid"]
     shape, affine = tuple(grid["shape"]), np.array(grid["affine"])
     result = segment_visit(segmenter, scans, shape, affine, flip=visit.flip)
-    measures = [orientation(result.facing)]
+    measures = [orientation(result.facing), *detect_visit(result, segmenter.info.labels)]
     measures += measure_quality(result.together, scan="n/a", age_months=visit.age_months)
     by_scan: dict[str, dict[int, float]] = {}
 

@@ -11,6 +11,7 @@ import numpy as np
 
 from babyseg_py.images import Volume
 from babyseg_py.labels import LEFT_RIGHT_PAIRS, STRUCTURES, structure_name
+from babyseg_py.segmentation.anatomy import CEREBRUM, LOG_SHARES
 from babyseg_py.segmentation.pose import FACINGS
 from babyseg_py.segmentation.sampling import Segmentation
 
@@ -30,8 +31,12 @@ STRUCTURE_RATIO = (0.5, 2.0)
 CEREBELLUM_SHARE = (0.04, 0.2)
 STEM_ML = (1.5, 40.0)
 SMALLEST_STRUCTURE_MM3 = 60.0
+# A structure is missing that has less than this share of its usual volume; ventricles differ most.
+SMALLEST_OF_USUAL = 0.2
+SMALLEST_VENTRICLE_OF_USUAL = 0.05
 LARGEST_PART = (0.85, 1.0)
 SCORE = (0.6, 1.0)
+BRAIN_SCORE = (0.82, 1.0)
 EDGE_SHARE = (0.0, 0.02)
 
 
@@ -101,7 +106,7 @@ def measure_quality(result: Segmentation, *, scan: str, age_months: float | None
     brain = mm3[1:].sum()
     mean = sum(scores[s.id] * mm3[s.id] for s in STRUCTURES[1:] if mm3[s.id]) / brain if brain else np.nan
     rows.append(
-        Measure(scan, "n/a", "score", float(mean), *SCORE, "the network is unsure of the segmentation")
+        Measure(scan, "n/a", "score", float(mean), *BRAIN_SCORE, "the network is unsure of the segmentation")
     )
     return rows + _structures(mm3, scores, scan)
 
@@ -173,10 +178,11 @@ def _edge(labels: Volume, scan: str) -> Measure:
 
 def _structures(mm3: np.ndarray, scores: dict[int, float], scan: str) -> list[Measure]:
     rows = []
+    least = _least_mm3(mm3)
     for s in STRUCTURES[1:]:
-        message = "structure is missing"
+        message = "structure is missing, or hardly any of it was found"
         volume = float(mm3[s.id])
-        rows.append(Measure(scan, s.name, "volume_mm3", volume, SMALLEST_STRUCTURE_MM3, np.inf, message))
+        rows.append(Measure(scan, s.name, "volume_mm3", volume, least[s.id], np.inf, message))
         if volume:
             message = "the network is unsure of this structure"
             rows.append(Measure(scan, s.name, "score", scores[s.id], *SCORE, message))
@@ -187,3 +193,16 @@ def _structures(mm3: np.ndarray, scores: dict[int, float], scan: str) -> list[Me
             message = "left and right volumes differ by more than a factor of two"
             rows.append(Measure(scan, name, "left_right_ratio", ratio, *STRUCTURE_RATIO, message))
     return rows
+
+
+def _least_mm3(mm3: np.ndarray) -> dict[int, float]:
+    """Volume in mm³ below which each structure counts as missing, from that of the cerebrum."""
+    cerebrum, pairs, least = float(mm3[list(CEREBRUM)].sum()), dict(LEFT_RIGHT_PAIRS), {}
+    for left, (mean, _) in LOG_SHARES.items():
+        part = SMALLEST_VENTRICLE_OF_USUAL if left == 4 else SMALLEST_OF_USUAL
+        of_both = part * cerebrum * float(np.exp(mean))
+        if left in pairs:
+            least[left] = least[pairs[left]] = of_both / 2
+        else:
+            least[left] = of_both
+    return {label: max(SMALLEST_STRUCTURE_MM3, value) for label, value in least.items()}

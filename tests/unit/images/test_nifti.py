@@ -243,7 +243,7 @@ MESSAGES = {
     "colour": "colour",
     "no orientation": "neither sform nor qform",
     "contradictory shift": r"contradict .*51\.\d mm apart",
-    "contradictory flip": "contradict",
+    "contradictory flip": r"contradict .* mm apart; left in the one is right in the other",
     "singular": "singular",
     "zero sform": "singular",
     "nan affine": "not finite",

@@ -158,3 +158,15 @@ def test_large_asymmetry_of_one_structure_is_flagged(label) -> None:
     rows = measure_quality(Segmentation(result.labels.with_data(data), result.uncertainty, {}), scan="n/a")
     names = {m.structure for m in rows if m.flag and m.metric == "left_right_ratio"}
     assert names == {next(s.name for s in STRUCTURES if s.id == label)}
+
+
+@pytest.mark.parametrize(("label", "keep"), [(17, 0.05), (49, 0.1), (16, 0.05), (8, 0.0)])
+def test_structure_of_which_hardly_anything_is_left_is_missing(label, keep) -> None:
+    """A few voxels of a large structure are more than 60 mm³, and it is missing all the same."""
+    result = infant()
+    place = np.argwhere(result.labels.data == label)
+    data = result.labels.data.copy()
+    data[tuple(place[int(keep * len(place)) :].T)] = 2
+    rows = measure_quality(Segmentation(result.labels.with_data(data), result.uncertainty, {}), scan="n/a")
+    missing = {m.structure for m in rows if m.flag and m.metric == "volume_mm3"}
+    assert missing == {next(s.name for s in STRUCTURES if s.id == label)}

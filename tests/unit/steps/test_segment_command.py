@@ -64,6 +64,17 @@ def test_folder_makes_each_scan_a_visit(folder, segment, capsys) -> None:
         assert (folder / line["labels"]).is_file()
 
 
+def test_a_detector_reaches_table_json_and_message(folder, segment, capsys) -> None:
+    """What an untrained network makes of noise is no brain: it says so wherever flags are shown."""
+    assert segment("a.nii.gz", "-o", "d.nii.gz", "--qc", "q.tsv", "--json") == 0
+    said = capsys.readouterr()
+    table = pd.read_csv(folder / "q.tsv", sep="\t").set_index("metric")
+    assert {"layout_misfit", "share_misfit", "far_cortex_share", "flat_face"} <= set(table.index)
+    assert table.loc["share_misfit", "flag"] == 1
+    assert "share_misfit" in {flag["metric"] for flag in json.loads(said.out)["flags"]}
+    assert "flagged: d.nii.gz: its structures are not of the sizes of a brain's" in said.err
+
+
 def test_visits_of_a_folder_are_as_alone(folder, segment) -> None:
     assert segment("a.nii.gz", "b.nii.gz", "-o", "out/") == 0
     assert segment("b.nii.gz", "-o", "b_dseg.nii.gz") == 0
