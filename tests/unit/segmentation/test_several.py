@@ -81,6 +81,18 @@ def test_of_two_that_disagree_the_less_certain_goes(certainty, out) -> None:
         assert odd.name == out
 
 
+def test_a_scan_that_lacks_a_part_of_the_brain_is_found() -> None:
+    """Its structures agree; of two scans the one that shows less goes, however certain the network is."""
+    whole, part = np.ones((10, 10, 10), np.uint8), np.ones((10, 10, 10), np.uint8)
+    part[7:] = 0
+    assert mean_dice(whole, part) > several.SMALLEST_AGREEMENT
+    for scans in ([scan("part"), scan("whole", x=2)], [scan("whole"), scan("part", x=2)]):
+        alone = [Alone(part, 0.9) if one.name == "part" else Alone(whole, 0.7) for one in scans]
+        odd = disagreeing(scans, alone)
+        assert odd is not None
+        assert odd.name == "part"
+
+
 def test_certainty_is_that_of_what_is_labelled() -> None:
     posteriors = torch.tensor([[0.9, 0.2, 0.4], [0.1, 0.8, 0.6]])
     assert certainty_of(posteriors) == pytest.approx(0.7)
