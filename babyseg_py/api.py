@@ -58,6 +58,11 @@ class Result:
         """What is wrong in words; empty if nothing is."""
         return outputs.sentences(self.done.measures)
 
+    @property
+    def left_out(self) -> dict[str, str]:
+        """Scans that were not used, and why; the result is the one without them."""
+        return {one.name: one.reason for one in self.done.visit.left_out}
+
     def plot(self) -> Image.Image:
         """Draw slices of the first scan with the outlines of the labels.
 
@@ -80,7 +85,11 @@ class Result:
         """
         visit = self.done.visit
         outputs.write_labels(
-            self.labels, Path(path), sources=self.done.sources, segmenter=self.model, notes=visit.notes
+            self.labels,
+            Path(path),
+            sources=self.done.sources,
+            segmenter=self.model,
+            notes=outputs.notes_of(visit),
         )
 
 
@@ -96,8 +105,8 @@ def segment(
     Parameters
     ----------
     *images : Path or str
-        One or more scans of one child at one visit, any contrasts, NIfTI or MGH. The result is on the grid
-        of the first one, to which the others are registered.
+        One or more scans of one child at one visit, any contrasts, NIfTI or MGH, in any order. The labels are
+        on the grid of the first one. A scan that is unusable is left out, which `Result.left_out` tells.
     model : Segmenter, optional
         As `load_model` returns it, to be used for many visits; the default weights if not given.
     flip : bool
@@ -110,12 +119,14 @@ def segment(
     Returns
     -------
     Result
-        With ``labels``, ``uncertainty``, ``volumes``, ``qc``, ``flags``, ``plot()`` and ``save(path)``.
+        With ``labels``, ``uncertainty``, ``volumes``, ``qc``, ``flags``, ``left_out``, ``plot()`` and
+        ``save(path)``.
 
     Raises
     ------
     UnusableData
-        If a scan cannot be used; says which, what is wrong with it, and what to do.
+        If no scan can be used, a file is missing or the first one has no usable header; says which, what is
+        wrong with it, and what to do.
     """
     if not images:
         raise UsageError("name at least one image")

@@ -6,7 +6,7 @@ import json
 import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from babyseg_py.errors import UnusableData
@@ -21,6 +21,7 @@ MESSAGES = 4
 LOST = "no labels came out and no step said why: its task may have been killed; see pipeline_info"
 LOST_SCAN = "this scan has no labels of its own and no step said why; see pipeline_info"
 MISSING = "n/a"
+LEFT_OUT = "left_out"  # metric of a scan that the segmentation did not use
 
 
 @dataclass(frozen=True)
@@ -55,19 +56,22 @@ class Outcomes:
         What quality control flagged; the scan is ``n/a`` for the session.
     labelled : set of (visit, scan)
         Which label maps there are; the scan is ``n/a`` for those of the session.
+    left_out : set of (visit, scan)
+        Scans that the segmentation left out.
     """
 
     failures: dict[str, list[Failure]]
     flags: dict[tuple[str, str], list[tuple[str, str]]]
     labelled: set[tuple[str, str]]
+    left_out: set[tuple[str, str]] = field(default_factory=set)
 
 
 def make_ledger(records: Sequence[dict], outcomes: Outcomes) -> list[Entry]:
     """Say of every record what became of it.
 
     A row has failed if its scan did, if its visit did before there were volumes, or if there are no labels of
-    its scan or its visit; flagged if quality control flagged its scan or its visit, if registration left it
-    out, or if its visit lacks its surface distances or picture; else it is ok.
+    its scan or its visit; flagged if quality control flagged its scan or its visit, if registration or
+    segmentation left it out, or if its visit lacks its surface distances or picture; else it is ok.
 
     Parameters
     ----------
@@ -97,7 +101,7 @@ def _entry(record: dict, outcomes: Outcomes) -> Entry:
     failures.sort(key=lambda one: _place(one.step))
     fatal = [one for one in failures if one.step not in BESIDE_THE_RESULT]
     flags = [*outcomes.flags.get((visit, MISSING), []), *outcomes.flags.get((visit, scan), [])]
-    left_out = [flag for flag in flags if flag[0] == "register"]
+    left_out = (visit, scan) in outcomes.left_out or any(step == "register" for step, _ in flags)
     if fatal:
         return Entry(record, "failed", fatal[0].step, _joined(one.reason for one in fatal))
     if not session_labelled:
@@ -152,18 +156,22 @@ def read_outcomes(failures: Iterable[Path], qc: Iterable[Path], labels: Iterable
     """
     failed: dict[str, list[Failure]] = {}
     flags: dict[tuple[str, str], list[tuple[str, str]]] = {}
+    left_out = set()
     for path in sorted(failures):
         failure = _read_failure(path)
         failed.setdefault(failure.unit, []).append(failure)
     for path in sorted(qc):
         visit = _visit_of(path)
         try:
-            for scan, step, message in _read_flags(path):
+            for scan, metric, message in _read_flags(path):
+                step = "register" if metric.startswith("registration") else "segment"
                 flags.setdefault((visit, scan), []).append((step, message))
+                if metric == LEFT_OUT:
+                    left_out.add((visit, scan))
         except (OSError, UnicodeDecodeError, csv.Error, KeyError) as error:
             reason = f"{path.name} cannot be read ({error!r})"
             failed.setdefault(visit, []).append(Failure(visit, "segment", path.name, reason))
-    return Outcomes(failed, flags, {_labelled(path) for path in labels})
+    return Outcomes(failed, flags, {_labelled(path) for path in labels}, left_out)
 
 
 def _read_failure(path: Path) -> Failure:
@@ -193,14 +201,13 @@ def _labelled(path: Path) -> tuple[str, str]:
 
 
 def _read_flags(path: Path) -> Iterable[tuple[str, str, str]]:
-    """Yield scan, step and message of each flag in a quality table."""
+    """Yield scan, metric and message of each flag in a quality table."""
     text = path.read_text(encoding="utf-8-sig")
     for row in csv.DictReader(io.StringIO(text, newline=""), delimiter="\t", quoting=csv.QUOTE_NONE):
         if row["flag"] in {"1", "1.0", "True", "true"}:
-            step = "register" if row["metric"].startswith("registration") else "segment"
             where = "" if row["structure"] in {MISSING, ""} else f"{row['structure']}: "
             of_scan = "" if row["scan"] in {MISSING, ""} else f"{row['scan']}: "
-            yield row["scan"] or MISSING, step, f"{of_scan}{where}{row['message']}"
+            yield row["scan"] or MISSING, row["metric"], f"{of_scan}{where}{row['message']}"
 
 
 def to_tsv(entries: Sequence[Entry]) -> str:

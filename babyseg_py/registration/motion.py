@@ -76,3 +76,9 @@ def rotation_deg(matrix: np.ndarray) -> float:
 def displacement_mm(matrix: np.ndarray, point: np.ndarray) -> float:
     """Distance in mm by which a 4 x 4 matrix moves a point (3,)."""
     return float(np.linalg.norm(matrix[:3, :3] @ point + matrix[:3, 3] - point))
+
+
+def mean_displacement_mm(matrix: np.ndarray, points: np.ndarray) -> float:
+    """Mean distance in mm by which a 4 x 4 matrix moves points (N, 3)."""
+    moves = points @ (matrix[:3, :3] - np.eye(3)).T + matrix[:3, 3]
+    return float(np.linalg.norm(moves, axis=1).mean())

@@ -6,14 +6,18 @@ docs/segmentation.md says how often each was wrong on clean cases and right on p
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
+import torch
 from scipy import ndimage
 
+from babyseg_py.images import Volume
+from babyseg_py.images.geometry import reorient
 from babyseg_py.labels import LEFT_RIGHT_PAIRS
 from babyseg_py.segmentation.anatomy import CEREBELLUM_AND_STEM, CEREBRUM, LOG_SHARES
 from babyseg_py.segmentation.cut import flat_face
-from babyseg_py.segmentation.pose import CENTROIDS, FEWEST_STRUCTURES, tilt
+from babyseg_py.segmentation.pose import CENTROIDS, FEWEST_STRUCTURES, head_frame
 from babyseg_py.segmentation.quality import Measure
 from babyseg_py.segmentation.visit import VisitResult
 from babyseg_py.segmentation.window import Scan, Window
@@ -43,8 +47,13 @@ CORTEX = (3, 42)
 
 def detect_visit(result: VisitResult, label_numbers: Sequence[int]) -> list[Measure]:
     """Return the measures of `detect` for a segmented visit, whose channels stand for the given labels."""
-    labels = np.array(label_numbers)[result.posteriors.argmax(dim=0).numpy()]
-    return detect(labels, result.window, result.scans)
+    labels = np.array(label_numbers)[result.posteriors.argmax(dim=0).numpy()].astype(np.int32)
+    window = result.window
+    if result.facing == "upright":  # otherwise the axes of the window follow the head, against its header
+        along_head = reorient(Volume(labels, window.affine), "RAS")
+        axes = along_head.affine[:3, :3] / window.voxel_mm
+        labels, window = along_head.data, replace(window, shape=along_head.shape, axes=axes)
+    return detect(labels, window, result.scans)
 
 
 def detect(labels: np.ndarray, window: Window, scans: Sequence[Scan]) -> list[Measure]:
@@ -134,7 +143,10 @@ def _proportions(labels: np.ndarray, window: Window) -> tuple[float, float]:
     place = np.argwhere(np.isin(labels, CEREBRUM))
     if len(place) < 100:
         return np.nan, np.nan
-    low, high = np.percentile(place @ tilt(labels, window), (1, 99), axis=0)
+    numbers = [label for pair in CENTROIDS for label in pair]
+    certain = torch.from_numpy(np.stack([np.zeros_like(labels), *(labels == n for n in numbers)])).float()
+    rotation = head_frame(certain, [0, *numbers], window).rotation
+    low, high = np.percentile(place @ rotation, (1, 99), axis=0)
     width, length, height = high - low
     return float(length / width), float(height / width)
 

@@ -23,14 +23,14 @@ from babyseg_py.segmentation.window import Scan, Window, anatomical_axes, head_b
 
 
 def leading_scan(scans: Sequence[Scan]) -> Scan:
-    """Return the scan whose world is the session's, else the first one."""
+    """Return the first scan whose world is the session's, else the first one."""
     return next((scan for scan in scans if np.allclose(scan.matrix, np.eye(4))), scans[0])
 
 
 def predict_on_fixed_grid(
     segmenter: Segmenter, scans: Sequence[Scan], recipe: FixedGrid
 ) -> tuple[Window, Tensor, tuple[str, ...]]:
-    """Posteriors of all scans together.
+    """Posteriors of all scans together, of which the first one leads.
 
     Returns
     -------
@@ -46,11 +46,8 @@ def predict_on_fixed_grid(
     UnusableData
         If the head is larger than the largest grid, or a scan shows nothing on it.
     """
-    lead = leading_scan(scans)
-    window, notes = window_of(lead, recipe)
-    # The order of the others is made one that their names give, so that rounding does not follow the order.
-    others = sorted((scan for scan in scans if scan is not lead), key=lambda scan: scan.name)
-    images = torch.stack([sample_on(window, scan, recipe) for scan in (lead, *others)])
+    window, notes = window_of(scans[0], recipe)
+    images = torch.stack([sample_on(window, scan, recipe) for scan in scans])
     return window, forward(segmenter, segmenter.networks.segment, images.to(segmenter.device)), notes
 
 

@@ -18,7 +18,7 @@ from babyseg_py.names import bids_name, parse_name
 from babyseg_py.registration.visit import UNCONFIRMED
 from babyseg_py.segmentation.detectors import detect_visit
 from babyseg_py.segmentation.inference import Segmenter
-from babyseg_py.segmentation.quality import Measure, measure_quality, orientation
+from babyseg_py.segmentation.quality import Measure, finding, measure_quality, orientation
 from babyseg_py.segmentation.sampling import Segmentation, probabilities_on_grid
 from babyseg_py.segmentation.visit import VisitResult, on_own_grid, segment_scan, segment_visit
 from babyseg_py.segmentation.window import Scan
@@ -72,7 +72,7 @@ def write_visit(visit: Visit, segmenter: Segmenter, scans: Sequence[Scan], plan:
     segmenter : Segmenter
         The network.
     scans : sequence of Scan
-        Scans that registration found usable.
+        Scans that registration found usable, the session's reference first.
     plan : dict
         Result of registration: the session's grid, and flags of each scan.
     """
@@ -82,10 +82,11 @@ def write_visit(visit: Visit, segmenter: Segmenter, scans: Sequence[Scan], plan:
     result = segment_visit(segmenter, scans, shape, affine, flip=visit.flip)
     measures = [orientation(result.facing), *detect_visit(result, segmenter.info.labels)]
     measures += measure_quality(result.together, scan="n/a", age_months=visit.age_months)
+    measures += [finding(one.name, "left_out", f"was left out: {one.reason}") for one in result.left_out]
     by_scan: dict[str, dict[int, float]] = {}
 
     for scan in result.scans:
-        if len(scans) == 1:
+        if len(result.scans) == 1:
             alone = on_own_grid(segmenter, result.posteriors, result.window, scan)
         else:
             alone = segment_scan(segmenter, scan, result.window, flip=visit.flip)
@@ -99,8 +100,10 @@ def write_visit(visit: Visit, segmenter: Segmenter, scans: Sequence[Scan], plan:
         write_labels(alone.labels, path, sources=[image], segmenter=segmenter)
 
     together = visit.path("dseg", ".nii.gz", space="session", desc="babyseg")
-    sources = [entry["image"] for entry in plan["scans"] if entry["used"]]
-    write_labels(result.together.labels, together, sources=sources, segmenter=segmenter, notes=result.notes)
+    used = {scan.name for scan in result.scans}
+    sources = [entry["image"] for entry in plan["scans"] if entry["scan"] in used]
+    notes = notes_of(result)
+    write_labels(result.together.labels, together, sources=sources, segmenter=segmenter, notes=notes)
     write_uncertainty(
         result.together.uncertainty, visit.path("map", ".nii.gz", space="session", desc="uncertainty")
     )
@@ -112,18 +115,19 @@ def write_visit(visit: Visit, segmenter: Segmenter, scans: Sequence[Scan], plan:
 def registration_flags(plan: dict[str, Any]) -> list[Measure]:
     """Return the flags that registration gave the scans, or the visit, as rows of the quality table."""
     return [
-        Measure(
+        finding(
             "n/a" if flag["name"] == UNCONFIRMED else entry["scan"],
-            "n/a",
             f"registration_{flag['name']}",
-            np.nan,
-            0,
-            0,
             flag["message"],
         )
         for entry in plan["scans"]
         for flag in entry["flags"]
     ]
+
+
+def notes_of(visit: VisitResult) -> list[str]:
+    """Return what goes with the labels: what the user should know, and which scans were left out and why."""
+    return [*visit.notes, *(f"{Path(one.name).name} was left out: {one.reason}" for one in visit.left_out)]
 
 
 def write_labels(
@@ -153,9 +157,12 @@ def write_uncertainty(uncertainty: Volume, path: Path) -> None:
     save_image(uncertainty.with_data(np.round(uncertainty.data * 200) / 200), path)
 
 
-def write_posteriors(result: VisitResult, segmenter: Segmenter, reference: Volume, path: Path) -> None:
+def write_posteriors(
+    result: VisitResult, segmenter: Segmenter, reference: Volume, path: Path, *, to_session: np.ndarray
+) -> None:
     """Write the probabilities of all labels on a grid as 4-D float32; volume order as in the label table."""
-    data = probabilities_on_grid(result.posteriors, result.window, reference.shape, reference.affine)
+    in_session = to_session @ reference.affine
+    data = probabilities_on_grid(result.posteriors, result.window, reference.shape, in_session)
     order = [segmenter.info.labels.index(s.id) for s in STRUCTURES]
     image = nib.Nifti1Image(np.moveaxis(data[order], 0, -1), reference.affine)
     with appearing(path) as partial:
@@ -203,6 +210,9 @@ def sentences(measures: Sequence[Measure]) -> list[str]:
 
 def _sentence(same: Sequence[Measure]) -> str:
     first = same[0]
+    if np.isnan(first.value):
+        names = ", ".join(Path(m.scan).name for m in same if m.scan != "n/a")
+        return f"{names}: {first.message}" if names else first.message
     if first.structure == "n/a":
         return f"{first.message} ({first.metric} {first.value:.3g})"
     where = ", ".join(f"{m.structure} ({m.metric} {m.value:.3g})" for m in same)

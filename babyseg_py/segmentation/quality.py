@@ -111,6 +111,11 @@ def measure_quality(result: Segmentation, *, scan: str, age_months: float | None
     return rows + _structures(mm3, scores, scan)
 
 
+def finding(scan: str, metric: str, message: str) -> Measure:
+    """Row for a flag that has no figure."""
+    return Measure(scan, "n/a", metric, np.nan, 0, 0, message)
+
+
 def orientation(facing: str) -> Measure:
     """Whether a visit's head faces as its header says, from what the first look found."""
     message = (

@@ -2,15 +2,25 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 from torch import Tensor
 
+from babyseg_py.errors import UnusableData
 from babyseg_py.models.weights import FixedGrid
-from babyseg_py.segmentation.fixed_grid import predict_on_fixed_grid
-from babyseg_py.segmentation.inference import Segmenter, find_brain, predict
+from babyseg_py.segmentation.fixed_grid import leading_scan, predict_on_fixed_grid
+from babyseg_py.segmentation.inference import FirstLook, Segmenter, find_brain, predict
 from babyseg_py.segmentation.postprocess import drop_fragments
 from babyseg_py.segmentation.sampling import Segmentation, sample_posteriors
+from babyseg_py.segmentation.several import (
+    Alone,
+    LeftOut,
+    disagreeing,
+    in_order_of_content,
+    predict_several,
+    see_alone,
+)
 from babyseg_py.segmentation.window import Scan, Window
 
 Progress = Callable[[str], None]
@@ -29,11 +39,13 @@ class VisitResult:
     posteriors : (C, *window) Tensor
         Probabilities from all scans, on the window.
     scans : list of Scan
-        The scans with the polarity of their contrast.
+        The scans that were used, with the polarity of their contrast.
     notes : tuple of str
         What the user should know about how they were seen.
     facing : str
         Which way the head faces in its image; "upright" if as the header says.
+    left_out : tuple of LeftOut
+        Scans that were not used; the result is the one without them.
     """
 
     together: Segmentation
@@ -42,6 +54,7 @@ class VisitResult:
     scans: list[Scan]
     notes: tuple[str, ...] = ()
     facing: str = "upright"
+    left_out: tuple[LeftOut, ...] = ()
 
 
 def segment_visit(
@@ -60,8 +73,8 @@ def segment_visit(
     segmenter : Segmenter
         The network.
     scans : sequence of Scan
-        One or more scans; their order matters only to weights whose recipe has a leading scan, which is the
-        one whose world is the session's, else the first.
+        One or more scans, of different names; their order matters only to weights whose recipe has a leading
+        scan, which is the first one whose world is the session's, else the first.
     shape, affine
         The session's grid.
     flip : bool
@@ -74,21 +87,69 @@ def segment_visit(
     VisitResult
         Labels, uncertainty, volumes and posteriors.
     """
-    polarised: list[Scan] = list(scans)
-    notes: tuple[str, ...] = ()
     facing = "upright"
     recipe = segmenter.info.preprocessing
     if isinstance(recipe, FixedGrid):
         progress("segmenting")
-        window, posteriors, notes = predict_on_fixed_grid(segmenter, scans, recipe)
+        used, left_out, (window, posteriors, notes) = _without_unusable(
+            _lead_first(scans), lambda kept: predict_on_fixed_grid(segmenter, kept, recipe)
+        )
     else:
-        look = find_brain(segmenter, scans, affine, progress)
-        window, polarised, facing = look.window, look.scans, look.facing
+        used, left_out, (look, alone) = _without_unusable(
+            in_order_of_content(scans), lambda kept: _look_and_compare(segmenter, kept, affine, progress)
+        )
+        window, used, facing, notes = look.window, look.scans, look.facing, ()
         progress("segmenting")
-        posteriors = drop_fragments(predict(segmenter, polarised, window, flip=flip), segmenter.info.labels)
+        averaged = predict_several(segmenter, used, window, alone, flip=flip)
+        posteriors = drop_fragments(averaged, segmenter.info.labels)
     progress("sampling labels")
     together = sample_posteriors(posteriors, window, segmenter.info.labels, shape, affine)
-    return VisitResult(together, window, posteriors, polarised, notes, facing)
+    return VisitResult(together, window, posteriors, used, notes, facing, tuple(left_out))
+
+
+def _lead_first(scans: Sequence[Scan]) -> list[Scan]:
+    lead = leading_scan(scans)
+    return [lead, *in_order_of_content([scan for scan in scans if scan is not lead])]
+
+
+T = TypeVar("T")
+
+
+def _without_unusable(
+    scans: Sequence[Scan], work: Callable[[list[Scan]], T]
+) -> tuple[list[Scan], list[LeftOut], T]:
+    """Do something with scans, again without one of several that turns out to be unusable."""
+    kept = list(scans)
+    left_out: list[LeftOut] = []
+    while True:
+        try:
+            return kept, left_out, work(kept)
+        except UnusableData as problem:
+            if len(kept) == 1 or problem.path not in {scan.name for scan in kept}:
+                raise
+            left_out.append(LeftOut(problem.path, problem.what))
+            kept = [scan for scan in kept if scan.name != problem.path]
+
+
+def _look_and_compare(
+    segmenter: Segmenter, scans: list[Scan], affine: np.ndarray, progress: Progress
+) -> tuple[FirstLook, list[Alone]]:
+    """Find the brain, and see what each of several scans shows of it alone.
+
+    Raises
+    ------
+    UnusableData
+        If hardly any brain is seen, or if a scan, which is named, disagrees with the others.
+    """
+    look = find_brain(segmenter, scans, affine, progress)
+    if len(scans) == 1:
+        return look, []
+    progress("comparing the scans")
+    alone = see_alone(segmenter, look.scans, look.window)
+    odd = disagreeing(look.scans, alone)
+    if odd:
+        raise UnusableData(odd.name, odd.reason, "look at it")
+    return look, alone
 
 
 def segment_scan(segmenter: Segmenter, scan: Scan, window: Window, *, flip: bool = True) -> Segmentation:

@@ -40,7 +40,12 @@ class Job:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of ``babyseg segment``."""
-    parser.add_argument("images", nargs="+", metavar="IMG", help="scans of one visit, the first one leads")
+    parser.add_argument(
+        "images",
+        nargs="+",
+        metavar="IMG",
+        help="scans of one visit in any order; the first one lends the grid",
+    )
     parser.add_argument(
         "-o",
         "--output",
@@ -174,12 +179,16 @@ def _write(job: Job, done, segmenter) -> None:
 
     result = done.visit
     outputs.write_labels(
-        result.together.labels, job.labels, sources=job.images, segmenter=segmenter, notes=result.notes
+        result.together.labels,
+        job.labels,
+        sources=done.sources,
+        segmenter=segmenter,
+        notes=outputs.notes_of(result),
     )
     if job.uncertainty:
         outputs.write_uncertainty(result.together.uncertainty, job.uncertainty)
     if job.posteriors:
-        outputs.write_posteriors(result, segmenter, done.first, job.posteriors)
+        outputs.write_posteriors(result, segmenter, done.first, job.posteriors, to_session=done.to_session)
     if job.volumes:
         outputs.write_volumes(result.together, job.volumes)
     if job.qc:
@@ -208,6 +217,7 @@ def _summary(job: Job, done) -> dict[str, Any]:
     flags = [{key: getattr(m, key) for key in keys} for m in done.measures if m.flag]
     return {
         "images": job.images,
+        "left_out": [{"image": one.name, "reason": one.reason} for one in done.visit.left_out],
         "labels": str(job.labels),
         "volumes": outputs.volume_frame(done.visit.together).to_dict("records"),
         "flags": [
@@ -228,6 +238,7 @@ def _pipeline(args: argparse.Namespace, segmenter) -> None:
     plan = _read_registration(Path(args.registration))
     paths = {Path(path).name: Path(path) for path in args.images}
     entries = [entry for entry in plan["scans"] if entry["used"]]
+    entries.sort(key=lambda entry: entry["image"] != plan.get("reference"))
     missing = [entry["image"] for entry in entries if entry["image"] not in paths]
     if missing:
         raise UnusableData(

@@ -1,6 +1,7 @@
 """The ledger: a row for every row, and the right word for each."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -79,6 +80,18 @@ def test_scan_that_registration_left_out():
         "flagged",
         "register",
     )
+
+
+def test_scan_that_segmentation_left_out(tmp_path):
+    name, scan = "sub-01_ses-A_desc-segmentation_qc.tsv", ("sub-01_ses-A", "run-2_T1w")
+    (tmp_path / name).write_text(
+        "scan\tstructure\tmetric\tvalue\tlow\thigh\tflag\tmessage\n"
+        "run-2_T1w\tn/a\tleft_out\tn/a\t0\t0\t1\twas left out: it lies elsewhere\n"
+    )
+    read = read_outcomes([], [tmp_path / name], [])
+    entries = make_ledger(RECORDS, replace(read, labelled=LABELLED - {scan}))
+    assert (entries[0].status, entries[1].status, entries[1].step) == ("ok", "flagged", "segment")
+    assert entries[1].reason == "run-2_T1w: was left out: it lies elsewhere"
 
 
 def test_scan_that_vanished_without_a_word():

@@ -1,33 +1,27 @@
 """All scans of a visit."""
 
-from dataclasses import dataclass, replace
-
 import numpy as np
 import pytest
 from head_phantom import error_mm, grid, head, rigid
 
-from babyseg_py.errors import UnusableData
 from babyseg_py.images import Volume
-from babyseg_py.registration import visit
-from babyseg_py.registration.visit import align_to_first, register_visit
+from babyseg_py.registration import pyramid, visit
+from babyseg_py.registration.checks import Flag, judge_noise
+from babyseg_py.registration.evidence import neighbour_correlation
+from babyseg_py.registration.visit import register_visit
 
 MOTION = rigid((0, 8, -6), (5, 7, -3))
-
-
-@dataclass(frozen=True)
-class NamedScan:
-    """What the segmentation hands over."""
-
-    name: str
-    volume: Volume
-    matrix: np.ndarray
 
 
 @pytest.fixture(autouse=True)
 def coarse(monkeypatch):
     """Leave out the finest level, which the phantoms do not have."""
-    prepare = visit.prepare
-    monkeypatch.setattr(visit, "prepare", lambda v, **k: prepare(v, levels_mm=(8.0, 4.0, 2.0), **k))
+    monkeypatch.setattr(visit, "prepare", prepare)
+
+
+def prepare(volume, **options):
+    """Make coarse copies only."""
+    return pyramid.prepare(volume, levels_mm=(8.0, 4.0, 2.0), **options)
 
 
 def test_a_scan_alone_is_its_own_session():
@@ -61,18 +55,67 @@ def test_of_two_scans_that_differ_the_reference_is_used_alone_and_doubted():
     assert [flag.name for flag in session.placements[0].flags] == ["unconfirmed"]
 
 
-def test_scans_are_aligned_to_the_first():
-    scans = [
-        NamedScan("a", head(grid()), np.eye(4)),
-        NamedScan("b", head(grid(), motion=MOTION, seed=1), np.eye(4)),
+def test_scans_that_lie_on_each_other_are_not_moved():
+    """Registration finds a tenth of a millimetre between them; the header's zero is the better answer."""
+    volumes = [head(grid(), seed=1), head(grid(), contrast="T2w", seed=2)]
+    session = register_visit(volumes, names="ab")
+    assert all(np.array_equal(p.matrix, np.eye(4)) for p in session.placements)
+    assert session.placements[1 - session.reference].evidence is not None
+
+
+def test_a_scan_of_noise_is_found_among_others_only(rng):
+    shape, affine = grid((2, 2, 2))
+    good = prepare(head((shape, affine)))
+    brain = head((shape, affine)).data > 0
+    noise = [
+        prepare(Volume(where * rng.rayleigh(300, shape), affine), name="a")
+        for where in (brain, rng.random(shape) < 0.9)
     ]
-    first, second = align_to_first(scans)
-    assert np.array_equal(first.matrix, np.eye(4))
-    assert error_mm(second.matrix, MOTION) < 0.6
-    assert second == replace(scans[1], matrix=second.matrix)
+    assert neighbour_correlation(good) > 0.7
+    assert max(neighbour_correlation(scan) for scan in noise) < 0.05  # also with the outline of a brain
+    found = judge_noise([noise[0], good, noise[1]])
+    assert [(i, flag.name) for i, flag in found] == [(0, "noise"), (2, "noise")]
+    assert judge_noise(noise) == judge_noise([good]) == []
 
 
-def test_a_scan_that_does_not_match_the_first_is_refused():
-    scans = [NamedScan("a", head(grid()), np.eye(4)), NamedScan("b", head(grid(), child=1), np.eye(4))]
-    with pytest.raises(UnusableData, match="b: "):
-        align_to_first(scans)
+@pytest.fixture
+def matching(monkeypatch):
+    """Replace registration by a table of which of the scans 0, 1, 2 … match, told by their size."""
+
+    def install(*heads):
+        def place(scans, reference, position):
+            same = heads[reference] == heads[position]
+            matrix = rigid((0, 0, 0), (position - reference, 0, 0))
+            flags = () if same else (Flag("other_anatomy", "differs"),)
+            return visit.Placement(matrix, None if reference == position else object(), flags)
+
+        monkeypatch.setattr(visit, "_place", place)
+        monkeypatch.setattr(visit, "judge_noise", lambda scans: [])
+        return [head(grid((2.5 + 0.3 * i,) * 3)) for i in range(len(heads))]
+
+    return install
+
+
+def test_what_is_left_out_does_not_touch_the_rest(matching):
+    volumes = matching("x", "y", "y", "y")
+    session = register_visit(volumes, names="abcd")
+    assert [p.used for p in session.placements] == [False, True, True, True]
+    assert session.reference == 1
+    volumes = matching("y", "y", "y")
+    without = register_visit(volumes, names="bcd")
+    for one, other in zip(session.placements[1:], without.placements, strict=True):
+        assert np.array_equal(one.matrix, other.matrix)
+
+
+def test_the_leader_is_the_reference_unless_the_others_do_not_match_it(matching):
+    assert register_visit(matching("y", "y", "y"), names="abc").reference == 0
+    assert register_visit(matching("y", "y", "y"), names="abc", lead=2).reference == 2
+    assert register_visit(matching("y", "y", "x"), names="abc", lead=2).reference == 0
+
+
+def test_a_scan_that_was_left_out_is_seen_from_the_reference_in_the_end(matching):
+    """Without the scan that does not match the choice may fall on another reference."""
+    session = register_visit(matching("y", "x", "y", "y"), names="abcd", lead=2)
+    assert session.reference == 2
+    assert session.placements[1].matrix[0, 3] == -1
+    assert [flag.name for flag in session.placements[1].flags] == ["other_anatomy"]

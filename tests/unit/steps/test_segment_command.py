@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 import torch
 
+import babyseg_py as bs
 from babyseg_py.cli import main
 from babyseg_py.images import Volume, load_image, load_labels, save_image
 from babyseg_py.labels import LABELS
@@ -182,6 +183,93 @@ def test_the_pipeline_follows_the_recipe_of_the_weights(folder, segment) -> None
     inner = load_image(folder / "b.nii.gz").data > 0
     assert np.mean((own.data == load_labels(folder / "b_alone.nii.gz").data)[inner]) > 0.999
     assert (folder / "out" / "sub-1_ses-A_space-session_desc-babyseg_dseg.nii.gz").is_file()
+
+
+def test_a_scan_that_shows_nothing_of_the_session_is_left_out_of_the_visit(folder, segment) -> None:
+    """The labels are those without it; it has none of its own, and the quality table says why."""
+    far = np.eye(4)
+    far[:3, 3] = 500
+    scans = [
+        {"scan": suffix, "image": f"{name}.nii.gz", "used": True, "matrix": matrix.tolist(), "flags": []}
+        for suffix, name, matrix in (("T2w", "b", far), ("T1w", "a", np.eye(4)))
+    ]
+    grid = {"shape": [24, 28, 20], "affine": np.diag([4.0, 4.0, 4.0, 1.0]).tolist()}
+    for name, some in (("both", scans), ("one", scans[1:])):
+        (folder / "r.json").write_text(json.dumps({"grid": grid, "reference": "a.nii.gz", "scans": some}))
+        words = ["--visit", "sub-1_ses-A", "--registration", "r.json", "--out-dir", name]
+        assert segment("a.nii.gz", "b.nii.gz", *words) == 0
+    names = {path.name for path in (folder / "one").iterdir()}
+    assert {path.name for path in (folder / "both").iterdir()} == names
+    for name in names:
+        if name.endswith(".nii.gz"):
+            assert (folder / "both" / name).read_bytes() == (folder / "one" / name).read_bytes()
+    qc = pd.read_csv(folder / "both" / "sub-1_ses-A_desc-segmentation_qc.tsv", sep="\t")
+    assert list(qc.query("metric == 'left_out'")["scan"]) == ["T2w"]
+    sidecar = folder / "both" / "sub-1_ses-A_space-session_desc-babyseg_dseg.json"
+    assert "T2w was left out: hardly any of it" in sidecar.read_text()
+
+
+def empty(folder, name: str) -> str:
+    """Write an image of nothing on the grid of the others."""
+    save_image(Volume(np.zeros((24, 28, 20), np.float32), np.diag([4.0, 4.0, 4.0, 1.0])), folder / name)
+    return name
+
+
+@pytest.mark.parametrize("order", [("a.nii.gz", "e.nii.gz"), ("e.nii.gz", "a.nii.gz")])
+def test_an_empty_scan_is_named_and_left_out(folder, segment, capsys, order) -> None:
+    """Also as the first one, whose grid counts all the same; the bytes are those without it."""
+    empty(folder, "e.nii.gz")
+    assert segment("a.nii.gz", "-o", "alone.nii.gz") == 0
+    capsys.readouterr()
+    assert segment(*order, "-o", "d.nii.gz", "--posteriors", "p.nii.gz", "--qc", "q.tsv", "--json") == 0
+    said = capsys.readouterr()
+    assert "flagged: d.nii.gz: e.nii.gz: was left out: every voxel has the value 0" in said.err
+    assert (folder / "d.nii.gz").read_bytes() == (folder / "alone.nii.gz").read_bytes()
+    line = json.loads(said.out)
+    assert line["images"] == list(order)
+    assert [one["image"] for one in line["left_out"]] == ["e.nii.gz"]
+    assert json.loads((folder / "d.json").read_text())["Sources"] == ["a.nii.gz"]
+    qc = pd.read_csv("q.tsv", sep="\t")
+    assert list(qc.query("metric == 'left_out'")["scan"]) == ["e.nii.gz"]
+
+
+def test_a_file_that_is_no_image_is_left_out_unless_it_is_to_give_the_grid(folder, segment, capsys) -> None:
+    assert segment("a.nii.gz", "c.nii.gz", "-o", "d.nii.gz") == 0
+    assert "c.nii.gz: was left out: is text" in capsys.readouterr().err
+    assert segment("c.nii.gz", "a.nii.gz", "-o", "e.nii.gz") == 65
+    assert "c.nii.gz: is text" in capsys.readouterr().err
+
+
+def test_a_missing_file_is_an_error_wherever_it_is_named(folder, segment, capsys) -> None:
+    """Most likely its name is mistyped: nothing is computed."""
+    assert segment("a.nii.gz", "gone.nii.gz", "-o", "d.nii.gz") == 65
+    assert "gone.nii.gz: there is no such file" in capsys.readouterr().err
+    assert not (folder / "d.nii.gz").exists()
+
+
+def test_where_no_scan_is_left_all_are_named(folder, segment, capsys) -> None:
+    assert segment(empty(folder, "e.nii.gz"), empty(folder, "f.nii.gz"), "-o", "d.nii.gz") == 65
+    said = capsys.readouterr().err
+    assert "e.nii.gz" in said
+    assert "f.nii.gz" in said
+
+
+def test_a_scan_given_twice_counts_once(folder, segment, capsys) -> None:
+    (folder / "again.nii.gz").write_bytes((folder / "a.nii.gz").read_bytes())
+    assert segment("a.nii.gz", "again.nii.gz", "a.nii.gz", "-o", "d.nii.gz") == 0
+    assert "again.nii.gz: was left out: is the same image as a.nii.gz" in capsys.readouterr().err
+    assert segment("a.nii.gz", "-o", "alone.nii.gz") == 0
+    assert (folder / "d.nii.gz").read_bytes() == (folder / "alone.nii.gz").read_bytes()
+
+
+def test_python_tells_what_was_left_out(folder, weights) -> None:
+    model = bs.load_model(weights, threads=1)
+    result = bs.segment("a.nii.gz", empty(folder, "e.nii.gz"), model=model)
+    assert list(result.left_out) == ["e.nii.gz"]
+    assert "every voxel has the value 0" in result.left_out["e.nii.gz"]
+    assert result.done.sources == ("a.nii.gz",)
+    assert any("e.nii.gz: was left out" in sentence for sentence in result.flags)
+    assert bs.segment("a.nii.gz", model=model).left_out == {}
 
 
 def test_weights_for_other_labels_are_refused(folder, tmp_path, capsys) -> None:

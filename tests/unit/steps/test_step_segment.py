@@ -106,18 +106,40 @@ def test_the_documented_example_gives_what_the_command_gives(visit, segmented, t
     assert (tmp_path / "scans" / "volumes.tsv").is_file()
 
 
-def test_order_of_scans_does_not_matter(visit):
+def test_order_of_scans_does_not_matter(visit, rng):
+    """Bit for bit, with a scan among them that is poorer than the others, whatever they are called."""
     segmenter = load_segmenter(default_weights(), device="cpu", precision="fp32")
     torch.set_num_threads(1)
-    volumes = {name: load_image(visit[name]) for name in ("T1w", "T2w")}
-    grid = volumes["T1w"]
-    scans = [Scan(name, volume, np.eye(4)) for name, volume in volumes.items()]
+    images = [load_image(visit[name]) for name in ("T1w", "T2w")]
+    grid, noise = images[0], rng.rayleigh(0.1 * images[0].data.max(), images[0].shape)
+    images.append(grid.with_data((grid.data + noise).astype(np.float32)))
     one, other = (
-        segment_visit(segmenter, order, grid.shape, grid.affine, flip=False).together
-        for order in (scans, scans[::-1])
+        segment_visit(
+            segmenter,
+            [Scan(name, images[i], np.eye(4)) for name, i in zip("abc", order, strict=True)],
+            grid.shape,
+            grid.affine,
+            flip=False,
+        )
+        for order in ((0, 1, 2), (2, 0, 1))
     )
-    np.testing.assert_array_equal(one.labels.data, other.labels.data)
-    np.testing.assert_array_equal(one.uncertainty.data, other.uncertainty.data)
+    assert torch.equal(one.posteriors, other.posteriors)
+    assert one.together.volumes_mm3 == other.together.volumes_mm3
+    np.testing.assert_array_equal(one.together.labels.data, other.together.labels.data)
+    np.testing.assert_array_equal(one.together.uncertainty.data, other.together.uncertainty.data)
+    assert one.left_out == other.left_out == ()
+
+
+def test_noise_among_scans_is_named_and_changes_nothing(visit, segmented, tmp_path, capsys, rng):
+    """Even as the first one, on whose grid the labels lie."""
+    grid = load_image(visit["T1w"])
+    save_image(grid.with_data(rng.rayleigh(100, grid.shape).astype(np.float32)), tmp_path / "noise.nii.gz")
+    paths = [tmp_path / "noise.nii.gz", visit["T2w"], visit["T1w"]]
+    words = ["-o", str(tmp_path / "dseg.nii.gz"), "--threads", "1"]
+    assert main(["segment", *map(str, paths), *words]) == 0
+    assert "noise.nii.gz: was left out" in capsys.readouterr().err
+    expected = (segmented / "dseg.nii.gz").read_bytes()
+    assert (tmp_path / "dseg.nii.gz").read_bytes() == expected
 
 
 def test_the_same_head_stored_otherwise_gets_the_same_labels(visit, tmp_path):
