@@ -76,7 +76,8 @@ class Calibration:
     centre, scale : tuple of tuples
         Mean and standard deviation of the evidence on each structure, (21, F).
     dice : tuple of tuples
-        Coefficients of each structure for 1, the standardised evidence and its square, (21, 1 + 2F).
+        What is added to the Dice to expect if every posterior were right: coefficients of each structure for
+        1, the standardised evidence and its square, (21, 1 + 2F).
     interval : tuple of tuples
         Quantiles of .05 and .95 of the log ratio of true to posterior volume over its spread, (21, 2).
     spread : tuple
@@ -125,7 +126,8 @@ class Calibration:
         Trust
         """
         own = self.arrays
-        dice = predict_dice(standardise(evidence, own["centre"], own["scale"]), own["dice"])
+        columns = standardise(evidence, own["centre"], own["scale"])
+        dice = predict_dice(expected_dice(evidence), columns, own["dice"])
         spread = np.maximum(1 - dice, own["spread"])
         low, high = np.exp(own["interval"].T * spread)
         case = np.array([1.0, 0.0, log_odds(dice.mean())])
@@ -148,9 +150,14 @@ def standardise(evidence: np.ndarray, centre: np.ndarray, scale: np.ndarray) -> 
     return np.concatenate([np.ones((*z.shape[:-1], 1)), z, z**2], axis=-1)
 
 
-def predict_dice(columns: np.ndarray, coefficients: np.ndarray) -> np.ndarray:
-    """Predicted Dice, (…, 21), from the columns of `standardise` and coefficients of the same shape."""
-    return np.clip((columns * coefficients).sum(axis=-1), 0, 1)
+def expected_dice(evidence: np.ndarray) -> np.ndarray:
+    """Dice to expect if every posterior were right, (…, 21), from the evidence, (…, 21, F)."""
+    return 1 / (1 + np.exp(-evidence[..., FEATURES.index("expected_dice")]))
+
+
+def predict_dice(expected: np.ndarray, columns: np.ndarray, coefficients: np.ndarray) -> np.ndarray:
+    """Correct the Dice to expect, (…, 21), by the columns of `standardise` times coefficients, (…, 21, P)."""
+    return np.clip(expected + (columns * coefficients).sum(axis=-1), 0, 1)
 
 
 def log_odds(share: float) -> float:

@@ -58,27 +58,36 @@ def fit_logistic(columns: np.ndarray, voxels: np.ndarray, right: np.ndarray, *, 
     """
     trusted = np.zeros(columns.shape[1])
     trusted[1] = 1
+
+    def loss(beta: np.ndarray) -> float:
+        odds = columns @ beta
+        return float(
+            voxels @ np.logaddexp(0, odds) - right @ odds + prior / 2 * np.sum((beta - trusted) ** 2)
+        )
+
     beta = trusted.copy()
     for _ in range(_NEWTON_STEPS):
         p = 1 / (1 + np.exp(-columns @ beta))
         gradient = columns.T @ (right - voxels * p) - prior * (beta - trusted)
         hessian = (columns * (voxels * p * (1 - p))[:, None]).T @ columns + prior * np.eye(len(beta))
         step = np.linalg.solve(hessian, gradient)
-        beta = beta + np.clip(step, -2, 2)
-        if np.abs(step).max() < 1e-6:
+        while loss(beta + step) > loss(beta) and np.abs(step).max() > 1e-8:
+            step = step / 2
+        beta = beta + step
+        if np.abs(step).max() < 1e-8:
             break
     return beta
 
 
-def fit_dice(columns: np.ndarray, dice: np.ndarray, *, shared: float, own: float) -> np.ndarray:
+def fit_shared(columns: np.ndarray, wanted: np.ndarray, *, shared: float, own: float) -> np.ndarray:
     """Ridge regression with coefficients that all structures share, and deviations of each structure.
 
     Parameters
     ----------
     columns : (N, S, P) np.ndarray
         Of cases and structures, from `calibration.standardise`.
-    dice : (N, S) np.ndarray
-        With the truth; NaN is left out.
+    wanted : (N, S) np.ndarray
+        What is to be predicted; NaN is left out.
     shared, own : float
         Penalties of the shared coefficients and of the deviations; intercepts are not penalised.
 
@@ -88,13 +97,13 @@ def fit_dice(columns: np.ndarray, dice: np.ndarray, *, shared: float, own: float
         Coefficients of each structure.
     """
     _, structures, width = columns.shape
-    known = np.isfinite(dice)
+    known = np.isfinite(wanted)
     # Block arrow system: shared coefficients first, then the deviations of each structure.
     size = width * (1 + structures)
     gram, moment = np.zeros((size, size)), np.zeros(size)
     first = slice(0, width)
     for s in range(structures):
-        x, y = columns[known[:, s], s], dice[known[:, s], s]
+        x, y = columns[known[:, s], s], wanted[known[:, s], s]
         block = slice(width * (1 + s), width * (2 + s))
         xx, xy = x.T @ x, x.T @ y
         gram[first, first] += xx

@@ -22,10 +22,15 @@ FEATURES = (
     "size",  # log of the number of voxels
     "share",  # log of the share of the brain
     "asymmetry",  # size of the log ratio of left and right
+    "right",  # middle of the structure within the box around the brain, -.5 to .5 along each axis
+    "front",
+    "up",
+    "edge",  # log ratio of the mean step of intensity across its surface and within it
     "mean_expected_dice",
     "least_expected_dice",
     "mean_flip_dice",
     "noise",  # log of the robust deviation from the mean of the six neighbours, within the brain
+    "explained",  # share of the variance of intensity within the brain that is between structures
     "contrast",  # white matter against cortex: difference of medians over their spread
     "detail",  # log of the mean gradient over the spread of intensities, within the brain
     "coarseness",  # log ratio of the largest and the smallest mean gradient along an axis
@@ -99,9 +104,11 @@ def gather_evidence(
         share,
         _asymmetry(counts),
     ]
-    whole = [_logit(expected).mean(), _logit(expected).min(), _logit(flip).mean()]
     labels = np.array(label_numbers)[index.numpy()]
-    whole += list(np.mean([_look(image.float().cpu().numpy(), labels) for image in images], axis=0))
+    looks = [image.float().cpu().numpy() for image in images]
+    rows += [*_middles(labels).T, np.mean([_edges(image, labels) for image in looks], axis=0)]
+    whole = [_logit(expected).mean(), _logit(expected).min(), _logit(flip).mean()]
+    whole += list(np.mean([_look(image, labels) for image in looks], axis=0))
     whole.append(_flat_face(labels > 0))
     return np.column_stack([*rows, np.tile(whole, (len(order), 1))])
 
@@ -120,12 +127,57 @@ def _asymmetry(counts: np.ndarray) -> np.ndarray:
     return result
 
 
-def _look(image: np.ndarray, labels: np.ndarray) -> tuple[float, float, float, float]:
-    """Noise, contrast, detail and coarseness of one scan within the labelled brain."""
+def _middles(labels: np.ndarray) -> np.ndarray:
+    """Middle of each structure within the bounding box of the brain, (21, 3); 0 for what was not found."""
+    result = np.zeros((len(NUMBERS), 3))
+    flat = labels.ravel()
+    counts = np.bincount(flat, minlength=256)[list(NUMBERS)]
+    for axis in range(3):
+        filled = np.flatnonzero((labels > 0).any(axis=tuple({0, 1, 2} - {axis})))
+        if not filled.size:
+            continue
+        place = (np.arange(labels.shape[axis]) - filled.mean()) / max(np.ptp(filled), 1)
+        shape = [-1 if a == axis else 1 for a in range(3)]
+        spread = np.broadcast_to(place.reshape(shape), labels.shape).ravel()
+        sums = np.bincount(flat, weights=spread, minlength=256)[list(NUMBERS)]
+        result[:, axis] = sums / np.maximum(counts, 1)
+    return result
+
+
+def _edges(image: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """Log ratio of the mean step of intensity across the surface of each structure and within it, (21,)."""
+    across, within = np.zeros((2, 256)), np.zeros((2, 256))  # sums and numbers by label
+    for axis in range(3):
+        before, after = (
+            tuple(slice(*ends) if a == axis else slice(None) for a in range(3))
+            for ends in ((0, -1), (1, None))
+        )
+        one, other = labels[before].ravel(), labels[after].ravel()
+        step = np.abs(image[after] - image[before]).ravel()
+        differ = one != other
+        for side in (one, other):
+            across += [np.bincount(side[differ], w, minlength=256) for w in (step[differ], None)]
+        same = ~differ & (one > 0)
+        within += [np.bincount(one[same], w, minlength=256) for w in (step[same], None)]
+    means = [(sums / np.maximum(numbers, 1))[list(NUMBERS)] for sums, numbers in (across, within)]
+    return np.log((means[0] + _SMALLEST) / (means[1] + _SMALLEST))
+
+
+def _explained(image: np.ndarray, labels: np.ndarray) -> float:
+    """Share of the variance within the brain that lies between the means of the structures."""
+    brain = labels > 0
+    values, of = image[brain].astype(float), labels[brain]
+    numbers = np.bincount(of, minlength=256)
+    means = np.bincount(of, weights=values, minlength=256) / np.maximum(numbers, 1)
+    return float(means[of].var() / max(values.var(), 1e-12))
+
+
+def _look(image: np.ndarray, labels: np.ndarray) -> tuple[float, float, float, float, float]:
+    """Noise, explained variance, contrast, detail and coarseness of one scan within the labelled brain."""
     brain = labels > 0
     inner = brain[1:-1, 1:-1, 1:-1]
     if not inner.any():
-        return 0.0, 0.0, 0.0, 0.0
+        return 0.0, 0.0, 0.0, 0.0, 0.0
     middle = (slice(1, -1),) * 3
     neighbours, steps = np.zeros_like(image[middle]), []
     for axis in range(3):
@@ -145,7 +197,8 @@ def _look(image: np.ndarray, labels: np.ndarray) -> tuple[float, float, float, f
     noise = np.log(np.median(residual) + _SMALLEST)
     detail = np.log((np.mean(steps) + _SMALLEST) / (spread + _SMALLEST))
     coarseness = np.log((max(steps) + _SMALLEST) / (min(steps) + _SMALLEST))
-    return float(noise), _contrast(image, labels), float(detail), float(coarseness)
+    explained, contrast = _explained(image, labels), _contrast(image, labels)
+    return float(noise), explained, contrast, float(detail), float(coarseness)
 
 
 def _contrast(image: np.ndarray, labels: np.ndarray) -> float:
