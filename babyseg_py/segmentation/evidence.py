@@ -3,6 +3,7 @@
 All of it comes from what inference computes anyway, so that it costs next to nothing.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -106,11 +107,16 @@ def gather_evidence(
     ]
     labels = np.array(label_numbers)[index.numpy()]
     looks = [image.float().cpu().numpy() for image in images]
-    rows += [*_middles(labels).T, np.mean([_edges(image, labels) for image in looks], axis=0)]
+    rows += [*_middles(labels).T, _mean([_edges(image, labels) for image in looks])]
     whole = [_logit(expected).mean(), _logit(expected).min(), _logit(flip).mean()]
-    whole += list(np.mean([_look(image, labels) for image in looks], axis=0))
+    whole += list(_mean([_look(image, labels) for image in looks]))
     whole.append(_flat_face(labels > 0))
     return np.column_stack([*rows, np.tile(whole, (len(order), 1))])
+
+
+def _mean(of_scans: Sequence[Sequence[float] | np.ndarray]) -> np.ndarray:
+    """Mean over the scans, the same to the last bit in whatever order they come."""
+    return np.sort(np.array(of_scans), axis=0).mean(axis=0)
 
 
 def _logit(share: np.ndarray) -> np.ndarray:
