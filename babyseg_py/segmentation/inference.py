@@ -22,9 +22,11 @@ from babyseg_py.segmentation.pose import (
     FACINGS,
     SMALLEST_TILT_DEG,
     SURE_OF_FACING,
+    TILT_MARGIN,
+    Frame,
     angle_deg,
+    head_frame,
     reversed_window,
-    tilt,
 )
 from babyseg_py.segmentation.postprocess import drop_fragments
 from babyseg_py.segmentation.window import (
@@ -148,8 +150,9 @@ def find_brain(
         raise UnusableData(names, what, "check that this is a brain scan with a right header")
     look = _straightened(segmenter, scans, look)
     voxel_mm = np.cbrt(CLOSED_PER_LABELLED * look.volume_mm3) / recipe.brain_voxels
-    box = brain_box(look.labels, look.window, look.window.axes)
-    around = window_around(box, float(np.clip(voxel_mm, *VOXEL_MM_LIMITS)), multiple)
+    box = brain_box(look.labels, look.window, look.window.axes @ look.frame.rotation)
+    voxel_mm = float(np.clip(voxel_mm, *VOXEL_MM_LIMITS))
+    around = window_around(box, voxel_mm, multiple, anchor_mm=look.frame.anchor_mm)
     marked = [
         replace(scan, inverted=white_is_darker(image.cpu().numpy(), look.labels))
         for scan, image in zip(scans, look.images, strict=True)
@@ -165,10 +168,8 @@ class _Look:
     images: Tensor
     labels: np.ndarray
     certainty: float
-
-    @property
-    def volume_mm3(self) -> float:
-        return np.count_nonzero(self.labels) * self.window.voxel_mm**3
+    volume_mm3: float
+    frame: Frame
 
 
 def _look(segmenter: Segmenter, images: Tensor, window: Window) -> _Look:
@@ -179,7 +180,10 @@ def _look(segmenter: Segmenter, images: Tensor, window: Window) -> _Look:
     certainty, channels = posteriors.max(dim=0)
     brain = channels > 0
     mean = float(certainty[brain].mean()) if brain.any() else 0.0
-    return _Look(window, images, np.array(segmenter.info.labels)[channels.numpy()], mean)
+    labels = np.array(segmenter.info.labels)[channels.numpy()]
+    volume_mm3 = float(posteriors[1:].sum()) * window.voxel_mm**3
+    frame = head_frame(posteriors, segmenter.info.labels, window)
+    return _Look(window, images, labels, mean, volume_mm3, frame)
 
 
 def _most_certain_facing(segmenter: Segmenter, images: Tensor, window: Window) -> tuple[str, _Look]:
@@ -199,14 +203,17 @@ def _most_certain_facing(segmenter: Segmenter, images: Tensor, window: Window) -
 
 
 def _straightened(segmenter: Segmenter, scans: Sequence[Scan], look: _Look) -> _Look:
-    """Look again along the axes of the head if it is tilted; keep what the network is more certain of."""
-    turn = tilt(look.labels, look.window)
-    if angle_deg(turn) < SMALLEST_TILT_DEG:
+    """Look again along the axes of the head, unless the network becomes less certain.
+
+    Two images of one head that lie differently are then seen nearly alike, and so are segmented alike.
+    """
+    if angle_deg(look.frame.rotation) < SMALLEST_TILT_DEG:
         return look
-    box = brain_box(look.labels, look.window, look.window.axes @ turn)
-    window = window_around(box, look.window.voxel_mm, segmenter.info.network.multiple)
+    box = brain_box(look.labels, look.window, look.window.axes @ look.frame.rotation)
+    multiple = segmenter.info.network.multiple
+    window = window_around(box, look.window.voxel_mm, multiple, anchor_mm=look.frame.anchor_mm)
     again = _look(segmenter, sample_scans(segmenter, scans, window), window)
-    return again if again.certainty > look.certainty else look
+    return again if again.certainty > look.certainty - TILT_MARGIN else look
 
 
 def white_is_darker(image: np.ndarray, labels: np.ndarray) -> bool:

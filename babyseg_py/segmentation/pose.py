@@ -5,9 +5,12 @@ are common, and so are heads that lie askew: both are found in the first look, a
 """
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
+import torch
+from nibabel.affines import apply_affine
+from torch import Tensor
 
 from babyseg_py.segmentation.window import Window
 
@@ -24,7 +27,8 @@ FACINGS: dict[str, tuple[int, ...]] = {
 FACING_MARGIN = 0.003
 # No head that lies otherwise than its header says was seen to reach .68: above this no other way is tried.
 SURE_OF_FACING = 0.7
-SMALLEST_TILT_DEG = 10.0
+SMALLEST_TILT_DEG = 0.5
+TILT_MARGIN = 0.01
 # Centroids of structures in the mean digital infant, relative to that of the brain, in units of the cube root
 # of its volume; right, anterior, superior. Left and right are mirror images. Structures that a mask may have
 # cut off are left out.
@@ -38,6 +42,7 @@ CENTROIDS = {
     (169, 176): (0.21, 0.19, -0.08),
 }
 FEWEST_STRUCTURES = 8
+FEWEST_VOXELS = 1.0
 
 
 def reversed_window(window: Window, axes: Sequence[int]) -> Window:
@@ -47,38 +52,71 @@ def reversed_window(window: Window, axes: Sequence[int]) -> Window:
     return replace(window, axes=window.axes * sign)
 
 
-def tilt(labels: np.ndarray, window: Window) -> np.ndarray:
-    """Rotation from the axes of a window to those of the head, (3, 3), from a rough segmentation.
-
-    The best rotation between the centroids of structures and where they lie in the mean infant (Kabsch 1976),
-    each weighted by the square root of its volume.
+@dataclass(frozen=True)
+class Frame:
+    """How a head lies in a window.
 
     Parameters
     ----------
-    labels : (I, J, K) np.ndarray
-        Label numbers on the window.
+    rotation : (3, 3) np.ndarray
+        ``window.axes @ rotation`` are the axes of the head.
+    anchor_mm : (3,) np.ndarray
+        A point that keeps its place in the anatomy, in the world of the session.
+    """
+
+    rotation: np.ndarray
+    anchor_mm: np.ndarray
+
+
+def head_frame(posteriors: Tensor, label_numbers: Sequence[int], window: Window) -> Frame:
+    """Lay a frame into a head, from a rough segmentation.
+
+    The best rotation between the centroids of structures and where they lie in the mean infant (Kabsch 1976),
+    each weighted by the square root of its volume. Centroids of probabilities, not of labels, move with the
+    head by less than a voxel, so that two images of a head give the same frame.
+
+    Parameters
+    ----------
+    posteriors : (C, I, J, K) Tensor
+        Probabilities on the window.
+    label_numbers : sequence of int
+        Label of each channel.
     window : Window
-        Its place; not changed.
+        Its place.
 
     Returns
     -------
-    (3, 3) np.ndarray
-        ``window.axes @ tilt`` are the axes of the head; identity if too few structures were found.
+    Frame
+        Without rotation if too few structures were found.
     """
     found, expected, weights = [], [], []
     for pair, place in CENTROIDS.items():
         for label, side in zip(pair, (-1, 1), strict=True):
-            index = np.argwhere(labels == label)
-            if len(index):
-                found.append(index.mean(axis=0) * window.voxel_mm)
+            p = posteriors[label_numbers.index(label)]
+            mass = float(p.sum())
+            if mass >= FEWEST_VOXELS:
+                found.append(_centroid(p) * window.voxel_mm)
                 expected.append(np.array(place) * (side, 1, 1))
-                weights.append(np.sqrt(len(index)))
+                weights.append(np.sqrt(mass))
+    if not found:
+        return Frame(np.eye(3), window.centre_mm)
+    x, y, w = np.array(expected), np.array(found), np.array(weights)[:, None] / np.sum(weights)
+    anchor = (w * y).sum(axis=0)
+    anchor_mm = apply_affine(window.affine, anchor / window.voxel_mm)
     if len(found) < FEWEST_STRUCTURES:
-        return np.eye(3)
-    x, y, w = np.array(expected), np.array(found), np.array(weights)[:, None]
-    x, y = x - (w * x).sum(axis=0) / w.sum(), y - (w * y).sum(axis=0) / w.sum()
+        return Frame(np.eye(3), anchor_mm)
+    x, y = x - (w * x).sum(axis=0), y - anchor
     u, _, vt = np.linalg.svd((w * y).T @ x)
-    return u @ np.diag([1, 1, np.linalg.det(u @ vt)]) @ vt
+    return Frame(u @ np.diag([1, 1, np.linalg.det(u @ vt)]) @ vt, anchor_mm)
+
+
+def _centroid(p: Tensor) -> np.ndarray:
+    """Centroid of probabilities in voxels, (3,)."""
+    means = []
+    for axis in range(3):
+        profile = p.sum(dim=[other for other in range(3) if other != axis], dtype=torch.float64).numpy()
+        means.append(profile @ np.arange(len(profile)) / profile.sum())
+    return np.array(means)
 
 
 def angle_deg(rotation: np.ndarray) -> float:

@@ -13,6 +13,7 @@ from babyseg_py.images.geometry import bounding_box, corners
 
 SMALLEST_MARGIN_VOXELS = 4
 SMALLEST_VOXELS = 64
+ANCHOR_VOXELS = 4
 VERTEX_TO_CHIN_MM = 200.0
 
 
@@ -101,13 +102,34 @@ def anatomical_axes(affine: np.ndarray) -> np.ndarray:
     return u @ vt
 
 
-def window_around(box: Box, voxel_mm: float, multiple: int) -> Window:
-    """Smallest window of cubic voxels around a box, with a margin."""
-    extent = (box.high - box.low) / voxel_mm + 2 * SMALLEST_MARGIN_VOXELS
-    wanted = np.maximum(extent, SMALLEST_VOXELS)
+def window_around(box: Box, voxel_mm: float, multiple: int, *, anchor_mm: np.ndarray | None = None) -> Window:
+    """Smallest window of cubic voxels around a box, with a margin.
+
+    Parameters
+    ----------
+    box : Box
+        What to cover.
+    voxel_mm : float
+        Side of the voxels in mm.
+    multiple : int
+        Each side is a multiple of it in voxels.
+    anchor_mm : (3,) np.ndarray, optional
+        Point of the anatomy at which the voxels are laid out: the centre of the window lies some multiple of
+        `ANCHOR_VOXELS` from it, so that images of one head that lie differently are seen alike.
+
+    Returns
+    -------
+    Window
+        Along the axes of the box.
+    """
+    centre, half = (box.low + box.high) / 2, (box.high - box.low) / 2
+    if anchor_mm is not None:
+        anchor, step = anchor_mm @ box.axes, ANCHOR_VOXELS * voxel_mm
+        snapped = anchor + np.round((centre - anchor) / step) * step
+        half, centre = half + np.abs(centre - snapped), snapped
+    wanted = np.maximum(2 * half / voxel_mm + 2 * SMALLEST_MARGIN_VOXELS, SMALLEST_VOXELS)
     shape = (np.ceil(wanted / multiple) * multiple).astype(int)
-    centre = box.axes @ ((box.low + box.high) / 2)
-    return Window((int(shape[0]), int(shape[1]), int(shape[2])), box.axes, voxel_mm, centre)
+    return Window((int(shape[0]), int(shape[1]), int(shape[2])), box.axes, voxel_mm, box.axes @ centre)
 
 
 def head_box(scans: Sequence[Scan], axes: np.ndarray) -> Box:

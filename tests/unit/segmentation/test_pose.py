@@ -2,10 +2,12 @@
 
 import numpy as np
 import pytest
+import torch
 from nibabel.affines import apply_affine
 from nibabel.eulerangles import euler2mat
 
-from babyseg_py.segmentation.pose import CENTROIDS, angle_deg, reversed_window, tilt
+from babyseg_py.labels import LABELS
+from babyseg_py.segmentation.pose import CENTROIDS, angle_deg, head_frame, reversed_window
 from babyseg_py.segmentation.window import Window
 
 
@@ -13,29 +15,41 @@ def window(shape=(50, 60, 56)):
     return Window(shape, np.eye(3), 2.0, np.array([3.0, -5.0, 8.0]))
 
 
-def head(rotation, place):
-    """Draw a cube of each structure where a head turned by a rotation has it, in a brain of 80 mm."""
-    labels = np.zeros(place.shape, dtype=int)
+def head(rotation, place, shift_mm=(0, 0, 0)):
+    """Posteriors with a blob of each structure where a head turned and moved has it, in a brain of 80 mm."""
+    index = np.stack(np.meshgrid(*map(np.arange, place.shape), indexing="ij"), axis=-1)
+    mm = apply_affine(place.affine, index)
+    posteriors = np.zeros((len(LABELS), *place.shape), dtype=np.float32)
     for pair, centre in CENTROIDS.items():
         for label, side in zip(pair, (-1, 1), strict=True):
-            mm = place.centre_mm + rotation @ (80 * np.array(centre) * (side, 1, 1))
-            low = np.round(apply_affine(np.linalg.inv(place.affine), mm)).astype(int) - 1
-            labels[tuple(slice(a, a + 3) for a in low)] = label
-    return labels
+            point = place.centre_mm + shift_mm + rotation @ (80 * np.array(centre) * (side, 1, 1))
+            posteriors[LABELS.index(label)] = np.exp(-((mm - point) ** 2).sum(axis=-1) / 18)
+    return torch.from_numpy(posteriors)
 
 
 @pytest.mark.parametrize("angles", [(0, 0, 0), (0.5, 0, 0), (0, -0.4, 0), (0, 0, 0.7), (0.4, 0.3, -0.5)])
-def test_tilt_is_found(angles):
-    rotation = euler2mat(*angles)
-    found = tilt(head(rotation, window()), window())
-    assert np.linalg.det(found) == pytest.approx(1)
-    assert angle_deg(found.T @ rotation) < 3
+def test_frame_follows_the_head(angles):
+    """Turned and moved by parts of a voxel, the head gives a frame turned and moved likewise."""
+    rotation, shift = euler2mat(*angles), np.array([0.7, -0.9, 0.3])
+    place = window()
+    still = head_frame(head(np.eye(3), place), LABELS, place)
+    moved = head_frame(head(rotation, place, shift), LABELS, place)
+    assert np.linalg.det(moved.rotation) == pytest.approx(1)
+    assert angle_deg(moved.rotation.T @ rotation) < 0.1
+    expected = place.centre_mm + shift + rotation @ (still.anchor_mm - place.centre_mm)
+    np.testing.assert_allclose(moved.anchor_mm, expected, atol=0.05)
 
 
 def test_too_few_structures_give_no_tilt():
-    labels = np.zeros(window().shape, dtype=int)
-    labels[10:14, 20:30, 9] = 2
-    np.testing.assert_array_equal(tilt(labels, window()), np.eye(3))
+    posteriors = head(euler2mat(0, 0, 0.5), window())
+    posteriors[[LABELS.index(label) for label in LABELS if label > 3]] = 0
+    np.testing.assert_array_equal(head_frame(posteriors, LABELS, window()).rotation, np.eye(3))
+
+
+def test_nothing_found_gives_the_frame_of_the_window():
+    frame = head_frame(torch.zeros(len(LABELS), *window().shape), LABELS, window())
+    np.testing.assert_array_equal(frame.rotation, np.eye(3))
+    np.testing.assert_array_equal(frame.anchor_mm, window().centre_mm)
 
 
 @pytest.mark.parametrize("axes", [(1,), (2,), (0, 2)])

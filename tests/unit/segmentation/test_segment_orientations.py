@@ -16,6 +16,7 @@ from babyseg_py.segmentation.inference import Segmenter, predict, sample_scan, w
 from babyseg_py.segmentation.sampling import probabilities_on_grid, sample_posteriors
 from babyseg_py.segmentation.visit import on_own_grid
 from babyseg_py.segmentation.window import (
+    ANCHOR_VOXELS,
     Box,
     Scan,
     Window,
@@ -166,6 +167,20 @@ def test_window_covers_the_box_with_a_margin() -> None:
     assert np.all(high > box.high)
     assert np.allclose((low + high) / 2, (box.low + box.high) / 2)
     assert all(side % 16 == 0 for side in window.shape)
+
+
+@pytest.mark.parametrize("reach", [(-0.4, 0.9), (0.2, 2.6), (3.3, 0.0)])
+def test_voxels_are_laid_out_at_the_anchor(reach) -> None:
+    """A box that is seen a little larger, as when a head lies otherwise, leaves the voxels where they are."""
+    anchor = np.array([1.3, -7.7, 4.1])
+    low, high = np.array([-50.0, -60, -40]), np.array([50.0, 70, 45])
+    box = Box(np.eye(3), low - reach[0], high + reach[1], 1.0)
+    window = window_around(box, 1.5, 16, anchor_mm=anchor)
+    steps = (window.centre_mm - anchor) / (1.5 * ANCHOR_VOXELS)
+    np.testing.assert_allclose(steps, np.round(steps), atol=1e-9)
+    first = window.affine[:3, 3]
+    assert np.all(first < box.low)
+    assert np.all(first + 1.5 * (np.array(window.shape) - 1) > box.high)
 
 
 def test_boxes_of_head_and_brain() -> None:
