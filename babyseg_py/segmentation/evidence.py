@@ -32,7 +32,7 @@ FEATURES = (
     "mean_flip_dice",
     "noise",  # log of the robust deviation from the mean of the six neighbours, within the brain
     "explained",  # share of the variance of intensity within the brain that is between structures
-    "contrast",  # white matter against cortex: difference of medians over their spread
+    "contrast",  # log of the difference between the medians of white matter and cortex over their spread
     "detail",  # log of the mean gradient over the spread of intensities, within the brain
     "coarseness",  # log ratio of the largest and the smallest mean gradient along an axis
     "flat_face",  # largest face of the brain in the planes of the window, relative to its size
@@ -210,10 +210,10 @@ def _look(image: np.ndarray, labels: np.ndarray) -> tuple[float, float, float, f
 def _contrast(image: np.ndarray, labels: np.ndarray) -> float:
     groups = [image[np.isin(labels, numbers)] for numbers in (WHITE, CORTEX)]
     if any(group.size == 0 for group in groups):
-        return 0.0
+        return float(np.log(0.05))
     middles = [float(np.median(group)) for group in groups]
     spreads = [float(np.median(np.abs(g - m))) for g, m in zip(groups, middles, strict=True)]
-    return float(min(abs(middles[0] - middles[1]) / (sum(spreads) + 0.01), 10))
+    return float(np.log(abs(middles[0] - middles[1]) / (sum(spreads) + 0.01) + 0.05))
 
 
 def _flat_face(brain: np.ndarray) -> float:
