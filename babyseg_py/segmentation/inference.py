@@ -20,6 +20,7 @@ from babyseg_py.segmentation.evidence import Passes, compare_passes
 from babyseg_py.segmentation.pose import (
     FACING_MARGIN,
     FACINGS,
+    LARGE_TILT_DEG,
     SMALLEST_TILT_DEG,
     SURE_OF_FACING,
     TILT_MARGIN,
@@ -203,12 +204,19 @@ def _most_certain_facing(segmenter: Segmenter, images: Tensor, window: Window) -
 
 
 def _straightened(segmenter: Segmenter, scans: Sequence[Scan], look: _Look) -> _Look:
-    """Look again along the axes of the head, unless the network becomes less certain.
+    """Look again along the axes of the head, and once more if it was far from them.
 
     Two images of one head that lie differently are then seen nearly alike, and so are segmented alike.
     """
-    if angle_deg(look.frame.rotation) < SMALLEST_TILT_DEG:
-        return look
+    tilt_deg = angle_deg(look.frame.rotation)
+    looks = int(tilt_deg > SMALLEST_TILT_DEG) + int(tilt_deg > LARGE_TILT_DEG)
+    for _ in range(looks):
+        look = _look_along_head(segmenter, scans, look)
+    return look
+
+
+def _look_along_head(segmenter: Segmenter, scans: Sequence[Scan], look: _Look) -> _Look:
+    """Look along the axes of the head; keep the look before if the network becomes less certain."""
     box = brain_box(look.labels, look.window, look.window.axes @ look.frame.rotation)
     multiple = segmenter.info.network.multiple
     window = window_around(box, look.window.voxel_mm, multiple, anchor_mm=look.frame.anchor_mm)

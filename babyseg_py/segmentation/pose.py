@@ -28,6 +28,7 @@ FACING_MARGIN = 0.003
 # No head that lies otherwise than its header says was seen to reach .68: above this no other way is tried.
 SURE_OF_FACING = 0.7
 SMALLEST_TILT_DEG = 0.5
+LARGE_TILT_DEG = 10.0
 TILT_MARGIN = 0.01
 # Centroids of structures in the mean digital infant, relative to that of the brain, in units of the cube root
 # of its volume; right, anterior, superior. Left and right are mirror images. Structures that a mask may have
