@@ -14,6 +14,7 @@ from scipy import ndimage
 from babyseg_py.images.volume import Volume
 
 FWHM_PER_SIGMA = np.sqrt(8 * np.log(2))
+AFFINE_DECIMALS = 8
 
 
 def same_grid(a: Volume, b: Volume, /, *, tolerance_mm: float = 1e-3) -> bool:
@@ -92,6 +93,15 @@ def reorient(volume: Volume, axcodes: Sequence[str] | str, /) -> Volume:
     change = ornt_transform(current, axcodes2ornt(tuple(axcodes)))
     data = np.ascontiguousarray(apply_orientation(volume.data, change))
     return volume.on_grid(data, volume.affine @ inv_ornt_aff(change, volume.shape))
+
+
+def stored_alike(volume: Volume, /) -> Volume:
+    """Bring voxels into the order RAS, with an affine without the last digits that reordering leaves.
+
+    Whatever the order in which a file stores its voxels, the result is bit for bit the same.
+    """
+    same = reorient(volume, "RAS")
+    return same.on_grid(same.data, np.round(same.affine, AFFINE_DECIMALS))
 
 
 def reorient_like(volume: Volume, reference: Volume, /) -> Volume:

@@ -10,7 +10,14 @@ from torch import Tensor
 
 from babyseg_py.errors import UnusableData, UsageError
 from babyseg_py.images import Volume
-from babyseg_py.images.geometry import antialias, corners, crop_or_pad, resample
+from babyseg_py.images.geometry import (
+    AFFINE_DECIMALS,
+    antialias,
+    corners,
+    crop_or_pad,
+    resample,
+    stored_alike,
+)
 from babyseg_py.labels import LABELS, LEFT_RIGHT_PAIRS
 from babyseg_py.models.checkpoint import load_networks
 from babyseg_py.models.groupnet import GroupNet
@@ -141,15 +148,16 @@ def find_brain(
     if not isinstance(recipe, Preprocessing):
         raise TypeError("these weights take one look, not two")
     progress("looking for the brain")
-    head = head_box(scans, anatomical_axes(affine))
+    alike = scans_stored_alike(scans)
+    head = head_box(alike, anatomical_axes(np.round(affine, AFFINE_DECIMALS)))
     first_mm = float(np.clip(np.cbrt(head.volume_mm3) / recipe.head_voxels, *FIRST_MM_LIMITS))
     window = window_around(head, first_mm, multiple)
-    facing, look = _most_certain_facing(segmenter, sample_scans(segmenter, scans, window), window)
+    facing, look = _most_certain_facing(segmenter, sample_scans(segmenter, alike, window), window)
     if look.volume_mm3 < SMALLEST_BRAIN_MM3:
         names = ", ".join(scan.name for scan in scans)
         what = f"no brain was found: {look.volume_mm3 / 1000:.0f} ml look like one"
         raise UnusableData(names, what, "check that this is a brain scan with a right header")
-    look = _straightened(segmenter, scans, look)
+    look = _straightened(segmenter, alike, look)
     voxel_mm = np.cbrt(CLOSED_PER_LABELLED * look.volume_mm3) / recipe.brain_voxels
     box = brain_box(look.labels, look.window, look.window.axes @ look.frame.rotation)
     voxel_mm = float(np.clip(voxel_mm, *VOXEL_MM_LIMITS))
@@ -240,7 +248,8 @@ def predict(segmenter: Segmenter, scans: Sequence[Scan], window: Window, *, flip
 
     With ``flip`` the mean over the images and their mirror images, with left and right swapped back.
     """
-    return predict_images(segmenter, sample_scans(segmenter, scans, window), flip=flip)[0]
+    images = sample_scans(segmenter, scans_stored_alike(scans), window)
+    return predict_images(segmenter, images, flip=flip)[0]
 
 
 def predict_images(segmenter: Segmenter, images: Tensor, *, flip: bool) -> tuple[Tensor, Passes | None]:
@@ -260,6 +269,11 @@ def forward(segmenter: Segmenter, network: GroupNet, images: Tensor) -> Tensor:
         scores = network(images[None])
     channels_last = scores[0].permute(1, 2, 3, 0).float()  # as in memory, so that softmax reads in order
     return channels_last.softmax(dim=-1).permute(3, 0, 1, 2).contiguous().cpu()
+
+
+def scans_stored_alike(scans: Sequence[Scan]) -> list[Scan]:
+    """Return the scans with their voxels in one order, so that rounding does not depend on the file's."""
+    return [replace(scan, volume=stored_alike(scan.volume)) for scan in scans]
 
 
 def sample_scans(segmenter: Segmenter, scans: Sequence[Scan], window: Window) -> Tensor:

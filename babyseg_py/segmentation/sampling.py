@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from babyseg_py.images import Volume
-from babyseg_py.images.geometry import corners
+from babyseg_py.images.geometry import corners, reorient_like, stored_alike
 from babyseg_py.segmentation.calibration import Trust
 from babyseg_py.segmentation.window import Window
 
@@ -79,6 +79,9 @@ def sample_posteriors(
     Segmentation
         What lies outside the window is background.
     """
+    wanted = Volume(np.broadcast_to(np.uint8(0), shape), affine)
+    grid = stored_alike(wanted)
+    shape, affine = grid.shape, grid.affine
     matrix = affine if to_session is None else to_session @ affine
     to_window = np.linalg.solve(window.affine, matrix)
     lookup = np.array(label_numbers, dtype=np.uint16)
@@ -99,7 +102,12 @@ def sample_posteriors(
 
     voxel_mm3 = abs(np.linalg.det(affine[:3, :3]))
     volumes = {n: float(s * voxel_mm3) for n, s in zip(label_numbers, sums, strict=True) if n}
-    return Segmentation(Volume(labels, affine), Volume(np.clip(unsure, 0, 1), affine), volumes, trust)
+    return Segmentation(
+        labels=reorient_like(grid.with_data(labels), wanted),
+        uncertainty=reorient_like(grid.with_data(np.clip(unsure, 0, 1)), wanted),
+        volumes_mm3=volumes,
+        trust=trust,
+    )
 
 
 def _box_in_grid(

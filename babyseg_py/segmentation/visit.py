@@ -10,7 +10,13 @@ from babyseg_py.models.weights import FixedGrid
 from babyseg_py.segmentation.calibration import Trust
 from babyseg_py.segmentation.evidence import gather_evidence
 from babyseg_py.segmentation.fixed_grid import predict_on_fixed_grid
-from babyseg_py.segmentation.inference import Segmenter, find_brain, predict_images, sample_scans
+from babyseg_py.segmentation.inference import (
+    Segmenter,
+    find_brain,
+    predict_images,
+    sample_scans,
+    scans_stored_alike,
+)
 from babyseg_py.segmentation.postprocess import drop_fragments
 from babyseg_py.segmentation.sampling import Segmentation, sample_posteriors
 from babyseg_py.segmentation.window import Scan, Window
@@ -134,7 +140,7 @@ def _posteriors(
     segmenter: Segmenter, scans: Sequence[Scan], window: Window, *, flip: bool
 ) -> tuple[Tensor, np.ndarray | None]:
     """Posteriors without fragments, and the evidence on them where both passes were made."""
-    images = sample_scans(segmenter, scans, window)
+    images = sample_scans(segmenter, scans_stored_alike(scans), window)
     averaged, passes = predict_images(segmenter, images, flip=flip)
     labels = segmenter.info.labels
     posteriors = drop_fragments(averaged, labels)

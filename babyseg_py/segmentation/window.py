@@ -13,7 +13,7 @@ from babyseg_py.images.geometry import bounding_box, corners
 
 SMALLEST_MARGIN_VOXELS = 4
 SMALLEST_VOXELS = 64
-ANCHOR_VOXELS = 4
+ANCHOR_VOXELS = 8
 VERTEX_TO_CHIN_MM = 200.0
 
 

@@ -14,7 +14,7 @@ from babyseg_py.models.groupnet import GroupNet, GroupNetConfig
 from babyseg_py.models.weights import ModelInfo, Networks, Preprocessing
 from babyseg_py.segmentation.inference import Segmenter, predict, sample_scan, white_is_darker
 from babyseg_py.segmentation.sampling import probabilities_on_grid, sample_posteriors
-from babyseg_py.segmentation.visit import on_own_grid
+from babyseg_py.segmentation.visit import on_own_grid, segment_visit
 from babyseg_py.segmentation.window import (
     ANCHOR_VOXELS,
     Box,
@@ -239,3 +239,22 @@ def test_polarity_is_read_from_the_tissues() -> None:
     fluid = white_dark.copy()
     fluid[50:70] = 0.1
     assert white_is_darker(fluid, labels)
+
+
+@pytest.mark.parametrize("axcodes", ["LIA", "PSR", "ARI"])
+def test_both_looks_are_the_same_bit_for_bit_in_any_order_of_axes(segmenter, oblique_affine, axcodes) -> None:
+    """The windows of the two looks, and what the network makes of them, do not know how voxels are stored."""
+    affine = oblique_affine.copy()
+    affine[:3, :3] *= 4
+    data = np.pad(np.random.default_rng(2).random((22, 26, 14)).astype(np.float32) + 0.2, 3)
+    volume = Volume(data, affine)
+    first, other = (segment_visit_of(segmenter, v) for v in (volume, reorient(volume, axcodes)))
+    np.testing.assert_array_equal(first.window.affine, other.window.affine)
+    assert torch.equal(first.posteriors, other.posteriors)
+    back = reorient(other.together.labels, "".join(volume.axcodes))
+    np.testing.assert_array_equal(back.data, first.together.labels.data)
+    assert first.together.volumes_mm3 == other.together.volumes_mm3
+
+
+def segment_visit_of(segmenter, volume: Volume):
+    return segment_visit(segmenter, [Scan("T1w", volume, np.eye(4))], volume.shape, volume.affine)
