@@ -24,21 +24,37 @@ from babyseg_py.segmentation.evidence import FEATURES, NUMBERS
 
 LABELS = (0, *NUMBERS)
 CENTRES = (EDGES[:-1] + EDGES[1:]) / 2
-SHARED_PENALTY, OWN_PENALTY = 3.0, 30.0
+PENALTIES = (1.0, 10.0, 100.0, 1000.0)  # of the coefficients that all structures share
+OWN = 10.0  # penalty of a structure's deviations from them, relative to that
 SMALLEST_SPREAD = 0.03
 PRIOR = 1000.0  # in voxels
 FALSE_ALARMS = 0.04  # share of sound visits with any structure below its limit, and with the brain below
 
 
 def fit(records: Sequence[Record], *, weights: str = "", made_from: dict | None = None) -> Calibration:
-    """Fit every number of a calibration on some records."""
+    """Fit every number of a calibration on some records.
+
+    What depends on the predicted Dice is fitted on predictions for records that were left out with all of
+    their kind, or their label map if they are sound; so is the penalty chosen.
+    """
     evidence, dice = stacked(records, "evidence"), stacked(records, "dice")
     centre = evidence.mean(axis=0)
     scale = np.maximum(evidence.std(axis=0), 1e-3)
-    columns = standardise(evidence, centre, scale)
-    expected = expected_dice(evidence)
-    coefficients = fit_shared(columns, dice - expected, shared=SHARED_PENALTY, own=OWN_PENALTY)
-    predicted = predict_dice(expected, columns, coefficients)
+    columns, expected = standardise(evidence, centre, scale), expected_dice(evidence)
+    groups = np.array([group(record) for record in records])
+
+    def left_out(penalty: float) -> np.ndarray:
+        predicted = np.empty_like(dice)
+        for name in np.unique(groups):
+            own = groups == name
+            found = fit_shared(columns[~own], (dice - expected)[~own], shared=penalty, own=OWN * penalty)
+            predicted[own] = predict_dice(expected[own], columns[own], found)
+        return predicted
+
+    tried = {penalty: left_out(penalty) for penalty in PENALTIES}
+    penalty = min(PENALTIES, key=lambda one: np.nanmean(np.abs(tried[one] - dice)))
+    predicted = tried[penalty]
+    coefficients = fit_shared(columns, dice - expected, shared=penalty, own=OWN * penalty)
     scores = log_ratios(records) / np.maximum(1 - predicted, SMALLEST_SPREAD)
     clean = predicted[[record.kind == CLEAN for record in records]]
     return Calibration(
@@ -52,8 +68,18 @@ def fit(records: Sequence[Record], *, weights: str = "", made_from: dict | None 
         confidence=_rows(_fit_confidence(records, predicted.mean(axis=1))),
         least_dice=tuple(common_limits(clean, share=FALSE_ALARMS).tolist()),
         least_mean_dice=float(common_limits(clean.mean(axis=1, keepdims=True), share=FALSE_ALARMS)[0]),
-        made_from=made_from or {},
+        made_from={**(made_from or {}), "penalty": penalty},
     )
+
+
+def group(record: Record) -> str:
+    """Name what is left out together: the kind of a degraded visit, the label map of a sound one."""
+    return map_group(record) if record.kind == CLEAN else record.kind
+
+
+def map_group(record: Record) -> str:
+    """Name the label map of a record; the adults count as one."""
+    return "adults" if record.source.startswith("adult") else record.source
 
 
 def judge(calibration: Calibration, records: Sequence[Record]) -> list[Trust]:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 from _trust_cases import CLEAN, HELD_OUT, INFANT, KINDS
-from _trust_fit import CENTRES, confidences, covered, crossfitted, fit, judge, stacked
+from _trust_fit import CENTRES, confidences, covered, crossfitted, fit, judge, map_group, stacked
 from _trust_records import Record
 from matplotlib.figure import Figure
 
@@ -13,6 +13,45 @@ from babyseg_py.labels import STRUCTURES
 from babyseg_py.segmentation.calibration import Trust
 from babyseg_py.segmentation.calibration_fit import expected_calibration_error, reliability
 
+PAGE = """# How far certainty can be trusted
+
+Written by `python benchmarks/calibrate.py`. {made_by}
+
+Visits are synthesised at 1.2 to 1.6 mm: sound ones within the ranges of training, a quarter of them with two scans;
+degraded ones with one fault of a strength between hardly seen and a scan to be repeated (`babyseg_py/synthesis/degrade.py`);
+every other one from one of two label maps that no network was trained on. Digital infants come from another
+generator ([digital-infant.md](digital-infant.md)); they are in no fit. No figure is of a visit that the numbers were fitted on:
+for the Dice of degraded visits, all visits of their kind were left out; for all else, all visits of their label map
+(the adults count as one).
+
+## Dice predicted without a reference
+
+All structures pooled: correlation of predicted with true Dice, and mean absolute error.
+
+{dice}
+
+## Uncertainty of voxels
+
+Expected calibration error, 15 bins of confidence, of all voxels of the brain (in labels or truth) and of 2 voxels around it:
+with the largest posterior as it is, and calibrated.
+
+{errors}
+
+![Share of voxels that are right against confidence](images/reliability.png)
+
+## Intervals of volumes
+
+Share of the visits whose true volume lies in the 90 % interval, and the interval's median width relative to the volume.
+
+{coverage}
+
+## Flags on predicted Dice
+
+Limits are set so that 4 % of sound visits in calibration fall below them: once for the mean over the structures, once for any of the
+structures.
+
+{alarms}
+"""
 CHECK_SETS = ("maps held out", "other maps", "degraded", INFANT)
 
 
@@ -31,33 +70,28 @@ def check_set(record: Record) -> str:
     return CHECK_SETS[0] if record.source in HELD_OUT else CHECK_SETS[1]
 
 
-def check(records: Sequence[Record], figure: Path | None) -> list[str]:
-    """Write all tables in Markdown; each record is judged by a calibration that did not see it.
+def write_page(records: Sequence[Record], made_by: str, folder: Path) -> None:
+    """Write docs/calibration.md and its figure.
 
-    For the Dice of degraded visits, all of their kind are left out; for all else, all of their label map (the
-    adults count as one). Digital infants are in no calibration.
+    For the Dice of degraded visits, all of their kind were left out; for all else, all of their label map.
     """
     synthetic, infants = split(records)
     clean = [record for record in synthetic if record.kind == CLEAN]
     degraded = [record for record in synthetic if record.kind != CLEAN]
     ordered = [*clean, *degraded, *infants]
     of_infants = judge(fit(synthetic), infants)
-    by_map = crossfitted([*clean, *degraded], lambda record: _map_group(record.source)) + of_infants
+    by_map = crossfitted([*clean, *degraded], map_group) + of_infants
     by_kind = by_map[: len(clean)] + crossfitted(degraded, lambda record: record.kind, clean) + of_infants
-    lines = [
-        "## Dice predicted for kinds of degradation that were not trained",
-        *dice_table(ordered, by_kind),
-    ]
-    lines += ["", "## Expected calibration error of the voxels", *error_table(ordered, by_map)]
-    lines += ["", "## Coverage of the 90 % interval of the volume", *coverage_table(ordered, by_map)]
-    lines += ["", "## Flags on predicted Dice", *alarm_table(ordered, by_map)]
-    if figure is not None:
-        draw(ordered, by_map, figure)
-    return lines
-
-
-def _map_group(source: str) -> str:
-    return "adults" if source.startswith("adult") else source
+    draw(ordered, by_map, folder / "images" / "reliability.png")
+    page = PAGE.format(
+        made_by=made_by,
+        dice="\n".join(dice_table(ordered, by_kind)),
+        errors="\n".join(error_table(ordered, by_map)),
+        coverage="\n".join(coverage_table(ordered, by_map)),
+        alarms="\n".join(alarm_table(ordered, by_map)),
+    )
+    (folder / "calibration.md").write_text(page, encoding="utf-8")
+    print(page)
 
 
 def dice_table(records: Sequence[Record], trusts: Sequence[Trust]) -> list[str]:

@@ -4,10 +4,10 @@
         [--infants N] [--only-made]
 
 Makes visits with a known truth (sound ones, nine kinds of degraded ones, digital infants), segments them with
-the weights, fits a calibration on all but the digital infants, writes it (``calibration.json``
-beside ``babyseg_py/segmentation/calibration.py``), and prints every table of docs/segmentation.md. Cases and
-what became of them are kept in ``runs/calibration``, so that a run that was ended goes on, and other weights
-need no new cases. ``--bank`` is the file that ``babyseg train --pack`` makes.
+the weights, fits a calibration on all but the digital infants, writes it (``calibration.json`` beside
+``babyseg_py/segmentation/calibration.py``), and writes what was measured to docs/calibration.md. Cases and what
+became of them are kept in ``runs/calibration``, so that a run that was ended goes on, and other weights need
+no new cases. ``--bank`` is the file that ``babyseg train --pack`` makes.
 """
 
 import argparse
@@ -19,7 +19,7 @@ import torch
 from _trust_cases import load_case, make_case, plan, save_case
 from _trust_fit import fit
 from _trust_records import Record, load_record, make_record, save_record
-from _trust_tables import check, split
+from _trust_tables import split, write_page
 
 from babyseg_py.models.default import default_weights
 from babyseg_py.models.memory import keep_freed_memory
@@ -61,7 +61,7 @@ def _name(kind: str, number: int) -> str:
 
 
 def main() -> None:
-    """Make what is missing, fit, write, print."""
+    """Make what is missing, fit, and write the numbers and the page."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--weights", type=Path, help="the default ones if not given")
     parser.add_argument("--bank", type=Path, default=ROOT / "runs" / "labelbank.npz")
@@ -83,11 +83,12 @@ def main() -> None:
     kinds = {kind: sum(r.kind == kind for r in synthetic) for kind in sorted({r.kind for r in synthetic})}
     calibration = fit(synthetic, weights=segmenter.info.checksum, made_from={"visits": kinds})
     save_calibration(calibration, ROOT / "babyseg_py" / "segmentation" / FILE)
-    print(f"weights {segmenter.info.checksum[:12]} {segmenter.info.provenance}, {segmenter.precision}")
-    print(
-        f"torch {torch.__version__}; {len(synthetic)} visits from label maps, {len(infants)} digital infants"
+    steps = segmenter.info.provenance.get("segment_steps", "?")
+    made_by = (
+        f"Weights {segmenter.info.checksum[:12]} ({steps} steps), {segmenter.precision}, torch {torch.__version__}; "
+        f"{len(synthetic)} visits from label maps, {len(infants)} scans of digital infants."
     )
-    print("\n".join(check(records, ROOT / "docs" / "images" / "reliability.png")))
+    write_page(records, made_by, ROOT / "docs")
 
 
 if __name__ == "__main__":

@@ -20,8 +20,8 @@ from babyseg_py.writing import appearing
 
 FILE = "calibration.json"
 BACKGROUND = 0
+TWO_SIDED = ("share", "right", "front", "up")
 _LARGEST_Z = 4.0  # evidence beyond what was seen is taken as at its edge
-_LARGEST_LOGIT = 12.0
 
 
 @dataclass(frozen=True)
@@ -77,7 +77,7 @@ class Calibration:
         Mean and standard deviation of the evidence on each structure, (21, F).
     dice : tuple of tuples
         What is added to the Dice to expect if every posterior were right: coefficients of each structure for
-        1, the standardised evidence and its square, (21, 1 + 2F).
+        the columns of `standardise`, (21, P).
     interval : tuple of tuples
         Quantiles of .05 and .95 of the log ratio of true to posterior volume over its spread, (21, 2).
     spread : tuple
@@ -145,9 +145,10 @@ class Calibration:
 
 
 def standardise(evidence: np.ndarray, centre: np.ndarray, scale: np.ndarray) -> np.ndarray:
-    """Columns 1, z and z² of the evidence on each structure, (…, 21, 1 + 2F)."""
+    """Columns 1, z, and z² of what may deviate to both sides, of each structure, (…, 21, P)."""
     z = np.clip((evidence - centre) / scale, -_LARGEST_Z, _LARGEST_Z)
-    return np.concatenate([np.ones((*z.shape[:-1], 1)), z, z**2], axis=-1)
+    squares = z[..., [FEATURES.index(name) for name in TWO_SIDED]] ** 2
+    return np.concatenate([np.ones((*z.shape[:-1], 1)), z, squares], axis=-1)
 
 
 def expected_dice(evidence: np.ndarray) -> np.ndarray:

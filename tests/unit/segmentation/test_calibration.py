@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from babyseg_py.segmentation.calibration import (
+    TWO_SIDED,
     Calibration,
     find_calibration,
     predict_dice,
@@ -24,13 +25,14 @@ from babyseg_py.segmentation.calibration_fit import (
 from babyseg_py.segmentation.evidence import FEATURES, NUMBERS
 
 COUNT, WIDTH = len(NUMBERS), len(FEATURES)
+COLUMNS = 1 + WIDTH + len(TWO_SIDED)
 LABELS = (0, *NUMBERS)
 
 
 @pytest.fixture
 def calibration() -> Calibration:
     """Return one that adds .4 to the Dice to expect (.5 at evidence 0), and halves the odds."""
-    dice = np.zeros((COUNT, 1 + 2 * WIDTH))
+    dice = np.zeros((COUNT, COLUMNS))
     dice[:, 0] = 0.4
     return Calibration(
         weights="abc",
@@ -148,7 +150,7 @@ def test_trust_has_interval_spread_and_limits(calibration):
 
 
 def test_spread_is_never_less_than_its_smallest(calibration):
-    sure = replace(calibration, dice=((0.6, *(0.0,) * (2 * WIDTH)),) * COUNT)
+    sure = replace(calibration, dice=((0.6, *(0.0,) * (COLUMNS - 1)),) * COUNT)
     trust = sure.judge(np.zeros((COUNT, WIDTH)), LABELS)
     assert trust.low[2] == pytest.approx(np.exp(-0.03))
 
@@ -164,8 +166,13 @@ def test_confidence_is_of_the_label_of_the_channel(calibration):
 
 
 def test_evidence_beyond_what_was_seen_is_taken_as_at_its_edge():
-    columns = standardise(np.full((1, 1), 100.0), np.zeros((1, 1)), np.ones((1, 1)))
-    assert columns.tolist() == [[1, 4, 16]]
+    evidence = np.zeros((1, WIDTH))
+    evidence[0, FEATURES.index("share")] = -100
+    columns = standardise(evidence, np.zeros((1, WIDTH)), np.ones((1, WIDTH)))
+    assert columns[0, 0] == 1
+    assert columns[0, 1 + FEATURES.index("share")] == -4
+    assert columns[0, 1 + WIDTH + TWO_SIDED.index("share")] == 16
+    assert np.count_nonzero(columns) == 3
 
 
 def test_file_gives_the_same_and_belongs_to_its_weights(calibration, tmp_path):
