@@ -13,45 +13,7 @@ from babyseg_py.labels import STRUCTURES
 from babyseg_py.segmentation.calibration import Trust
 from babyseg_py.segmentation.calibration_fit import expected_calibration_error, reliability
 
-PAGE = """# How far certainty can be trusted
-
-Written by `python benchmarks/calibrate.py`. {made_by}
-
-Visits are synthesised at 1.2 to 1.6 mm: sound ones within the ranges of training, a quarter of them with two scans;
-degraded ones with one fault of a strength between hardly seen and a scan to be repeated (`babyseg_py/synthesis/degrade.py`);
-every other one from one of two label maps that no network was trained on. Digital infants come from another
-generator ([digital-infant.md](digital-infant.md)); they are in no fit. No figure is of a visit that the numbers were fitted on:
-for the Dice of degraded visits, all visits of their kind were left out; for all else, all visits of their label map
-(the adults count as one).
-
-## Dice predicted without a reference
-
-All structures pooled: correlation of predicted with true Dice, and mean absolute error.
-
-{dice}
-
-## Uncertainty of voxels
-
-Expected calibration error, 15 bins of confidence, of all voxels of the brain (in labels or truth) and of 2 voxels around it:
-with the largest posterior as it is, and calibrated.
-
-{errors}
-
-![Share of voxels that are right against confidence](images/reliability.png)
-
-## Intervals of volumes
-
-Share of the visits whose true volume lies in the 90 % interval, and the interval's median width relative to the volume.
-
-{coverage}
-
-## Flags on predicted Dice
-
-Limits are set so that 4 % of sound visits in calibration fall below them: once for the mean over the structures, once for any of the
-structures.
-
-{alarms}
-"""
+PAGE = Path(__file__).with_name("_trust_page.md")
 CHECK_SETS = ("maps held out", "other maps", "degraded", INFANT)
 
 
@@ -83,7 +45,7 @@ def write_page(records: Sequence[Record], made_by: str, folder: Path) -> None:
     by_map = crossfitted([*clean, *degraded], map_group) + of_infants
     by_kind = by_map[: len(clean)] + crossfitted(degraded, lambda record: record.kind, clean) + of_infants
     draw(ordered, by_map, folder / "images" / "reliability.png")
-    page = PAGE.format(
+    page = PAGE.read_text(encoding="utf-8").format(
         made_by=made_by,
         dice="\n".join(dice_table(ordered, by_kind)),
         errors="\n".join(error_table(ordered, by_map)),

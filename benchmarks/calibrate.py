@@ -5,8 +5,8 @@
 
 Makes visits with a known truth (sound ones, nine kinds of degraded ones, digital infants), segments them with
 the weights, fits a calibration on all but the digital infants, writes it (``calibration.json`` beside
-``babyseg_py/segmentation/calibration.py``), and writes what was measured to docs/calibration.md. Cases and what
-became of them are kept in ``runs/calibration``, so that a run that was ended goes on, and other weights need
+``babyseg_py/segmentation/calibration.py``), and writes what was measured to docs/calibration.md. Cases and
+what became of them are kept in ``runs/calibration``, so that a run that was ended goes on, and other weights need
 no new cases. ``--bank`` is the file that ``babyseg train --pack`` makes.
 """
 
@@ -85,7 +85,8 @@ def main() -> None:
     save_calibration(calibration, ROOT / "babyseg_py" / "segmentation" / FILE)
     steps = segmenter.info.provenance.get("segment_steps", "?")
     made_by = (
-        f"Weights {segmenter.info.checksum[:12]} ({steps} steps), {segmenter.precision}, torch {torch.__version__}; "
+        f"Weights {segmenter.info.checksum[:12]} ({steps} steps), {segmenter.precision}, "
+        f"torch {torch.__version__}; "
         f"{len(synthetic)} visits from label maps, {len(infants)} scans of digital infants."
     )
     write_page(records, made_by, ROOT / "docs")
