@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 from babyseg_py.labels import STRUCTURES
 from babyseg_py.segmentation.calibration import Trust
 from babyseg_py.segmentation.calibration_fit import expected_calibration_error, reliability
+from babyseg_py.segmentation.quality import SCORE
 
 PAGE = Path(__file__).with_name("_trust_page.md")
 CHECK_SETS = ("maps held out", "other maps", "degraded", INFANT)
@@ -129,11 +130,12 @@ def coverage_table(records: Sequence[Record], trusts: Sequence[Trust]) -> list[s
 
 def alarm_table(records: Sequence[Record], trusts: Sequence[Trust]) -> list[str]:
     """Share of the visits that are flagged, by kind, and the mean Dice of those that are and are not."""
-    lines = ["| kind | visits | brain flagged | any structure flagged | Dice, flagged | Dice, not flagged |"]
-    lines.append("|" + " --- |" * 6)
+    head = ["kind", "visits", "brain flagged", "any structure flagged", "any score below .6"]
+    lines = [f"| {' | '.join([*head, 'Dice, flagged', 'Dice, not flagged'])} |", "|" + " --- |" * 7]
     kinds = np.array([record.kind for record in records])
     brain = np.array([t.mean_dice < t.least_mean_dice for t in trusts])
     parts = np.array([any(t.dice[n] < t.least_dice[n] for n in t.dice) for t in trusts])
+    low = _scores(records, trusts).min(axis=1) < SCORE[0]
     dice = np.nanmean(stacked(records, "dice"), axis=1)
     for kind in (CLEAN, *KINDS, INFANT):
         some = kinds == kind
@@ -143,10 +145,18 @@ def alarm_table(records: Sequence[Record], trusts: Sequence[Trust]) -> list[str]
                 for own in (brain | parts, ~(brain | parts))
             ]
             lines.append(
-                f"| {kind} | {some.sum()} | {brain[some].mean():.2f} | {parts[some].mean():.2f} "
+                f"| {kind} | {some.sum()} | {brain[some].mean():.2f} | {parts[some].mean():.2f} | {low[some].mean():.2f} "
                 f"| {' | '.join(means)} |"
             )
     return lines
+
+
+def _scores(records: Sequence[Record], trusts: Sequence[Trust]) -> np.ndarray:
+    """Mean confidence in the voxels of each structure, (N, 21); 1 where there is none."""
+    voxels = stacked(records, "voxels")[:, 1:]
+    sums = (voxels * confidences(trusts)[:, 1:]).sum(axis=-1)
+    counts = voxels.sum(axis=-1)
+    return np.where(counts > 0, sums / np.maximum(counts, 1), 1)
 
 
 def draw(records: Sequence[Record], trusts: Sequence[Trust], path: Path) -> None:

@@ -6,8 +6,8 @@
 Makes visits with a known truth (sound ones, nine kinds of degraded ones, digital infants), segments them with
 the weights, fits a calibration on all but the digital infants, writes it (``calibration.json`` beside
 ``babyseg_py/segmentation/calibration.py``), and writes what was measured to docs/calibration.md. Cases and
-what became of them are kept in ``runs/calibration``, so that a run that was ended goes on, and other weights need
-no new cases. ``--bank`` is the file that ``babyseg train --pack`` makes.
+what became of them are kept in ``runs/calibration``, so that a run that was ended goes on, and other weights
+need no new cases. ``--bank`` is the file that ``babyseg train --pack`` makes.
 """
 
 import argparse

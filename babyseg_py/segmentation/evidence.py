@@ -58,7 +58,9 @@ class Passes:
 
 def compare_passes(direct: Tensor, mirrored: Tensor) -> Passes:
     """Compare the posteriors of both passes, each (C, I, J, K), channel by channel."""
-    shared = torch.minimum(direct, mirrored).flatten(1).sum(dim=1, dtype=torch.float64).numpy()
+    # One channel at a time, which needs no third copy of the posteriors.
+    pairs = zip(direct, mirrored, strict=True)
+    shared = np.array([float(torch.minimum(a, b).sum(dtype=torch.float64)) for a, b in pairs])
     one, other = (x.flatten(1).sum(dim=1, dtype=torch.float64).numpy() for x in (direct, mirrored))
     total = np.maximum(one + other, _SMALLEST)
     return Passes(2 * shared / total, np.log(np.maximum(one, 1) / np.maximum(other, 1)))
