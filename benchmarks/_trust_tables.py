@@ -140,14 +140,10 @@ def alarm_table(records: Sequence[Record], trusts: Sequence[Trust]) -> list[str]
     for kind in (CLEAN, *KINDS, INFANT):
         some = kinds == kind
         if some.any():
-            means = [
-                f"{dice[some & own].mean():.3f}" if (some & own).any() else ""
-                for own in (brain | parts, ~(brain | parts))
-            ]
-            lines.append(
-                f"| {kind} | {some.sum()} | {brain[some].mean():.2f} | {parts[some].mean():.2f} | {low[some].mean():.2f} "
-                f"| {' | '.join(means)} |"
-            )
+            own = [some & (brain | parts), some & ~(brain | parts)]
+            means = [f"{dice[of].mean():.3f}" if of.any() else "" for of in own]
+            shares = [f"{flags[some].mean():.2f}" for flags in (brain, parts, low)]
+            lines.append(f"| {' | '.join([kind, str(some.sum()), *shares, *means])} |")
     return lines
 
 
