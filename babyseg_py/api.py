@@ -40,12 +40,21 @@ class Result:
 
     @property
     def uncertainty(self) -> Volume:
-        """Entropy of the posteriors over its largest possible value, 0 to 1, on the same grid."""
+        """Probability that the label of a voxel is wrong, on the same grid; see `calibrated`."""
         return self.done.visit.together.uncertainty
 
     @property
+    def calibrated(self) -> bool:
+        """Whether the certainty of these weights was calibrated; it counts with mirrored images only."""
+        return self.done.visit.together.trust is not None
+
+    @property
     def volumes(self) -> pd.DataFrame:
-        """Volumes in mm³ by structure, from labels and from posteriors; indexed by label number."""
+        """Volumes in mm³ by structure, from labels and from posteriors; indexed by label number.
+
+        `volume_ci_low` and `volume_ci_high` are the ends of an interval that holds the true volume in nine of
+        ten cases; NaN if not `calibrated`.
+        """
         return outputs.volume_frame(self.done.visit.together).set_index("label")
 
     @property
@@ -85,7 +94,7 @@ class Result:
         """
         visit = self.done.visit
         outputs.write_labels(
-            self.labels,
+            visit.together,
             Path(path),
             sources=self.done.sources,
             segmenter=self.model,

@@ -86,12 +86,15 @@ class ModelInfo:
         How an image reaches it: the recipe that inference follows.
     provenance : dict
         Data, recipe and training time, in words.
+    checksum : str
+        Of the tensors of the file that it was read from; empty where there is none.
     """
 
     labels: tuple[int, ...]
     network: GroupNetConfig
     preprocessing: Recipe
     provenance: dict[str, str]
+    checksum: str = ""
 
 
 @dataclass(frozen=True)
@@ -190,6 +193,7 @@ def _info(metadata: dict[str, str], path: Path) -> ModelInfo:
             network=GroupNetConfig.from_dict(json.loads(metadata["network"])),
             preprocessing=RECIPES[metadata.get("recipe", TWO_LOOKS)](**json.loads(metadata["preprocessing"])),
             provenance=json.loads(metadata["provenance"]),
+            checksum=metadata["checksum"],
         )
     except (KeyError, TypeError, ValueError) as problem:
         what = f"its metadata cannot be understood ({type(problem).__name__}: {problem})"

@@ -18,7 +18,10 @@ from babyseg_py.labels import BRAIN_LABELS, LEFT_RIGHT_PAIRS, STRUCTURES, struct
 BRAIN_VOLUME = "Total-Brain-Volume"
 INTRACRANIAL = "Intracranial-Estimate"
 CLOSING_RADIUS_MM = 10.0
-COLUMNS = ("label", "structure", "side", "volume_mm3", "volume_posterior_mm3")
+COLUMNS = (
+    *("label", "structure", "side", "volume_mm3", "volume_posterior_mm3"),
+    *("volume_ci_low", "volume_ci_high"),
+)
 
 
 @dataclass(frozen=True)
@@ -37,6 +40,8 @@ class VolumeRow:
         From labels: voxels times the volume of one.
     volume_posterior_mm3 : float or None
         From posteriors: sum of probabilities times the volume of a voxel; None where it is not known.
+    volume_ci_low, volume_ci_high : float or None
+        Ends of the interval that holds the true volume in nine of ten cases; None where it is not known.
     """
 
     label: int | None
@@ -44,9 +49,17 @@ class VolumeRow:
     side: str
     volume_mm3: float
     volume_posterior_mm3: float | None
+    volume_ci_low: float | None = None
+    volume_ci_high: float | None = None
 
 
-def volume_table(labels: Volume, /, *, posterior_mm3: Mapping[int, float] | None = None) -> list[VolumeRow]:
+def volume_table(
+    labels: Volume,
+    /,
+    *,
+    posterior_mm3: Mapping[int, float] | None = None,
+    interval_mm3: Mapping[int, tuple[float, float]] | None = None,
+) -> list[VolumeRow]:
     """Volumes of all structures, then the totals.
 
     Totals are the total brain volume (all structures of the brain without ventricles), the sum of both sides
@@ -58,6 +71,9 @@ def volume_table(labels: Volume, /, *, posterior_mm3: Mapping[int, float] | None
         Map of the 22 labels.
     posterior_mm3 : mapping of int to float, optional
         Volume of each label from posteriors.
+    interval_mm3 : mapping of int to (float, float), optional
+        Ends of the interval of each label's volume. Totals get none: the errors of their parts go together in
+        a way that was not measured.
 
     Returns
     -------
@@ -66,7 +82,12 @@ def volume_table(labels: Volume, /, *, posterior_mm3: Mapping[int, float] | None
     """
     found = label_volumes_mm3(labels)
     posterior = {label: (posterior_mm3 or {}).get(label) for label in BRAIN_LABELS}
-    rows = [VolumeRow(s.id, s.name, s.side, found[s.id], posterior[s.id]) for s in STRUCTURES if s.id]
+    ends = interval_mm3 or {}
+    rows = [
+        VolumeRow(s.id, s.name, s.side, found[s.id], posterior[s.id], *ends.get(s.id, (None, None)))
+        for s in STRUCTURES
+        if s.id
+    ]
 
     brain = [s.id for s in STRUCTURES if s.in_brain_volume]
     rows.append(VolumeRow(None, BRAIN_VOLUME, "none", sum(found[n] for n in brain), _sum(posterior, brain)))

@@ -21,6 +21,7 @@ WHOLE = "Whole brain"
 HALF_IN = 4.9
 # What the metrics of the quality table are called, in the order in which they are drawn.
 METRICS = {
+    "predicted_dice": "Dice that is to be expected",
     "score": "Certainty of the network",
     "brain_ml": "Labelled brain (mL)",
     "left_right_ratio": "Left volume over right",

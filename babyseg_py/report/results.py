@@ -26,6 +26,7 @@ MORE = (
 )  # fmt: skip
 NUMBERS = {
     "row", "run", "label", "age_days", "age_months", "volume_mm3", "volume_posterior_mm3", "value", "low",
+    "volume_ci_low", "volume_ci_high",
     "high", "flag", "dice", "assd_mm", "hd95_mm", "nsd", "tolerance_mm", "n", "icc_2_1", "icc_2_1_ci_low",
     "icc_2_1_ci_high",
     "icc_3_1", "icc_3_1_ci_low", "icc_3_1_ci_high", "cv_within_percent", "difference_percent", "n_visits",

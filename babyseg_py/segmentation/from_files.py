@@ -221,6 +221,7 @@ def _on_first_grid(
             grid.shape,
             grid.affine,
             to_session=to_session,
+            trust=visit.together.trust,
         )
         visit = replace(visit, together=together)
     return visit, image, to_session

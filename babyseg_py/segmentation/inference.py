@@ -22,6 +22,8 @@ from babyseg_py.labels import LABELS, LEFT_RIGHT_PAIRS
 from babyseg_py.models.checkpoint import load_networks
 from babyseg_py.models.groupnet import GroupNet
 from babyseg_py.models.weights import ModelInfo, Networks, Preprocessing
+from babyseg_py.segmentation.calibration import Calibration, find_calibration
+from babyseg_py.segmentation.evidence import Passes, compare_passes
 from babyseg_py.segmentation.pose import (
     FACING_MARGIN,
     FACINGS,
@@ -68,12 +70,15 @@ class Segmenter:
         Where it runs.
     precision : str
         ``fp32`` or ``bf16``.
+    calibration : Calibration or None
+        What its certainty is worth; None for weights that were not calibrated.
     """
 
     networks: Networks
     info: ModelInfo
     device: torch.device
     precision: str
+    calibration: Calibration | None = None
 
     @property
     def mirrored_channels(self) -> list[int]:
@@ -105,7 +110,7 @@ def load_segmenter(weights: Path | str, *, device: str = "auto", precision: str 
         raise UnusableData(str(weights), what, "give weights for the label table of this program")
     for network in networks.by_role.values():
         network.to(chosen, memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
-    return Segmenter(networks, info, chosen, precision)
+    return Segmenter(networks, info, chosen, precision, find_calibration(info.checksum))
 
 
 @dataclass(frozen=True)
@@ -245,12 +250,22 @@ def predict(segmenter: Segmenter, scans: Sequence[Scan], window: Window, *, flip
     With ``flip`` the mean over the images and their mirror images, with left and right swapped back.
     """
     images = sample_scans(segmenter, scans_stored_alike(scans), window)
+    return predict_images(segmenter, images, flip=flip)[0]
+
+
+def predict_images(
+    segmenter: Segmenter, images: Tensor, *, flip: bool, direct: Tensor | None = None
+) -> tuple[Tensor, Passes | None]:
+    """Posteriors as `predict` gives them from images on one window, and how both passes agree.
+
+    ``direct`` are the posteriors of the images as they are, if they are known already.
+    """
     network = segmenter.networks.segment
-    posteriors = forward(segmenter, network, images)
-    if flip:
-        mirrored = forward(segmenter, network, images.flip(1))[segmenter.mirrored_channels].flip(1)
-        posteriors = (posteriors + mirrored) / 2
-    return posteriors
+    direct = forward(segmenter, network, images) if direct is None else direct
+    if not flip:
+        return direct, None
+    mirrored = forward(segmenter, network, images.flip(1))[segmenter.mirrored_channels].flip(1)
+    return (direct + mirrored) / 2, compare_passes(direct, mirrored)
 
 
 @torch.inference_mode()

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,15 @@ from babyseg_py.segmentation.visit import VisitResult, on_own_grid, segment_scan
 from babyseg_py.segmentation.window import Scan
 from babyseg_py.writing import appearing
 
+VOLUME_COLUMNS = [
+    *("label", "structure", "volume_mm3", "volume_posterior_mm3"),
+    *("volume_ci_low", "volume_ci_high"),
+]
+CALIBRATED = "probability that the label of a voxel is wrong, calibrated on synthetic cases"
+UNCALIBRATED = (
+    "uncalibrated: one minus the largest posterior; no Dice is predicted and no volume has an interval "
+    "(other weights than those that were calibrated, or no mirrored images)"
+)
 QC_COLUMNS = ["scan", "structure", "metric", "value", "low", "high", "flag", "message"]
 
 
@@ -84,30 +94,32 @@ def write_visit(visit: Visit, segmenter: Segmenter, scans: Sequence[Scan], plan:
     measures += measure_quality(result.together, scan="n/a", age_months=visit.age_months)
     measures += [finding(one.name, "left_out", f"was left out: {one.reason}") for one in result.left_out]
     by_scan: dict[str, dict[int, float]] = {}
+    interval_by_scan: dict[str, dict[int, tuple[float, float]]] = {}
 
-    for scan in result.scans:
+    for scan, seen in zip_longest(result.scans, result.alone):
         if len(result.scans) == 1:
-            alone = on_own_grid(segmenter, result.posteriors, result.window, scan)
+            alone = on_own_grid(segmenter, result.posteriors, result.window, scan, result.evidence)
         else:
-            alone = segment_scan(segmenter, scan, result.window, flip=visit.flip)
+            alone = segment_scan(segmenter, scan, result.window, seen, flip=visit.flip)
         measures += measure_quality(alone, scan=scan.name, age_months=visit.age_months)
-        by_scan[scan.name] = alone.volumes_mm3
+        by_scan[scan.name], interval_by_scan[scan.name] = alone.volumes_mm3, alone.intervals_mm3
         scan_file = parse_name(scan.name + ".nii.gz")
         run, suffix = scan_file.get("run"), str(scan_file["suffix"])
         run = None if run is None else int(run)
         path = visit.path("dseg", ".nii.gz", run=run, space=suffix, desc="babyseg")
         image = next(entry["image"] for entry in plan["scans"] if entry["scan"] == scan.name)
-        write_labels(alone.labels, path, sources=[image], segmenter=segmenter)
+        write_labels(alone, path, sources=[image], segmenter=segmenter)
 
     together = visit.path("dseg", ".nii.gz", space="session", desc="babyseg")
     used = {scan.name for scan in result.scans}
     sources = [entry["image"] for entry in plan["scans"] if entry["scan"] in used]
     notes = notes_of(result)
-    write_labels(result.together.labels, together, sources=sources, segmenter=segmenter, notes=notes)
+    write_labels(result.together, together, sources=sources, segmenter=segmenter, notes=notes)
     write_uncertainty(
         result.together.uncertainty, visit.path("map", ".nii.gz", space="session", desc="uncertainty")
     )
-    volumes = {"session": result.together.volumes_mm3, "scans": by_scan}
+    intervals = {"session": result.together.intervals_mm3, "scans": interval_by_scan}
+    volumes = {"session": result.together.volumes_mm3, "scans": by_scan, "intervals": intervals}
     _write_json(volumes, visit.path("volumes", ".json", desc="posterior"))
     write_quality(measures + registration_flags(plan), visit.path("qc", ".tsv", desc="segmentation"))
 
@@ -131,11 +143,16 @@ def notes_of(visit: VisitResult) -> list[str]:
 
 
 def write_labels(
-    labels: Volume, path: Path, *, sources: Sequence[str], segmenter: Segmenter, notes: Sequence[str] = ()
+    result: Segmentation,
+    path: Path,
+    *,
+    sources: Sequence[str],
+    segmenter: Segmenter,
+    notes: Sequence[str] = (),
 ) -> None:
     """Write a label map with its sidecar JSON, its BIDS table and its colour table."""
     _, json_path, table_path, lut_path = label_files(path)
-    save_labels(labels, path)
+    save_labels(result.labels, path)
     sidecar: dict[str, Any] = {
         "Manual": False,
         "Sources": [Path(source).name for source in sources],
@@ -143,6 +160,7 @@ def write_labels(
         "Weights": segmenter.info.provenance,
         "Precision": segmenter.precision,
         "Device": segmenter.device.type,
+        "Uncertainty": CALIBRATED if result.trust else UNCALIBRATED,
         "SpatialReference": "the grid of this file",
     }
     if notes:
@@ -153,7 +171,7 @@ def write_labels(
 
 
 def write_uncertainty(uncertainty: Volume, path: Path) -> None:
-    """Write a map of normalised entropy, in steps of 1/200, so that it compresses well."""
+    """Write a map of probabilities, in steps of 1/200, so that it compresses well."""
     save_image(uncertainty.with_data(np.round(uncertainty.data * 200) / 200), path)
 
 
@@ -170,18 +188,21 @@ def write_posteriors(
 
 
 def volume_frame(result: Segmentation) -> pd.DataFrame:
-    """Tabulate volumes from labels and from posteriors in mm³, one structure a row."""
+    """Tabulate volumes from labels and from posteriors, and their interval, in mm³, one structure a row."""
     counts = np.bincount(result.labels.data.ravel(), minlength=256)
-    voxel = result.labels.voxel_volume_mm3
+    voxel, unknown = result.labels.voxel_volume_mm3, (np.nan, np.nan)
     rows = [
-        (s.id, s.name, round(float(counts[s.id] * voxel), 3), round(result.volumes_mm3[s.id], 3))
+        (
+            *(s.id, s.name, round(float(counts[s.id] * voxel), 3), round(result.volumes_mm3[s.id], 3)),
+            *(round(end, 3) for end in result.intervals_mm3.get(s.id, unknown)),
+        )
         for s in STRUCTURES[1:]
     ]
-    return pd.DataFrame(rows, columns=["label", "structure", "volume_mm3", "volume_posterior_mm3"])
+    return pd.DataFrame(rows, columns=VOLUME_COLUMNS)
 
 
 def write_volumes(result: Segmentation, path: Path) -> None:
-    """Write volumes from labels and from posteriors in mm³."""
+    """Write volumes from labels and from posteriors, and their interval, in mm³."""
     _write_table(volume_frame(result), path)
 
 

@@ -12,6 +12,7 @@ import numpy as np
 from babyseg_py.images import Volume
 from babyseg_py.labels import LEFT_RIGHT_PAIRS, STRUCTURES, structure_name
 from babyseg_py.segmentation.anatomy import CEREBRUM, LOG_SHARES
+from babyseg_py.segmentation.calibration import Trust
 from babyseg_py.segmentation.pose import FACINGS
 from babyseg_py.segmentation.sampling import Segmentation
 
@@ -108,12 +109,27 @@ def measure_quality(result: Segmentation, *, scan: str, age_months: float | None
     rows.append(
         Measure(scan, "n/a", "score", float(mean), *BRAIN_SCORE, "the network is unsure of the segmentation")
     )
+    if result.trust is not None:
+        rows += _predicted_dice(result.trust, scan)
     return rows + _structures(mm3, scores, scan)
 
 
 def finding(scan: str, metric: str, message: str) -> Measure:
     """Row for a flag that has no figure."""
     return Measure(scan, "n/a", metric, np.nan, 0, 0, message)
+
+
+def _predicted_dice(trust: Trust, scan: str) -> list[Measure]:
+    """Dice to be expected of the brain, as the mean over its structures, and of each structure."""
+    message = (
+        "the segmentation is probably poor: by what the network shows, it would agree badly with the truth"
+    )
+    rows = [Measure(scan, "n/a", "predicted_dice", trust.mean_dice, trust.least_mean_dice, 1.0, message)]
+    message = "this structure is probably segmented badly"
+    return rows + [
+        Measure(scan, structure_name(n), "predicted_dice", value, trust.least_dice[n], 1.0, message)
+        for n, value in trust.dice.items()
+    ]
 
 
 def orientation(facing: str) -> Measure:
@@ -126,7 +142,7 @@ def orientation(facing: str) -> Measure:
 
 
 def structure_scores(result: Segmentation) -> dict[int, float]:
-    """Mean certainty of each structure: one minus the mean entropy of its voxels; NaN for an empty one."""
+    """Share of each structure's voxels that is expected to be right; NaN for an empty one."""
     flat = result.labels.data.ravel()
     counts = np.bincount(flat, minlength=256)
     sums = np.bincount(flat, weights=result.uncertainty.data.ravel(), minlength=256)

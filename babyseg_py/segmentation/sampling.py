@@ -9,6 +9,7 @@ from torch.nn import functional as F
 
 from babyseg_py.images import Volume
 from babyseg_py.images.geometry import corners, reorient_like, stored_alike
+from babyseg_py.segmentation.calibration import Trust
 from babyseg_py.segmentation.window import Window
 
 SLAB_VOXELS = 2_000_000
@@ -23,14 +24,25 @@ class Segmentation:
     labels : Volume
         Label numbers.
     uncertainty : Volume
-        Entropy of the posteriors over its largest possible value, 0 to 1.
+        Probability that the label is wrong, 0 to 1: calibrated where there is `trust`, else one minus the
+        largest posterior.
     volumes_mm3 : dict of int to float
         Sum of the posterior of each label times the voxel volume.
+    trust : Trust or None
+        What the calibration of the weights makes of the evidence; None where there is none.
     """
 
     labels: Volume
     uncertainty: Volume
     volumes_mm3: dict[int, float]
+    trust: Trust | None = None
+
+    @property
+    def intervals_mm3(self) -> dict[int, tuple[float, float]]:
+        """Interval that holds the true volume of each label in nine of ten cases; empty without `trust`."""
+        if self.trust is None:
+            return {}
+        return {n: (v * self.trust.low[n], v * self.trust.high[n]) for n, v in self.volumes_mm3.items()}
 
 
 def sample_posteriors(
@@ -41,6 +53,7 @@ def sample_posteriors(
     affine: np.ndarray,
     *,
     to_session: np.ndarray | None = None,
+    trust: Trust | None = None,
 ) -> Segmentation:
     """Interpolate posteriors linearly on a grid and take the most probable label.
 
@@ -58,6 +71,8 @@ def sample_posteriors(
         Grid to its own world, RAS mm.
     to_session : (4, 4) np.ndarray, optional
         The grid's world to the session's world; identity if not given.
+    trust : Trust, optional
+        What probabilities are worth; taken as they are if not given.
 
     Returns
     -------
@@ -71,26 +86,27 @@ def sample_posteriors(
     to_window = np.linalg.solve(window.affine, matrix)
     lookup = np.array(label_numbers, dtype=np.uint16)
     labels = np.zeros(shape, dtype=np.uint16)
-    entropy = np.zeros(shape, dtype=np.float32)
+    unsure = np.zeros(shape, dtype=np.float32)
     sums = np.zeros(len(label_numbers))
 
     low, high = _box_in_grid(window, to_window, shape)
     depth = max(1, SLAB_VOXELS // max(1, int(np.prod((high - low)[1:]))))
-    unsure = torch.special.entr(posteriors).sum(dim=0, keepdim=True) / np.log(len(label_numbers))
-    channels = torch.cat((posteriors, unsure))
     for start in range(low[0], high[0], depth):
         part = (slice(start, min(start + depth, high[0])), slice(low[1], high[1]), slice(low[2], high[2]))
-        p = _sample(channels, to_window, part)
-        labels[part] = lookup[_first_largest(p[:-1]).numpy()]
-        entropy[part] = p[-1].numpy()
-        sums += p[:-1].flatten(1).sum(dim=1).numpy()
+        p = _sample(posteriors, to_window, part)
+        sums += p.flatten(1).sum(dim=1).numpy()
+        p[0] += (1 - p.sum(dim=0)).clamp_min(0)
+        index, best = _first_largest(p)
+        labels[part] = lookup[index.numpy()]
+        unsure[part] = 1 - (best if trust is None else trust.confidence(best, index)).numpy()
 
     voxel_mm3 = abs(np.linalg.det(affine[:3, :3]))
     volumes = {n: float(s * voxel_mm3) for n, s in zip(label_numbers, sums, strict=True) if n}
     return Segmentation(
         labels=reorient_like(grid.with_data(labels), wanted),
-        uncertainty=reorient_like(grid.with_data(np.clip(entropy, 0, 1)), wanted),
+        uncertainty=reorient_like(grid.with_data(np.clip(unsure, 0, 1)), wanted),
         volumes_mm3=volumes,
+        trust=trust,
     )
 
 
@@ -122,13 +138,13 @@ def _sample(posteriors: Tensor, to_window: np.ndarray, part: tuple[slice, ...]) 
     return p
 
 
-def _first_largest(p: Tensor) -> Tensor:
-    """Index of the largest of the first axis, the first of equal ones; faster than argmax over that axis."""
+def _first_largest(p: Tensor) -> tuple[Tensor, Tensor]:
+    """Index of the largest of the first axis, the first of equal ones, and its value; faster than max."""
     best, index = p[0].clone(), torch.zeros(p.shape[1:], dtype=torch.uint8)
     for number, channel in enumerate(p[1:], start=1):
         index[channel > best] = number
         torch.maximum(best, channel, out=best)
-    return index
+    return index, best
 
 
 def probabilities_on_grid(

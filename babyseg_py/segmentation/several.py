@@ -10,10 +10,11 @@ from torch import Tensor
 
 from babyseg_py.images import Volume
 from babyseg_py.images.geometry import stored_alike
+from babyseg_py.segmentation.evidence import Passes
 from babyseg_py.segmentation.inference import (
     Segmenter,
     forward,
-    predict,
+    predict_images,
     sample_scans,
     scans_stored_alike,
 )
@@ -52,16 +53,22 @@ class LeftOut:
 
 @dataclass(frozen=True)
 class Alone:
-    """What the network makes of one scan by itself.
+    """What the network makes of one scan by itself, without its mirror image.
 
     Parameters
     ----------
+    images : (1, I, J, K) Tensor
+        The scan on the window.
+    posteriors : (C, I, J, K) Tensor
+        Probabilities.
     channels : (I, J, K) np.ndarray of uint8
         Most probable label on the window, as the network's channel.
     certainty : float
         Mean of the largest posterior over what is labelled.
     """
 
+    images: Tensor
+    posteriors: Tensor
     channels: np.ndarray
     certainty: float
 
@@ -79,15 +86,12 @@ def in_order_of_content(scans: Sequence[Scan]) -> list[Scan]:
     return sorted(scans, key=lambda scan: fingerprint(stored_alike(scan.volume), scan.matrix))
 
 
-def see_alone(segmenter: Segmenter, scans: Sequence[Scan], window: Window) -> list[Alone]:
-    """Segment each scan by itself, roughly: without its mirror image."""
-    found = []
-    for scan in scans:
-        images = sample_scans(segmenter, scans_stored_alike([scan]), window)
-        posteriors = forward(segmenter, segmenter.networks.segment, images)
-        channels = posteriors.argmax(dim=0).to(torch.uint8).numpy()
-        found.append(Alone(channels, certainty_of(posteriors)))
-    return found
+def see_alone(segmenter: Segmenter, scan: Scan, window: Window) -> Alone:
+    """Segment a scan by itself, roughly: without its mirror image."""
+    images = sample_scans(segmenter, scans_stored_alike([scan]), window)
+    posteriors = forward(segmenter, segmenter.networks.segment, images)
+    channels = posteriors.argmax(dim=0).to(torch.uint8).numpy()
+    return Alone(images, posteriors, channels, certainty_of(posteriors))
 
 
 def disagreeing(scans: Sequence[Scan], alone: Sequence[Alone]) -> LeftOut | None:
@@ -153,12 +157,42 @@ def share_of_surest(together: float, alone: float) -> float:
 
 def predict_several(
     segmenter: Segmenter, scans: Sequence[Scan], window: Window, alone: Sequence[Alone], *, flip: bool
-) -> Tensor:
-    """Posteriors of all scans together and of the surest one, each to its share; (C, *window)."""
-    together = predict(segmenter, scans, window, flip=flip)
+) -> tuple[Tensor, Passes | None, Tensor]:
+    """Segment all scans together, the surest one by itself too, each to its share.
+
+    Parameters
+    ----------
+    segmenter : Segmenter
+        The network.
+    scans : sequence of Scan
+        One or more.
+    window : Window
+        Grid of the network.
+    alone : sequence of Alone
+        What it makes of each of several scans; empty for one scan.
+    flip : bool
+        Average with the mirrored images.
+
+    Returns
+    -------
+    posteriors : (C, *window) Tensor
+        Probabilities.
+    passes : Passes or None
+        How those of all scans together agree with those of their mirror images.
+    images : (G, *window) Tensor
+        The scans on the window.
+    """
     if len(scans) == 1:
-        return together
-    surest = scans[int(np.argmax([one.certainty for one in alone]))]
-    by_itself = predict(segmenter, [surest], window, flip=flip)
+        images = sample_scans(segmenter, scans_stored_alike(scans), window)
+        return *predict_images(segmenter, images, flip=flip), images
+    images = torch.cat([one.images for one in alone])
+    together, passes = predict_images(segmenter, images, flip=flip)
+    surest = max(alone, key=lambda one: one.certainty)
+    by_itself, _ = predict_images(segmenter, surest.images, flip=flip, direct=surest.posteriors)
+    return blended(together, by_itself), passes, images
+
+
+def blended(together: Tensor, by_itself: Tensor) -> Tensor:
+    """Mix posteriors of all scans with those of the surest one, each to its share."""
     share = share_of_surest(certainty_of(together), certainty_of(by_itself))
     return torch.lerp(together, by_itself, share) if share else together

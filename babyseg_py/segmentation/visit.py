@@ -9,8 +9,10 @@ from torch import Tensor
 
 from babyseg_py.errors import UnusableData
 from babyseg_py.models.weights import FixedGrid
+from babyseg_py.segmentation.calibration import Trust
+from babyseg_py.segmentation.evidence import Passes, gather_evidence
 from babyseg_py.segmentation.fixed_grid import leading_scan, predict_on_fixed_grid
-from babyseg_py.segmentation.inference import FirstLook, Segmenter, find_brain, predict
+from babyseg_py.segmentation.inference import FirstLook, Segmenter, find_brain, predict_images
 from babyseg_py.segmentation.postprocess import drop_fragments
 from babyseg_py.segmentation.sampling import Segmentation, sample_posteriors
 from babyseg_py.segmentation.several import (
@@ -46,6 +48,11 @@ class VisitResult:
         Which way the head faces in its image; "upright" if as the header says.
     left_out : tuple of LeftOut
         Scans that were not used; the result is the one without them.
+    evidence : (21, F) np.ndarray, optional
+        What is known of the quality of each structure, see `evidence.FEATURES`; None if there was no mirror
+        image to compare with.
+    alone : tuple of Alone
+        What the network makes of each scan by itself; empty for one scan, or if they were not compared.
     """
 
     together: Segmentation
@@ -55,6 +62,8 @@ class VisitResult:
     notes: tuple[str, ...] = ()
     facing: str = "upright"
     left_out: tuple[LeftOut, ...] = ()
+    evidence: np.ndarray | None = None
+    alone: tuple[Alone, ...] = ()
 
 
 def segment_visit(
@@ -87,7 +96,8 @@ def segment_visit(
     VisitResult
         Labels, uncertainty, volumes and posteriors.
     """
-    facing = "upright"
+    facing, evidence = "upright", None
+    alone: list[Alone] = []
     recipe = segmenter.info.preprocessing
     if isinstance(recipe, FixedGrid):
         progress("segmenting")
@@ -100,11 +110,15 @@ def segment_visit(
         )
         window, used, facing, notes = look.window, look.scans, look.facing, ()
         progress("segmenting")
-        averaged = predict_several(segmenter, used, window, alone, flip=flip)
-        posteriors = drop_fragments(averaged, segmenter.info.labels)
+        averaged, passes, images = predict_several(segmenter, used, window, alone, flip=flip)
+        posteriors, evidence = _finished(segmenter, averaged, passes, images)
     progress("sampling labels")
-    together = sample_posteriors(posteriors, window, segmenter.info.labels, shape, affine)
-    return VisitResult(together, window, posteriors, used, notes, facing, tuple(left_out))
+    together = sample_posteriors(
+        posteriors, window, segmenter.info.labels, shape, affine, trust=_trust(segmenter, evidence)
+    )
+    return VisitResult(
+        together, window, posteriors, used, notes, facing, tuple(left_out), evidence, tuple(alone)
+    )
 
 
 def _lead_first(scans: Sequence[Scan]) -> list[Scan]:
@@ -145,30 +159,59 @@ def _look_and_compare(
     if len(scans) == 1:
         return look, []
     progress("comparing the scans")
-    alone = see_alone(segmenter, look.scans, look.window)
+    alone = [see_alone(segmenter, scan, look.window) for scan in look.scans]
     odd = disagreeing(look.scans, alone)
     if odd:
         raise UnusableData(odd.name, odd.reason, "look at it")
     return look, alone
 
 
-def segment_scan(segmenter: Segmenter, scan: Scan, window: Window, *, flip: bool = True) -> Segmentation:
+def segment_scan(
+    segmenter: Segmenter, scan: Scan, window: Window, alone: Alone | None = None, *, flip: bool = True
+) -> Segmentation:
     """Segment one scan of a visit alone, as `segment_visit` returned it, on its own grid.
 
-    A scan that leads alone lays its own grid, so that the window counts only for the recipe of two looks.
+    What is known already of the scan alone is not computed again. A scan that leads alone lays its own grid,
+    so that the window counts only for the recipe of two looks.
     """
     recipe = segmenter.info.preprocessing
+    evidence = None
     if isinstance(recipe, FixedGrid):
         window, posteriors, _ = predict_on_fixed_grid(segmenter, [scan], recipe)
     else:
-        posteriors = drop_fragments(predict(segmenter, [scan], window, flip=flip), segmenter.info.labels)
-    return on_own_grid(segmenter, posteriors, window, scan)
+        alone = alone or see_alone(segmenter, scan, window)
+        averaged, passes = predict_images(segmenter, alone.images, flip=flip, direct=alone.posteriors)
+        posteriors, evidence = _finished(segmenter, averaged, passes, alone.images)
+    return on_own_grid(segmenter, posteriors, window, scan, evidence)
 
 
-def on_own_grid(segmenter: Segmenter, posteriors: Tensor, window: Window, scan: Scan) -> Segmentation:
-    """Bring posteriors of the session's world to a scan's own grid."""
+def on_own_grid(
+    segmenter: Segmenter, posteriors: Tensor, window: Window, scan: Scan, evidence: np.ndarray | None = None
+) -> Segmentation:
+    """Bring posteriors of the session's world, with the evidence on them, to a scan's own grid."""
     to_session = np.linalg.inv(scan.matrix)
     volume = scan.volume
     return sample_posteriors(
-        posteriors, window, segmenter.info.labels, volume.shape, volume.affine, to_session=to_session
+        posteriors,
+        window,
+        segmenter.info.labels,
+        volume.shape,
+        volume.affine,
+        to_session=to_session,
+        trust=_trust(segmenter, evidence),
     )
+
+
+def _finished(
+    segmenter: Segmenter, averaged: Tensor, passes: Passes | None, images: Tensor
+) -> tuple[Tensor, np.ndarray | None]:
+    """Posteriors without fragments, and the evidence on them where both passes were made."""
+    labels = segmenter.info.labels
+    posteriors = drop_fragments(averaged, labels)
+    return posteriors, None if passes is None else gather_evidence(posteriors, passes, images, labels)
+
+
+def _trust(segmenter: Segmenter, evidence: np.ndarray | None) -> Trust | None:
+    if segmenter.calibration is None or evidence is None:
+        return None
+    return segmenter.calibration.judge(evidence, segmenter.info.labels)

@@ -10,9 +10,10 @@ from babyseg_py.statistics.files import missing_columns, read_lines, typed
 from babyseg_py.statistics.structures import asymmetry, wide
 from babyseg_py.statistics.visits import FACTS, VISIT
 
+INTERVAL = ["volume_ci_low", "volume_ci_high"]
 COLUMNS = {
-    "volumes": ["label", "structure", "side", "volume_mm3", "volume_posterior_mm3"],
-    "scanvolumes": ["scan", "label", "structure", "side", "volume_mm3", "volume_posterior_mm3"],
+    "volumes": ["label", "structure", "side", "volume_mm3", "volume_posterior_mm3", *INTERVAL],
+    "scanvolumes": ["scan", "label", "structure", "side", "volume_mm3", "volume_posterior_mm3", *INTERVAL],
     "qc": ["scan", "structure", "metric", "value", "low", "high", "flag", "message"],
     "surfacedistance": [
         "reference", "candidate", "label", "structure", "dice", "assd_mm", "hd95_mm", "nsd", "tolerance_mm",
@@ -47,8 +48,8 @@ def cohort_tables(
     """
     tables = {kind: gather(parts.get(kind, {}), columns, facts) for kind, columns in COLUMNS.items()}
     tables["scanvolumes"] = _with_contrast(tables["scanvolumes"])
-    tables["volumes_wide"] = wide(tables["volumes"])
-    tables["asymmetry"] = asymmetry(tables["volumes"])
+    volumes = tables["volumes"].drop(columns=INTERVAL)
+    tables["volumes_wide"], tables["asymmetry"] = wide(volumes), asymmetry(volumes)
     return tables
 
 

@@ -28,11 +28,11 @@ def run(args: argparse.Namespace) -> None:
     visit = _ids(args.visit)
     posterior = _posterior_volumes(args.posterior_volumes)
     tables = {
-        "volumes": [(*visit, *cells) for cells in _cells(args.dseg, posterior["session"])],
+        "volumes": [(*visit, *cells) for cells in _cells(args.dseg, *posterior["session"])],
         "scanvolumes": [
             (*visit, name, *cells)
             for name, path in sorted(scan_files(args.scan_dseg, args.visit).items())
-            for cells in _cells(path, posterior["scans"].get(name, {}))
+            for cells in _cells(path, *posterior["scans"].get(name, ({}, {})))
         ],
     }
     heads = {"volumes": (), "scanvolumes": ("scan",)}
@@ -56,28 +56,33 @@ def _ids(visit: str) -> tuple[str, str]:
         raise UsageError(f"--visit {visit}: write it as sub-X_ses-Y") from None
 
 
-def _cells(path: str, posterior: dict[int, float]) -> list[tuple[str, ...]]:
+def _cells(path: str, posterior: dict[int, float], interval: dict[int, tuple]) -> list[tuple[str, ...]]:
     from babyseg_py.morphometry.volumes import volume_table
     from babyseg_py.steps.evaluate import read_labels
     from babyseg_py.steps.volumes import volume_cells
 
-    return [volume_cells(row) for row in volume_table(read_labels(path), posterior_mm3=posterior)]
+    rows = volume_table(read_labels(path), posterior_mm3=posterior, interval_mm3=interval)
+    return [volume_cells(row) for row in rows]
 
 
 def _posterior_volumes(path: str) -> dict:
-    """Volumes by label number of the session, and of each scan by its name."""
+    """Volumes and their intervals by label number, of the session and of each scan by its name."""
     import json
     from pathlib import Path
 
     from babyseg_py.errors import UnusableData
 
-    def by_label(volumes: dict) -> dict[int, float]:
-        return {int(label): float(volume) for label, volume in volumes.items()}
+    def by_label(volumes: dict, intervals: dict) -> tuple[dict[int, float], dict[int, tuple]]:
+        ends = {int(label): (float(low), float(high)) for label, (low, high) in intervals.items()}
+        return {int(label): float(volume) for label, volume in volumes.items()}, ends
 
     try:
         content = json.loads(Path(path).read_text(encoding="utf-8"))
-        scans = {name: by_label(volumes) for name, volumes in content["scans"].items()}
-        return {"session": by_label(content["session"]), "scans": scans}
+        intervals = content["intervals"]
+        scans = {
+            name: by_label(volumes, intervals["scans"][name]) for name, volumes in content["scans"].items()
+        }
+        return {"session": by_label(content["session"], intervals["session"]), "scans": scans}
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as problem:
         what = f"does not hold volumes of a session and its scans ({type(problem).__name__}: {problem})"
         raise UnusableData(path, what, "run `babyseg segment` on the visit again") from None

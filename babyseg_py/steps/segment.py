@@ -55,8 +55,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--posteriors", metavar="F", help="probabilities of all labels, 4-D, on the same grid"
     )
-    parser.add_argument("--uncertainty", metavar="F", help="map of the entropy, 0 to 1")
-    parser.add_argument("--volumes", metavar="F.tsv", help="volumes in mm³ from labels and from posteriors")
+    parser.add_argument("--uncertainty", metavar="F", help="map of the probability that a label is wrong")
+    parser.add_argument("--volumes", metavar="F.tsv", help="volumes in mm³ with their interval")
     parser.add_argument("--qc", metavar="F.tsv", help="quality measures and flags")
     parser.add_argument("--json", action="store_true", help="print a line of JSON for each visit")
     parser.add_argument("--force", action="store_true", help="overwrite outputs")
@@ -179,7 +179,7 @@ def _write(job: Job, done, segmenter) -> None:
 
     result = done.visit
     outputs.write_labels(
-        result.together.labels,
+        result.together,
         job.labels,
         sources=done.sources,
         segmenter=segmenter,
@@ -219,7 +219,10 @@ def _summary(job: Job, done) -> dict[str, Any]:
         "images": job.images,
         "left_out": [{"image": one.name, "reason": one.reason} for one in done.visit.left_out],
         "labels": str(job.labels),
-        "volumes": outputs.volume_frame(done.visit.together).to_dict("records"),
+        "volumes": [
+            {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in row.items()}
+            for row in outputs.volume_frame(done.visit.together).to_dict("records")
+        ],
         "flags": [
             {k: v if isinstance(v, str) or math.isfinite(v) else None for k, v in f.items()} for f in flags
         ],

@@ -24,5 +24,8 @@ def run(args: argparse.Namespace) -> None:
 
 def volume_cells(row) -> tuple[str, ...]:
     """Cells of one line of a table of volumes, n/a for what is not known."""
-    values = (row.label, row.structure, row.side, row.volume_mm3, row.volume_posterior_mm3)
+    values = (
+        *(row.label, row.structure, row.side, row.volume_mm3, row.volume_posterior_mm3),
+        *(row.volume_ci_low, row.volume_ci_high),
+    )
     return tuple("n/a" if v is None else f"{v:.3f}" if isinstance(v, float) else str(v) for v in values)

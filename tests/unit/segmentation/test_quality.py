@@ -1,11 +1,14 @@
 """Fragments and quality measures: planted faults are found, sound anatomy is left alone."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 
 from babyseg_py.images import Volume
 from babyseg_py.labels import LABELS, STRUCTURES
+from babyseg_py.segmentation.calibration import Trust
 from babyseg_py.segmentation.postprocess import drop_fragments
 from babyseg_py.segmentation.quality import measure_quality
 from babyseg_py.segmentation.sampling import Segmentation
@@ -124,8 +127,39 @@ def test_missing_cerebellum_and_stem_are_flagged() -> None:
 
 
 def test_uncertain_network_is_flagged() -> None:
-    """High entropy everywhere shows in the scores."""
+    """A probability of .6 that labels are wrong everywhere shows in the scores."""
     assert "score" in flagged(infant(uncertainty=0.6))
+
+
+def trust(*, hippocampus: float = 0.9, others: float = 0.9) -> Trust:
+    """Return what a calibration might say: limits of .7 for a structure and .8 for the mean."""
+    numbers = [s.id for s in STRUCTURES[1:]]
+    dice = dict.fromkeys(numbers, others) | {17: hippocampus}
+    ones = dict.fromkeys(numbers, 1.0)
+    limits = dict.fromkeys(numbers, 0.7)
+    return Trust(dice, ones, ones, np.zeros(len(LABELS)), np.ones(len(LABELS)), limits, 0.8)
+
+
+def test_dice_is_predicted_of_the_brain_and_every_structure() -> None:
+    rows = measure_quality(replace(infant(), trust=trust()), scan="T1w")
+    predicted = {m.structure: m for m in rows if m.metric == "predicted_dice"}
+    assert len(predicted) == len(STRUCTURES)
+    assert predicted["n/a"].value == pytest.approx(0.9)
+    assert (predicted["n/a"].low, predicted["Brain-Stem"].low) == (0.8, 0.7)
+    assert not any(m.flag for m in rows)
+
+
+def test_low_predicted_dice_is_flagged_where_it_is() -> None:
+    one = measure_quality(replace(infant(), trust=trust(hippocampus=0.6)), scan="n/a")
+    assert [(m.metric, m.structure) for m in one if m.flag] == [("predicted_dice", "Left-Hippocampus")]
+    whole = measure_quality(replace(infant(), trust=trust(others=0.75)), scan="n/a")
+    assert [(m.metric, m.structure) for m in whole if m.flag] == [("predicted_dice", "n/a")]
+    unknown = measure_quality(replace(infant(), trust=trust(others=float("nan"))), scan="n/a")
+    assert sum(m.flag for m in unknown) == len(STRUCTURES) - 1
+
+
+def test_without_calibration_no_dice_is_predicted() -> None:
+    assert "predicted_dice" not in {m.metric for m in measure_quality(infant(), scan="n/a")}
 
 
 def test_brain_cut_by_the_image_is_flagged() -> None:

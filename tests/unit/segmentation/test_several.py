@@ -5,15 +5,14 @@ import pytest
 import torch
 
 from babyseg_py.images import Volume
-from babyseg_py.segmentation import several
 from babyseg_py.segmentation.several import (
     Alone,
+    blended,
     certainty_of,
     disagreeing,
     fingerprint,
     in_order_of_content,
     mean_dice,
-    predict_several,
     share_of_surest,
 )
 from babyseg_py.segmentation.window import Scan
@@ -29,6 +28,10 @@ def labels(shift: int = 0, seed: int = 3) -> np.ndarray:
     """Blocks of 21 structures, moved by some voxels."""
     blocks = np.random.default_rng(seed).integers(0, 22, (4, 5, 4)).astype(np.uint8)
     return np.roll(blocks.repeat(6, 0).repeat(6, 1).repeat(6, 2), shift, axis=1)
+
+
+def alone_with(channels: np.ndarray, certainty: float) -> Alone:
+    return Alone(torch.empty(0), torch.empty(0), channels, certainty)
 
 
 def test_order_is_that_of_content_and_place_whatever_the_names() -> None:
@@ -57,7 +60,7 @@ def test_mean_dice_is_that_of_each_structure() -> None:
 def test_the_scan_that_lies_elsewhere_is_found_whichever_it_is() -> None:
     for bad in range(4):
         scans = [scan(str(i)) for i in range(4)]
-        alone = [Alone(labels(3 * (i == bad)), 0.9 if i == bad else 0.8) for i in range(4)]
+        alone = [alone_with(labels(3 * (i == bad)), 0.9 if i == bad else 0.8) for i in range(4)]
         odd = disagreeing(scans, alone)
         assert odd is not None
         assert odd.name == str(bad)
@@ -65,7 +68,7 @@ def test_the_scan_that_lies_elsewhere_is_found_whichever_it_is() -> None:
 
 
 def test_scans_that_agree_are_kept() -> None:
-    alone = [Alone(labels(), 0.9), Alone(labels(1), 0.5)]
+    alone = [alone_with(labels(), 0.9), alone_with(labels(1), 0.5)]
     assert mean_dice(alone[0].channels, alone[1].channels) > several.SMALLEST_AGREEMENT
     assert disagreeing([scan("a"), scan("b")], alone) is None
     assert disagreeing([scan("a")], alone[:1]) is None
@@ -74,7 +77,7 @@ def test_scans_that_agree_are_kept() -> None:
 @pytest.mark.parametrize(("certainty", "out"), [((0.9, 0.7), "b"), ((0.7, 0.9), "a"), ((0.88, 0.9), "b")])
 def test_of_two_that_disagree_the_less_certain_goes(certainty, out) -> None:
     """With little between them the one along which the session is laid stays."""
-    alone = [Alone(labels(4 * i), c) for i, c in enumerate(certainty)]
+    alone = [alone_with(labels(4 * i), c) for i, c in enumerate(certainty)]
     for scans in ([scan("a"), scan("b", x=2)], [scan("b", x=2), scan("a")]):
         odd = disagreeing(scans, alone if scans[0].name == "a" else alone[::-1])
         assert odd is not None
@@ -87,7 +90,7 @@ def test_a_scan_that_lacks_a_part_of_the_brain_is_found() -> None:
     part[7:] = 0
     assert mean_dice(whole, part) > several.SMALLEST_AGREEMENT
     for scans in ([scan("part"), scan("whole", x=2)], [scan("whole"), scan("part", x=2)]):
-        alone = [Alone(part, 0.9) if one.name == "part" else Alone(whole, 0.7) for one in scans]
+        alone = [alone_with(part, 0.9) if one.name == "part" else alone_with(whole, 0.7) for one in scans]
         odd = disagreeing(scans, alone)
         assert odd is not None
         assert odd.name == "part"
@@ -106,18 +109,9 @@ def test_share_of_the_surest_grows_with_what_the_others_take_away() -> None:
 
 
 @pytest.mark.parametrize(("together", "expected"), [(0.95, 0.95), (0.8, 0.9), (0.8925, 0.89625)])
-def test_result_is_that_of_all_or_of_the_surest(monkeypatch, together, expected) -> None:
+def test_result_is_that_of_all_or_of_the_surest(together, expected) -> None:
     """The last case lies half-way between the two."""
-    sure = {1: 0.9, 2: together}
-
-    def predict(_segmenter, scans, _window, *, flip):
-        assert flip
-        p = torch.full((2, 2, 2, 2), sure[len(scans)])
-        p[0] = 1 - p[0]
-        assert len(scans) == 2 or scans[0].name == "b"
-        return p
-
-    monkeypatch.setattr(several, "predict", predict)
-    alone = [Alone(labels(), 0.7), Alone(labels(), 0.9)]
-    found = predict_several(None, [scan("a"), scan("b")], None, alone, flip=True)
-    assert float(found[1].mean()) == pytest.approx(expected, abs=1e-4)
+    all_scans, surest = (torch.full((2, 2, 2, 2), value) for value in (together, 0.9))
+    for posteriors in (all_scans, surest):
+        posteriors[0] = 1 - posteriors[0]
+    assert float(blended(all_scans, surest)[1].mean()) == pytest.approx(expected, abs=1e-4)

@@ -11,7 +11,10 @@ from babyseg_py.cli import main
 from babyseg_py.labels.table import STRUCTURES
 
 HEAD = ["participant_id", "session_id"]
-VOLUMES = ["label", "structure", "side", "volume_mm3", "volume_posterior_mm3"]
+VOLUMES = [
+    *("label", "structure", "side", "volume_mm3", "volume_posterior_mm3"),
+    *("volume_ci_low", "volume_ci_high"),
+]
 QC = ["scan", "structure", "metric", "value", "low", "high", "flag", "message"]
 DISTANCES = [
     "reference",
@@ -69,8 +72,11 @@ def volume_rows(volumes: dict[str, float], lead: list) -> list[list]:
     both = {name: volumes[f"Left-{name}"] + volumes[f"Right-{name}"] for name in TOTALS[1:3]}
     inside = sum(volumes[s.name] for s in STRUCTURES if s.in_brain_volume)
     totals = {TOTALS[0]: inside, **both, TOTALS[3]: 1.1 * sum(volumes.values())}
-    rows = [[*lead, *ids[name], value, 1.01 * value] for name, value in volumes.items()]
-    return rows + [[*lead, None, name, "none", value, 1.01 * value] for name, value in totals.items()]
+    rows = [
+        [*lead, *ids[name], value, 1.01 * value, 0.9 * value, 1.1 * value] for name, value in volumes.items()
+    ]
+    rows += [[*lead, None, name, "none", value, 1.01 * value, None, None] for name, value in totals.items()]
+    return rows
 
 
 def write_visit(anat: Path, participant: str, session: str, truth: dict, measured: dict[str, dict]) -> None:

@@ -84,7 +84,10 @@ def test_volumes(maps):
     assert main(["volumes", str(maps / "ref.nii.gz"), "-o", str(maps / "v.tsv")]) == 0
     rows = {row["structure"]: row for row in _read(maps / "v.tsv")}
     voxel = 0.8 * 1.1 * 2.0
-    assert list(rows["Brain-Stem"]) == ["label", "structure", "side", "volume_mm3", "volume_posterior_mm3"]
+    assert list(rows["Brain-Stem"]) == [
+        *("label", "structure", "side", "volume_mm3", "volume_posterior_mm3"),
+        *("volume_ci_low", "volume_ci_high"),
+    ]
     assert float(rows["Left-Basal-Ganglia"]["volume_mm3"]) == pytest.approx(30 * voxel, abs=1e-3)
     assert float(rows["Total-Brain-Volume"]["volume_mm3"]) == pytest.approx(12 * 8 * 9 * voxel, abs=1e-3)
     assert rows["Total-Brain-Volume"]["label"] == "n/a"

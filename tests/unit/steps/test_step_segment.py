@@ -1,6 +1,7 @@
 """`babyseg segment` with the default weights, on a digital infant and on what is no brain."""
 
 import csv
+import json
 import re
 import shutil
 
@@ -83,6 +84,26 @@ def test_posteriors_uncertainty_and_tables_agree_with_the_labels(segmented):
         counted = np.count_nonzero(labels.data == label) * labels.voxel_volume_mm3
         assert volumes[label] == pytest.approx(counted, rel=1e-3)
     assert set(pd.read_csv(segmented / "q.tsv", sep="\t")["flag"]) <= {0, 1}
+
+
+def test_default_weights_are_calibrated_and_the_tables_say_so(segmented):
+    """New weights need `python benchmarks/calibrate.py`, or this fails."""
+    assert load_segmenter(default_weights()).calibration is not None
+    table = pd.read_csv(segmented / "v.tsv", sep="\t")
+    columns = ["label", "structure", "volume_mm3", "volume_posterior_mm3", "volume_ci_low", "volume_ci_high"]
+    assert list(table.columns) == columns
+    assert (table["volume_ci_low"] < table["volume_ci_high"]).all()
+    assert (
+        table["volume_posterior_mm3"]
+        .between(0.7 * table["volume_ci_low"], 1.4 * table["volume_ci_high"])
+        .all()
+    )
+    qc = pd.read_csv(segmented / "q.tsv", sep="\t")
+    predicted = qc[qc["metric"] == "predicted_dice"]
+    assert len(predicted) == len(LABELS)
+    assert predicted["value"].between(0.5, 1).all()
+    sidecar = json.loads((segmented / "dseg.json").read_text(encoding="utf-8"))
+    assert sidecar["Uncertainty"].startswith("probability that the label of a voxel is wrong")
 
 
 def test_the_documented_example_gives_what_the_command_gives(visit, segmented, tmp_path, monkeypatch, root):
@@ -170,6 +191,7 @@ def test_a_head_that_lies_otherwise_than_its_header_says_is_segmented_as_it_lies
     )
     assert f"the head lies {words}" in capsys.readouterr().err
     assert dice(np.flip(load_labels(out).data, axis), truth.data, LABELS[1:]) > 0.65
+    assert "uncalibrated" in (tmp_path / out.name.replace(".nii.gz", ".json")).read_text(encoding="utf-8")
 
 
 def test_a_tilted_head_is_segmented_along_its_own_axes(visit):

@@ -45,6 +45,8 @@ def visit(tmp_path, oblique_affine):
     (tmp_path / "registration.json").write_text(json.dumps(plan))
     volumes = {str(label): 10.0 * label for label in BRAIN_LABELS}
     posterior = {"session": volumes, "scans": {"run-1_T1w": volumes, "run-2_T1w": volumes}}
+    ends = {label: [0.9 * volume, 1.1 * volume] for label, volume in volumes.items()}
+    posterior["intervals"] = {"session": ends, "scans": {"run-1_T1w": {}, "run-2_T1w": ends}}
     (tmp_path / "posterior.json").write_text(json.dumps(posterior))
     return tmp_path
 
@@ -132,6 +134,7 @@ def test_morphometry_writes_both_tables(visit):
     scans = _read(visit / "out" / f"{VISIT}_desc-scanvolumes_morph.tsv")
     head = ["participant_id", "session_id"]
     columns = ["label", "structure", "side", "volume_mm3", "volume_posterior_mm3"]
+    columns += ["volume_ci_low", "volume_ci_high"]
     assert list(session[0]) == [*head, *columns]
     assert list(scans[0]) == [*head, "scan", *columns]
     assert {(row["participant_id"], row["session_id"]) for row in session + scans} == {("01", "A")}
@@ -144,6 +147,12 @@ def test_morphometry_writes_both_tables(visit):
     assert float(by_name["Total-Brain-Volume"]["volume_mm3"]) == pytest.approx((864 - 36) * voxel, abs=1e-3)
     assert float(by_name["Cerebral-Cortex"]["volume_posterior_mm3"]) == 450
     assert by_name["Intracranial-Estimate"]["volume_posterior_mm3"] == "n/a"
+    assert float(by_name["Brain-Stem"]["volume_ci_low"]) == pytest.approx(144)
+    assert float(by_name["Brain-Stem"]["volume_ci_high"]) == pytest.approx(176)
+    assert by_name["Total-Brain-Volume"]["volume_ci_low"] == "n/a"
+    alone = {row["scan"]: row for row in scans if row["structure"] == "Brain-Stem"}
+    assert alone["run-1_T1w"]["volume_ci_low"] == "n/a"
+    assert float(alone["run-2_T1w"]["volume_ci_high"]) == pytest.approx(176)
 
 
 def test_posterior_volumes_that_cannot_be_used(visit, capsys):
