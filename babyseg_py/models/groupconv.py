@@ -1,0 +1,129 @@
+"""Group convolutions for inference: kernels merged, cast and laid out once, maps of each scan kept apart."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from babyseg_py.models.groupnet import Activation, Block, GroupConv
+
+
+@dataclass(frozen=True)
+class Kernels:
+    """Kernels of a group convolution, ready to be applied.
+
+    With ``b`` and ``m`` its two branches, ``y_g = (b(x_g) + m(mean)) / 2`` is the same as
+    ``merged(mean) + half_b(x_g - mean)``: as many convolutions as scans, one fewer than written, and
+    one for one scan.
+
+    Parameters
+    ----------
+    merged : (O, C, 3, 3, 3) Tensor
+        Mean kernel of both branches.
+    bias : (O,) Tensor
+        Its bias.
+    half_b : (O, C, 3, 3, 3) Tensor
+        Half the kernel of ``b``, without bias.
+    """
+
+    merged: Tensor
+    bias: Tensor
+    half_b: Tensor
+
+
+def kernels_of(conv: GroupConv, dtype: torch.dtype) -> Kernels:
+    """Prepare the kernels of a group convolution, merged in float32 before they are rounded."""
+    weight, bias = conv.conv_b.weight, conv.conv_b.bias
+    assert bias is not None
+    merged = weight if conv.conv_m is None else (weight + conv.conv_m.weight) / 2
+    if conv.conv_m is not None and conv.conv_m.bias is not None:
+        bias = (bias + conv.conv_m.bias) / 2
+    return Kernels(laid_out(merged, dtype), bias.detach().to(dtype), laid_out(weight / 2, dtype))
+
+
+def laid_out(x: Tensor, dtype: torch.dtype) -> Tensor:
+    """Cast, and order channels last."""
+    return x.detach().to(dtype).contiguous(memory_format=torch.channels_last_3d)
+
+
+def group_inputs(maps: list[Tensor]) -> list[Tensor]:
+    """Mean of all scans' maps, and how each but the last differs from the last; the maps are overwritten.
+
+    Only differences are rounded, so that scans that hardly differ lose nothing in bfloat16.
+    """
+    mean, differences = maps[-1], maps[:-1]
+    for x in differences:
+        x.sub_(mean)
+    for x in differences:
+        mean.add_(x, alpha=1 / len(maps))
+    return [mean, *differences]
+
+
+def group_outputs(results: list[Tensor]) -> list[Tensor]:
+    """Maps of all scans from the convolved `group_inputs`, which are overwritten.
+
+    The last scan differs from the mean by minus the mean difference, so that it needs no convolution.
+    """
+    last, *differences = results
+    for difference in differences:
+        last.sub_(difference, alpha=1 / len(results))
+    return [*(difference.add_(last) for difference in differences), last]
+
+
+def group_conv(maps: list[Tensor], kernels: Kernels) -> list[Tensor]:
+    """Apply a group convolution to whole maps, one (1, C, I, J, K) per scan; they are overwritten and freed."""
+    inputs = group_inputs(maps)
+    maps.clear()
+    results: list[Tensor] = []
+    while inputs:
+        results.append(convolve(inputs.pop(0), kernels, first=not results, padding=(1, 1, 1)))
+    return group_outputs(results)
+
+
+def convolve(x: Tensor, kernels: Kernels, *, first: bool, padding: tuple[int, int, int]) -> Tensor:
+    """Apply the kernel that belongs to the first of the `group_inputs`, or to the others."""
+    if first:
+        return F.conv3d(x, kernels.merged, kernels.bias, padding=padding)
+    return F.conv3d(x, kernels.half_b, padding=padding)
+
+
+@dataclass(frozen=True)
+class Norm:
+    """Scale and shift of normalised maps; None of both for a network that does not normalise."""
+
+    weight: Tensor | None
+    bias: Tensor | None
+
+
+def activated(x: Tensor, norm: Norm) -> Tensor:
+    """Activate the maps of one scan, in place if possible."""
+    if norm.weight is None:
+        return F.elu(x, inplace=True)
+    x = F.batch_norm(x, None, None, norm.weight, norm.bias, training=True)
+    return F.leaky_relu(x, 0.01, inplace=True)
+
+
+Layers = tuple[tuple[Kernels, Norm], ...]
+
+
+def layers_of(convs: Sequence[GroupConv], acts: Sequence[Activation], dtype: torch.dtype) -> Layers:
+    """Prepare convolutions that are each followed by an activation."""
+    return tuple(
+        (kernels_of(conv, dtype), Norm(act.weight, act.bias)) for conv, act in zip(convs, acts, strict=True)
+    )
+
+
+def block_layers(block: Block, dtype: torch.dtype) -> Layers:
+    """Prepare the two convolutions of a block."""
+    return layers_of([m for m in block if isinstance(m, GroupConv)], [m for m in block if isinstance(m, Activation)], dtype)
+
+
+def run_layers(maps: list[Tensor], layers: Layers) -> list[Tensor]:
+    """Apply convolutions and activations to whole maps; the list of inputs is emptied."""
+    for kernels, norm in layers:
+        maps = group_conv(maps, kernels)
+        for number in range(len(maps)):
+            maps[number] = activated(maps[number], norm)
+    return maps
