@@ -33,7 +33,7 @@ from babyseg_py.models.slabs import (
     posteriors_of,
     upsampled_rows,
 )
-from babyseg_py.models.upsampled import UpsampledConv, phases, upsampled_conv
+from babyseg_py.models.upsampled import UpsampledConv, phases, shuffled_kernels, upsampled_conv
 
 
 ROWS = 8
@@ -50,7 +50,7 @@ class FastNet:
     dtype : torch.dtype
         Of maps and kernels.
     enc, dec : tuple of Layers
-        Convolutions of each level.
+        Convolutions of each level; a streamed first level sees the eight phases of its maps, at half size.
     head : Layers
         Full-resolution convolutions before the last one.
     last : Kernels
@@ -81,13 +81,15 @@ def prepare(network: GroupNet, dtype: torch.dtype) -> FastNet:
     if streams(config):
         merged = kernels_of(network.last, torch.float32)
         end = upsampled_conv(merged.merged, merged.bias, config.encoder[0], dtype)
-    # The first level sees intensities, of which bfloat16 would keep 8 bits, and is cheap.
-    first = torch.float32 if end else dtype
+    enc = [block_layers(block, dtype) for block in network.enc]
+    if end:  # The first level sees intensities, of which bfloat16 would keep 8 bits, and is cheap.
+        first = block_layers(network.enc[0], torch.float32)
+        enc[0] = tuple((shuffled_kernels(kernels), norm) for kernels, norm in first)
     return FastNet(
         config,
         dtype,
-        tuple(block_layers(b, dtype if level else first) for level, b in enumerate(network.enc)),
-        tuple(block_layers(b, dtype) for b in network.dec),
+        tuple(enc),
+        tuple(block_layers(block, dtype) for block in network.dec),
         layers_of(list(network.add)[:-1], network.act, dtype),
         kernels_of(network.last, dtype),
         end,
@@ -143,12 +145,15 @@ def _finest_level(net: FastNet, images: Tensor, rows: int) -> tuple[Tensor, list
     skip = _empty(8 * channels, half, net.dtype)
     pooled = [_empty(channels, half, net.dtype) for _ in images]
     row = 0
-    slabs = convolved(cut([image[None, None] for image in images], 2 * rows), net.enc[0], images.shape[1])
-    for maps in even_rows(slabs):
-        at = slice(row, row + maps[0].shape[2] // 2)
+    shuffled = (
+        [laid_out(phases(image[None, None, start : start + 2 * rows]), torch.float32) for image in images]
+        for start in range(0, images.shape[1], 2 * rows)
+    )
+    for maps in convolved(shuffled, net.enc[0], half[0]):
+        at = slice(row, row + maps[0].shape[2])
         for whole, x in zip(pooled, maps, strict=True):
-            whole[:, :, at] = F.max_pool3d(x, 2)
-        skip[:, :, at] = phases(group_inputs(maps)[0])
+            whole[:, :, at] = x.unflatten(1, (channels, 8)).amax(dim=2)
+        skip[:, :, at] = group_inputs(maps)[0]
         row = at.stop
     return skip, pooled
 

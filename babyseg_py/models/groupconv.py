@@ -84,9 +84,9 @@ def group_conv(maps: list[Tensor], kernels: Kernels) -> list[Tensor]:
 
 def convolve(x: Tensor, kernels: Kernels, *, first: bool, padding: tuple[int, int, int]) -> Tensor:
     """Apply the kernel that belongs to the first of the `group_inputs`, or to the others."""
-    if first:
-        return F.conv3d(x, kernels.merged, kernels.bias, padding=padding)
-    return F.conv3d(x, kernels.half_b, padding=padding)
+    weight, bias = (kernels.merged, kernels.bias) if first else (kernels.half_b, None)
+    y = F.conv3d(x, weight, bias, padding=padding)
+    return y.contiguous(memory_format=torch.channels_last_3d)  # of one channel, torch cannot tell the order
 
 
 @dataclass(frozen=True)

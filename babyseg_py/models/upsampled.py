@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from babyseg_py.models.groupconv import laid_out
+from babyseg_py.models.groupconv import Kernels, laid_out
 
 FIRST, INNER, LAST = range(3)
 PLACES = (FIRST, INNER, LAST)
@@ -78,6 +78,15 @@ def _composed(weight: Tensor, axes: list[Tensor], *, own_phases: bool = False) -
         return kernel.reshape(outputs * 8, weight.shape[1] * 8, 3, 3, 3)
     kernel = torch.einsum("oixyz,alx,bmy,cnz->oabcilmn", weight, *axes)
     return kernel.reshape(outputs * 8, weight.shape[1], 3, 3, 3)
+
+
+def shuffled_kernels(kernels: Kernels) -> Kernels:
+    """Kernels for maps ordered by `phases`, inputs and outputs alike."""
+    axes = [_through_shuffling()] * 3
+    merged, half_b = (
+        laid_out(_composed(w.double(), axes, own_phases=True), w.dtype) for w in (kernels.merged, kernels.half_b)
+    )
+    return Kernels(merged, kernels.bias.repeat_interleave(8), half_b)
 
 
 def phases(x: Tensor) -> Tensor:
