@@ -23,6 +23,7 @@ from babyseg_py.models.groupconv import (
     run_layers,
 )
 from babyseg_py.models.groupnet import GroupNet, GroupNetConfig
+from babyseg_py.models.memory import ROWS, streams
 from babyseg_py.models.slabs import (
     Slab,
     beside_upsampled,
@@ -34,9 +35,6 @@ from babyseg_py.models.slabs import (
     upsampled_rows,
 )
 from babyseg_py.models.upsampled import UpsampledConv, phases, shuffled_kernels, upsampled_conv
-
-
-ROWS = 8
 
 
 @dataclass(frozen=True)
@@ -68,11 +66,6 @@ class FastNet:
     end: UpsampledConv | None
 
 
-def streams(config: GroupNetConfig) -> bool:
-    """Whether the finest levels can be run slab by slab: no statistics, and no convolution after the first."""
-    return not config.norm and not config.head and len(config.encoder) > 1
-
-
 @torch.inference_mode()
 def prepare(network: GroupNet, dtype: torch.dtype) -> FastNet:
     """Prepare a network for inference in one precision."""
@@ -97,7 +90,7 @@ def prepare(network: GroupNet, dtype: torch.dtype) -> FastNet:
 
 
 @torch.inference_mode()
-def posteriors(net: FastNet, images: Tensor, *, rows: int = 8, keep_skips: bool = True) -> Tensor:
+def run(net: FastNet, images: Tensor, *, rows: int = ROWS, keep_skips: bool = True) -> Tensor:
     """Posteriors of one visit.
 
     Parameters

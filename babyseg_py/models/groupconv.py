@@ -85,7 +85,19 @@ def group_conv(maps: list[Tensor], kernels: Kernels) -> list[Tensor]:
 def convolve(x: Tensor, kernels: Kernels, *, first: bool, padding: tuple[int, int, int]) -> Tensor:
     """Apply the kernel that belongs to the first of the `group_inputs`, or to the others."""
     weight, bias = (kernels.merged, kernels.bias) if first else (kernels.half_b, None)
-    y = F.conv3d(x, weight, bias, padding=padding)
+    return conv3d(x, weight, bias, padding=padding)
+
+
+def conv3d(x: Tensor, weight: Tensor, bias: Tensor | None, *, padding: tuple[int, int, int]) -> Tensor:
+    """Convolve, with oneDNN also where torch would not take it.
+
+    In float32 torch leaves convolutions of 32 input channels and fewer to an implementation that unfolds the
+    image: five to fifteen times slower, and 27 times the memory of its input.
+    """
+    if x.dtype == torch.float32 and torch.backends.mkldnn.is_available():
+        y = torch.mkldnn_convolution(x, weight, bias, padding, (1, 1, 1), (1, 1, 1), 1)
+    else:
+        y = F.conv3d(x, weight, bias, padding=padding)
     return y.contiguous(memory_format=torch.channels_last_3d)  # of one channel, torch cannot tell the order
 
 
@@ -117,7 +129,9 @@ def layers_of(convs: Sequence[GroupConv], acts: Sequence[Activation], dtype: tor
 
 def block_layers(block: Block, dtype: torch.dtype) -> Layers:
     """Prepare the two convolutions of a block."""
-    return layers_of([m for m in block if isinstance(m, GroupConv)], [m for m in block if isinstance(m, Activation)], dtype)
+    return layers_of(
+        [m for m in block if isinstance(m, GroupConv)], [m for m in block if isinstance(m, Activation)], dtype
+    )
 
 
 def run_layers(maps: list[Tensor], layers: Layers) -> list[Tensor]:

@@ -59,6 +59,7 @@ def _convolved(slabs: Iterator[Slab], kernels: Kernels, norm, total: int) -> Ite
     rows = _Rows(total)
     for maps in slabs:
         inputs = rows.joined(group_inputs(maps))
+        del maps  # no longer needed, and large
         if inputs[0].shape[2] < 3:
             continue
         results: list[Tensor] = []

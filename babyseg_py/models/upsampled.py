@@ -13,10 +13,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from babyseg_py.models.groupconv import Kernels, laid_out
+from babyseg_py.models.groupconv import Kernels, conv3d, laid_out
 
 FIRST, INNER, LAST = range(3)
 PLACES = (FIRST, INNER, LAST)
+NONE = (0, 0, 0)
 
 
 @dataclass(frozen=True)
@@ -57,7 +58,9 @@ def _through_upsampling(place: int) -> Tensor:
         position = (fine - 0.5) / 2  # on the coarse grid, this voxel being 0
         low = -1 if position < 0 else 0
         for neighbour, share in ((low, 1 - (position - low)), (low + 1, position - low)):
-            inside = max(neighbour, 0) if place == FIRST else min(neighbour, 0) if place == LAST else neighbour
+            inside = (
+                max(neighbour, 0) if place == FIRST else min(neighbour, 0) if place == LAST else neighbour
+            )
             result[phase, inside + 1, tap] += share
     return result
 
@@ -84,7 +87,8 @@ def shuffled_kernels(kernels: Kernels) -> Kernels:
     """Kernels for maps ordered by `phases`, inputs and outputs alike."""
     axes = [_through_shuffling()] * 3
     merged, half_b = (
-        laid_out(_composed(w.double(), axes, own_phases=True), w.dtype) for w in (kernels.merged, kernels.half_b)
+        laid_out(_composed(w.double(), axes, own_phases=True), w.dtype)
+        for w in (kernels.merged, kernels.half_b)
     )
     return Kernels(merged, kernels.bias.repeat_interleave(8), half_b)
 
@@ -113,30 +117,30 @@ def scores_of_rows(x: Tensor, conv: UpsampledConv, *, first: bool, last: bool) -
     (1, O * 8, R, J, K) Tensor
         Scores, the eight phases of each output side by side.
     """
-    rows, j, k = x.shape[2] - 2, x.shape[3], x.shape[4]
-    parts = [_plane(x, conv, INNER)]
-    scores = parts[0]
+    rows = x.shape[2] - 2
+    scores = _plane(x, conv, INNER)
     if first:
         scores[:, :, :1] = _plane(x[:, :, :3], conv, FIRST)
     if last:
         scores[:, :, rows - 1 :] = _plane(x[:, :, rows - 1 :], conv, LAST)
-    assert scores.shape[2:] == (rows, j, k)
     return scores
 
 
 def _plane(x: Tensor, conv: UpsampledConv, row: int) -> Tensor:
     """Scores of rows of one kind, their faces and edges put right after the rest."""
-    scores = F.conv3d(x, conv.weights[row, INNER, INNER], conv.bias, padding=(0, 1, 1))
+    scores = conv3d(x, conv.weights[row, INNER, INNER], conv.bias, padding=(0, 1, 1))
     sides = {FIRST: (slice(0, 2), slice(0, 1)), LAST: (slice(-2, None), slice(-1, None))}
     for place, (near, at) in sides.items():
         pad = (1, 0) if place == FIRST else (0, 1)
         face = F.pad(x[:, :, :, near], (1, 1, *pad))
-        scores[:, :, :, at] = F.conv3d(face, conv.weights[row, place, INNER], conv.bias)
+        scores[:, :, :, at] = conv3d(face, conv.weights[row, place, INNER], conv.bias, padding=NONE)
         face = F.pad(x[..., near], (*pad, 1, 1))
-        scores[..., at] = F.conv3d(face, conv.weights[row, INNER, place], conv.bias)
+        scores[..., at] = conv3d(face, conv.weights[row, INNER, place], conv.bias, padding=NONE)
     for place_j, place_k in product((FIRST, LAST), repeat=2):
         (near_j, at_j), (near_k, at_k) = sides[place_j], sides[place_k]
-        pads = tuple((1, 0) if place == FIRST else (0, 1) for place in (place_k, place_j))
-        edge = F.pad(x[:, :, :, near_j, near_k], (*pads[0], *pads[1]))
-        scores[:, :, :, at_j, at_k] = F.conv3d(edge, conv.weights[row, place_j, place_k], conv.bias)
+        pad_j, pad_k = ((1, 0) if place == FIRST else (0, 1) for place in (place_j, place_k))
+        edge = F.pad(x[:, :, :, near_j, near_k], (*pad_k, *pad_j))
+        scores[:, :, :, at_j, at_k] = conv3d(
+            edge, conv.weights[row, place_j, place_k], conv.bias, padding=NONE
+        )
     return scores
