@@ -7,6 +7,7 @@ BEGIN = time.perf_counter()
 import json  # noqa: E402
 import sys  # noqa: E402
 from contextlib import contextmanager  # noqa: E402
+from itertools import pairwise  # noqa: E402
 
 from babyseg_py import terminal  # noqa: E402
 from babyseg_py.cli import main  # noqa: E402
@@ -26,7 +27,7 @@ def run() -> None:
     if code:
         raise SystemExit(code)
     seconds: dict[str, float] = {}
-    for (stage, at), (_, until) in zip(marks, marks[1:], strict=False):
+    for (stage, at), (_, until) in pairwise(marks):
         seconds[stage] = seconds.get(stage, 0) + until - at
     print(json.dumps(seconds))
 

@@ -6,7 +6,7 @@ Networks of published and of our shape have random weights, drawn from a seed; e
 and what is compared runs in turn. Seconds are the least of all repeats. CPU seconds are those of all threads:
 on a machine that others share, their ratio is the one to trust. Memory is what the process grew by. The plain
 network is run where it takes at most GB (it needs 1.4 kB per voxel); the rest is told as extrapolated from
-the largest run, by the number of voxels. With SCANs, real ones, `babyseg segment` is profiled from file to file.
+the largest run, by the number of voxels. With real SCANs, `babyseg segment` is profiled from file to file.
 """
 
 import argparse
@@ -20,10 +20,12 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from bench_published import write_checkpoint
 
 HERE = Path(__file__).resolve().parent
 PLAIN_BYTES_PER_VOXEL = 1400
 DEFAULT_SCAN = "../shared/data/real_t1w/infant-07_age-4mo_T1w.nii.gz"
+Run = tuple[str, str, str, str]  # kind, grid, scans, precision
 FEATURES = ("avx512_bf16", "amx_bf16", "avx512f", "avx2")
 
 
@@ -51,14 +53,14 @@ def machine(threads: int) -> str:
     )
 
 
-def measured(kinds: list[tuple[str, ...]], args: argparse.Namespace, folder: Path) -> list[dict[str, float]]:
-    """Run (kind, grid, scans, precision) in turn, and keep the least time and the largest memory of each."""
+def measured(
+    kinds: list[Run], args: argparse.Namespace, folder: Path, *, repeats: int = 0
+) -> list[dict[str, float]]:
+    """Run each in turn, several times, and keep the least time and the largest memory."""
     best: list[dict[str, float]] = [{} for _ in kinds]
-    for _ in range(args.repeats):
+    for _ in range(repeats or args.repeats):
         for number, kind in enumerate(kinds):
-            row = child(
-                "_network_run.py", [*kind, str(args.threads), str(folder / ("-".join(kind) + ".npy"))]
-            )
+            row = child("_network_run.py", [*kind, str(args.threads), str(labels_of(folder, kind))])
             old = best[number] or row
             best[number] = {key: (max if key == "bytes" else min)(row[key], old[key]) for key in row}
     return best
@@ -70,97 +72,119 @@ def agreement(a: Path, b: Path) -> float:
 
 
 def voxels(grid: str) -> int:
-    """Number of voxels of a grid such as 128x128x192."""
+    """Count the voxels of a grid such as 128x128x192."""
     return prod(int(side) for side in grid.split("x"))
+
+
+def heading(*names: str) -> None:
+    """Print the heading of a Markdown table."""
+    line(*names)
+    line(*("---" for _ in names))
+
+
+def line(*cells: str) -> None:
+    """Print a line of a Markdown table."""
+    print(f"| {' | '.join(cells)} |", flush=True)
+
+
+def labels_of(folder: Path, kind: Run) -> Path:
+    """Name the file of a run's labels."""
+    return folder / ("-".join(kind) + ".npy")
 
 
 def speed_table(args: argparse.Namespace, folder: Path) -> None:
     """Print the fast network beside the plain one."""
-    print(
-        "| grid | network | seconds | CPU seconds | times faster (seconds, CPU seconds) | memory GB | share of plain | same labels |"
+    heading(
+        "grid", "network", "s", "CPU s", "times faster: s", "CPU s", "memory GB", "of plain", "same labels"
     )
-    print("| --- | --- | --- | --- | --- | --- | --- | --- |")
-    largest = None
+    largest: tuple[int, dict[str, float]] | None = None
     for grid in args.sizes:
         runs = voxels(grid) * PLAIN_BYTES_PER_VOXEL <= args.plain_gb * 1e9
-        kinds = [("fast", grid, "1", "fp32"), ("fast", grid, "1", "bf16")]
-        rows = measured([*kinds, *([("plain", grid, "1", "fp32")] if runs else [])], args, folder)
+        kinds: list[Run] = [("fast", grid, "1", "fp32"), ("fast", grid, "1", "bf16")]
+        reference: Run = ("plain", grid, "1", "fp32") if runs else kinds[0]
+        rows = measured([*kinds, reference] if runs else kinds, args, folder)
         if runs:
-            plain, largest = rows[-1], (voxels(grid), rows[-1])
-        elif largest:
-            plain = {key: value * voxels(grid) / largest[0] for key, value in largest[1].items()}
-        else:
+            largest = (voxels(grid), rows[-1])
+        if not largest:
             raise SystemExit("the first of --sizes has to be one that the plain network can be run at")
-        word = "" if runs else " (extrapolated)"
-        print(
-            f"| {grid} | plain, float32{word} | {plain['wall_s']:.1f} | {plain['cpu_s']:.1f} | 1 | {plain['bytes'] / 1e9:.2f} | 1 | |"
-        )
+        plain = {key: value * voxels(grid) / largest[0] for key, value in largest[1].items()}
+        name = "plain, fp32" if runs else "plain, fp32, extrapolated"
+        times = (f"{plain['wall_s']:.1f}", f"{plain['cpu_s']:.1f}")
+        line(grid, name, *times, "1", "1", f"{plain['bytes'] / 1e9:.2f}", "1", "")
         for kind, row in zip(kinds, rows, strict=False):
-            same = ""
-            reference = folder / ("-".join(("plain", *kind[1:3], "fp32")) + ".npy")
-            if runs:
-                same = f"{100 * agreement(reference, folder / ('-'.join(kind) + '.npy')):.3f} %"
-            elif kind[3] == "bf16":
-                same = f"{100 * agreement(folder / ('-'.join(kinds[0]) + '.npy'), folder / ('-'.join(kind) + '.npy')):.3f} % (of ours in float32)"
-            wall, cpu = (plain[key] / row[key] for key in ("wall_s", "cpu_s"))
-            print(
-                f"| {grid} | ours, {kind[3]} | {row['wall_s']:.1f} | {row['cpu_s']:.1f} | {wall:.1f}, {cpu:.1f} "
-                f"| {row['bytes'] / 1e9:.2f} | {row['bytes'] / plain['bytes']:.2f} | {same} |",
-                flush=True,
+            same = 100 * agreement(labels_of(folder, reference), labels_of(folder, kind))
+            line(
+                grid,
+                f"ours, {kind[3]}",
+                f"{row['wall_s']:.1f}",
+                f"{row['cpu_s']:.1f}",
+                f"{plain['wall_s'] / row['wall_s']:.1f}",
+                f"{plain['cpu_s'] / row['cpu_s']:.1f}",
+                f"{row['bytes'] / 1e9:.2f}",
+                f"{row['bytes'] / plain['bytes']:.2f}",
+                f"{same:.3f} %" + ("" if runs else ", with ours in fp32"),
             )
 
 
 def scans_table(args: argparse.Namespace, folder: Path) -> None:
     """Print what several scans cost, and memory predicted beside measured."""
-    print(
-        "| network | grid | precision | scans | CPU seconds | times one scan | memory GB | predicted GB | predicted / measured |"
+    names = (
+        "network",
+        "grid",
+        "precision",
+        "scans",
+        "s",
+        "CPU s",
+        "times one scan",
+        "memory GB",
+        "predicted GB",
     )
-    print("| --- | --- | --- | --- | --- | --- | --- | --- | --- |")
-    cases = [("fast", args.sizes[0]), ("ours", "96x128x96")]
-    for kind, grid in cases:
+    heading(*names, "predicted / measured")
+    for kind, grid in (("fast", args.sizes[0]), ("ours", "96x128x96")):
         for precision in ("bf16", "fp32"):
-            runs = [(kind, grid, str(scans), precision) for scans in args.scans]
-            for run, row in zip(runs, rows := measured(runs, args, folder), strict=True):
-                _row(run, row, one=rows[0]["cpu_s"])
-    for run in (("fast", grid, "1", p) for grid in args.sizes[1:] for p in ("bf16", "fp32")):
-        _row(run, measured([run], args, folder)[0])
+            group = [(kind, grid, str(scans), precision) for scans in args.scans]
+            rows = measured(group, args, folder)
+            for run, row in zip(group, rows, strict=True):
+                scans_row(run, row, one=rows[0]["cpu_s"])
+    for grid in (*args.sizes[1:], *([args.large] if args.large else [])):
+        for precision in ("bf16", "fp32"):
+            run = ("fast", grid, "1", precision)
+            scans_row(run, measured([run], args, folder)[0])
     if args.large:
-        for run in (("fast", args.large, scans, p) for p in ("bf16", "fp32") for scans in ("1", "12")):
-            _row(run, measured([run], argparse.Namespace(**{**vars(args), "repeats": 1}), folder)[0])
+        for precision in ("bf16", "fp32"):
+            run = ("fast", args.large, "12", precision)
+            scans_row(run, measured([run], args, folder, repeats=1)[0])
 
 
-def _row(run: tuple[str, ...], row: dict[str, float], *, one: float = 0) -> None:
-    name = "published" if run[0] == "fast" else "default"
-    times = f"{row['cpu_s'] / one:.2f}" if one else ""
-    print(
-        f"| {name} | {run[1]} | {run[3]} | {run[2]} | {row['cpu_s']:.1f} | {times} | {row['bytes'] / 1e9:.2f} "
-        f"| {row['predicted'] / 1e9:.2f} | {row['predicted'] / row['bytes']:.2f} |",
-        flush=True,
+def scans_row(run: Run, row: dict[str, float], *, one: float = 0) -> None:
+    """Print one run with its memory."""
+    line(
+        "published" if run[0] == "fast" else "default",
+        *(run[1], run[3], run[2]),
+        f"{row['wall_s']:.1f}",
+        f"{row['cpu_s']:.1f}",
+        f"{row['cpu_s'] / one:.2f}" if one else "",
+        f"{row['bytes'] / 1e9:.2f}",
+        f"{row['predicted'] / 1e9:.2f}",
+        f"{row['predicted'] / row['bytes']:.2f}",
     )
 
 
 def stage_table(args: argparse.Namespace, scans: list[Path], folder: Path) -> None:
     """Print the stages of the command, from file to file, in a fresh process."""
-    from bench_published import write_checkpoint
-
     checkpoint = folder / "published.pt"
     write_checkpoint(checkpoint)
-    print("| weights | scans | stage | seconds | share |\n| --- | --- | --- | --- | --- |")
+    heading("weights", "scans", "stage", "s", "share")
     for name, words in (("default", []), ("published shape", ["--weights", str(checkpoint)])):
-        best: dict[str, float] = {}
-        for _ in range(args.repeats):
-            out = ["-o", str(folder / "dseg.nii.gz"), "--force", "--threads", str(args.threads)]
-            stages = child("_stage_run.py", ["segment", *map(str, scans), *out, *words])
-            if not best or sum(stages.values()) < sum(best.values()):
-                best = stages
-        total = sum(best.values())
-        for stage, seconds in best.items():
-            print(f"| {name} | {len(scans)} | {stage} | {seconds:.2f} | {100 * seconds / total:.0f} % |")
-        ends = sum(best.get(stage, 0) for stage in ("reading", "sampling labels", "writing"))
-        print(
-            f"| {name} | {len(scans)} | all | {total:.2f} | reading, sampling, writing: {100 * ends / total:.0f} % |",
-            flush=True,
-        )
+        out = ["-o", str(folder / "dseg.nii.gz"), "--force", "--threads", str(args.threads)]
+        command = ["segment", *map(str, scans), *out, *words]
+        runs = [child("_stage_run.py", command) for _ in range(args.repeats)]
+        stages = min(runs, key=lambda stages: sum(stages.values()))
+        total = sum(stages.values())
+        ends = sum(stages.get(stage, 0) for stage in ("reading", "sampling labels", "writing"))
+        stages |= {"reading, sampling and writing together": ends, "all": total}
+        for stage, seconds in stages.items():
+            line(name, str(len(scans)), stage, f"{seconds:.2f}", f"{100 * seconds / total:.0f} %")
 
 
 def main() -> None:

@@ -1,4 +1,4 @@
-"""The published network written down plainly: the yardstick of `bench_segment.py` and of tests of the fast one.
+"""The published network written down plainly: the yardstick of `bench_segment.py` and of tests.
 
 Each group convolution is two convolutions, of each scan's maps and of their mean over the scans; every map is
 held whole, in float32 and in the usual memory layout. Nothing is merged, cut or reused.

@@ -1,8 +1,8 @@
 """A group network made ready for inference on a CPU: the same scores, in less time and memory.
 
-What is done once: both branches' kernels are merged where they see the same input, cast and laid out. The finest
-levels of a network without normalisation run as a stream of slabs; one with normalisation needs statistics of
-whole maps, and runs on them.
+What is done once: both branches' kernels are merged where they see the same input, cast and laid out. The
+finest levels of a network without normalisation run as a stream of slabs; one with normalisation needs
+statistics of whole maps, and runs on them.
 """
 
 from collections.abc import Iterator, Sequence
@@ -15,7 +15,6 @@ from torch.nn import functional as F
 from babyseg_py.models.groupconv import (
     Kernels,
     Layers,
-    block_layers,
     group_inputs,
     kernels_of,
     laid_out,
@@ -74,16 +73,16 @@ def prepare(network: GroupNet, dtype: torch.dtype) -> FastNet:
     if streams(config):
         merged = kernels_of(network.last, torch.float32)
         end = upsampled_conv(merged.merged, merged.bias, config.encoder[0], dtype)
-    enc = [block_layers(block, dtype) for block in network.enc]
+    enc = [layers_of(block.children(), dtype) for block in network.enc]
     if end:  # The first level sees intensities, of which bfloat16 would keep 8 bits, and is cheap.
-        first = block_layers(network.enc[0], torch.float32)
+        first = layers_of(network.enc[0].children(), torch.float32)
         enc[0] = tuple((shuffled_kernels(kernels), norm) for kernels, norm in first)
     return FastNet(
         config,
         dtype,
         tuple(enc),
-        tuple(block_layers(block, dtype) for block in network.dec),
-        layers_of(list(network.add)[:-1], network.act, dtype),
+        tuple(layers_of(block.children(), dtype) for block in network.dec),
+        layers_of((*network.add, *network.act), dtype),
         kernels_of(network.last, dtype),
         end,
     )
@@ -133,7 +132,7 @@ def _streamed(net: FastNet, end: UpsampledConv, images: Tensor, rows: int, keep_
 
 
 def _finest_level(net: FastNet, images: Tensor, rows: int) -> tuple[Tensor, list[Tensor]]:
-    """Phases of the scans' mean map of the first level, and each scan's pooled map."""
+    """Run the first level; return the phases of the scans' mean map, and each scan's pooled map."""
     channels, half = net.config.encoder[0], [side // 2 for side in images.shape[1:]]
     skip = _empty(8 * channels, half, net.dtype)
     pooled = [_empty(channels, half, net.dtype) for _ in images]
@@ -152,7 +151,7 @@ def _finest_level(net: FastNet, images: Tensor, rows: int) -> tuple[Tensor, list
 
 
 def _second_level(slabs: Iterator[Slab], total: int, *, keep: bool) -> tuple[list[Tensor], list[Tensor]]:
-    """Maps of the second level if they are kept, and pooled."""
+    """Run the second level; return its maps if they are kept, and each scan's pooled map."""
     kept: list[Tensor] = []
     pooled: list[Tensor] = []
     row = 0

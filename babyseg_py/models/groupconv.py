@@ -1,13 +1,13 @@
 """Group convolutions for inference: kernels merged, cast and laid out once, maps of each scan kept apart."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 
-from babyseg_py.models.groupnet import Activation, Block, GroupConv
+from babyseg_py.models.groupnet import Activation, GroupConv
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ def group_inputs(maps: list[Tensor]) -> list[Tensor]:
 
 
 def group_outputs(results: list[Tensor]) -> list[Tensor]:
-    """Maps of all scans from the convolved `group_inputs`, which are overwritten.
+    """Return the maps of all scans from the convolved `group_inputs`, which are overwritten.
 
     The last scan differs from the mean by minus the mean difference, so that it needs no convolution.
     """
@@ -73,7 +73,7 @@ def group_outputs(results: list[Tensor]) -> list[Tensor]:
 
 
 def group_conv(maps: list[Tensor], kernels: Kernels) -> list[Tensor]:
-    """Apply a group convolution to whole maps, one (1, C, I, J, K) per scan; they are overwritten and freed."""
+    """Apply a group convolution to whole maps, (1, C, I, J, K) per scan, which are overwritten and freed."""
     inputs = group_inputs(maps)
     maps.clear()
     results: list[Tensor] = []
@@ -120,17 +120,13 @@ def activated(x: Tensor, norm: Norm) -> Tensor:
 Layers = tuple[tuple[Kernels, Norm], ...]
 
 
-def layers_of(convs: Sequence[GroupConv], acts: Sequence[Activation], dtype: torch.dtype) -> Layers:
-    """Prepare convolutions that are each followed by an activation."""
+def layers_of(modules: Iterable[nn.Module], dtype: torch.dtype) -> Layers:
+    """Prepare convolutions that are each followed by an activation; what follows none is left out."""
+    modules = list(modules)
+    convs = [module for module in modules if isinstance(module, GroupConv)]
+    acts = [module for module in modules if isinstance(module, Activation)]
     return tuple(
-        (kernels_of(conv, dtype), Norm(act.weight, act.bias)) for conv, act in zip(convs, acts, strict=True)
-    )
-
-
-def block_layers(block: Block, dtype: torch.dtype) -> Layers:
-    """Prepare the two convolutions of a block."""
-    return layers_of(
-        [m for m in block if isinstance(m, GroupConv)], [m for m in block if isinstance(m, Activation)], dtype
+        (kernels_of(conv, dtype), Norm(act.weight, act.bias)) for conv, act in zip(convs, acts, strict=False)
     )
 
 

@@ -74,7 +74,7 @@ def plan_run(
 
 
 def streams(config: GroupNetConfig) -> bool:
-    """Whether the finest levels can run slab by slab: no statistics of whole maps, one convolution at the end."""
+    """Tell whether the finest levels can run slab by slab: no statistics of whole maps, no head."""
     return not config.norm and not config.head and len(config.encoder) > 1
 
 
@@ -85,14 +85,13 @@ def predicted_bytes(
     voxels = grid[0] * grid[1] * grid[2]
     result = 4 * config.classes * voxels
     if not streams(config):
+        inputs = (config.decoder[-1] + config.encoder[0], *config.head)[-1]
         slab = 3 * 4 * config.classes * ROWS * grid[1] * grid[2]
-        widest = (config.decoder[-1] + config.encoder[0], *config.head)[-1]
-        return BASE_BYTES + max(
-            _levels_bytes(config, voxels, scans, itemsize, 0), result + slab + itemsize * widest * voxels
-        )
-    half, quarter = voxels / 8, voxels / 64
-    enc, dec, plane = config.encoder, config.decoder, grid[1] * grid[2] / 4
-    held = (scans + 8) * enc[0] * half + (scans * enc[1] * half if keep_skips else 0)
+        ending = result + slab + itemsize * inputs * voxels
+        return int(BASE_BYTES + max(_levels_bytes(config, voxels, scans, itemsize, 0), ending))
+    half, quarter, plane = voxels / 8, voxels / 64, grid[1] * grid[2] / 4
+    enc, dec = config.encoder, config.decoder
+    held: float = (scans + 8) * enc[0] * half + (scans * enc[1] * half if keep_skips else 0)
     coarse = _levels_bytes(config, voxels, scans, itemsize, 2) / itemsize
     thick, last = rows + 2, 8 * enc[0] + dec[-1]
     slab = scans * ((enc[1] + dec[-2]) * (thick + rows) + dec[-1] * 2 * (thick + rows))

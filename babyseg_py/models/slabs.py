@@ -1,8 +1,8 @@
 """Maps that come as a stream of slabs along their first axis, so that the largest ones never exist whole.
 
-A slab is a list with one (1, C, rows, J, K) tensor per scan. Each convolution holds back the last two rows that
-it has seen, so that nothing is computed twice and the result is that of whole maps, whatever the thickness of
-the slabs.
+A slab is a list with one (1, C, rows, J, K) tensor per scan. Each convolution holds back the last two rows
+that it has seen, so that nothing is computed twice and the result is that of whole maps, whatever the
+thickness of the slabs.
 """
 
 from collections.abc import Iterator
@@ -11,7 +11,15 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from babyseg_py.models.groupconv import Kernels, Layers, activated, convolve, group_inputs, group_outputs
+from babyseg_py.models.groupconv import (
+    Kernels,
+    Layers,
+    Norm,
+    activated,
+    convolve,
+    group_inputs,
+    group_outputs,
+)
 from babyseg_py.models.upsampled import UpsampledConv, scores_of_rows
 
 Slab = list[Tensor]
@@ -55,7 +63,7 @@ def convolved(slabs: Iterator[Slab], layers: Layers, total: int) -> Iterator[Sla
     return slabs
 
 
-def _convolved(slabs: Iterator[Slab], kernels: Kernels, norm, total: int) -> Iterator[Slab]:
+def _convolved(slabs: Iterator[Slab], kernels: Kernels, norm: Norm, total: int) -> Iterator[Slab]:
     rows = _Rows(total)
     for maps in slabs:
         inputs = rows.joined(group_inputs(maps))
@@ -95,7 +103,7 @@ def upsampled_rows(x: Tensor, start: int, stop: int) -> Tensor:
     return up[:, :, start - 2 * low : stop - 2 * low]
 
 
-def beside_upsampled(skips: Iterator[Slab], coarse: list[Tensor] | None) -> Iterator[Slab]:
+def beside_upsampled(skips: Iterator[Slab], coarse: list[Tensor]) -> Iterator[Slab]:
     """Put upsampled maps beside those of the skip connection."""
     row = 0
     for maps in skips:

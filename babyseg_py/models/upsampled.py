@@ -1,9 +1,10 @@
 """A 3³ convolution of maps upsampled twofold, as one convolution of the maps themselves.
 
 Trilinear upsampling and the convolution after it are both linear. Each voxel of the coarse grid holds eight
-of the fine one, and their scores are eight sums over the same 3³ coarse neighbours: one convolution with eight
-times the outputs, which never makes the large upsampled maps. Upsampling repeats the outermost voxels and the
-convolution surrounds the result with zeros, so that the outermost coarse voxels have kernels of their own.
+of the fine one, and their scores are eight sums over the same 3³ coarse neighbours: one convolution with
+eight times the outputs, which never makes the large upsampled maps. Upsampling repeats the outermost voxels
+and the convolution surrounds the result with zeros, so that the outermost coarse voxels have kernels of
+their own.
 """
 
 from dataclasses import dataclass
@@ -38,7 +39,7 @@ class UpsampledConv:
 
 
 def upsampled_conv(weight: Tensor, bias: Tensor, skips: int, dtype: torch.dtype) -> UpsampledConv:
-    """Compose upsampling with a convolution, (O, skips + C, 3, 3, 3), whose first inputs are full-size maps."""
+    """Compose upsampling with a convolution, (O, skips + C, 3, 3, 3); its first inputs are full-size maps."""
     fine, coarse = weight.detach().double().split((skips, weight.shape[1] - skips), dim=1)
     weights = {}
     for place in product(PLACES, repeat=3):
@@ -84,7 +85,7 @@ def _composed(weight: Tensor, axes: list[Tensor], *, own_phases: bool = False) -
 
 
 def shuffled_kernels(kernels: Kernels) -> Kernels:
-    """Kernels for maps ordered by `phases`, inputs and outputs alike."""
+    """Return kernels for maps ordered by `phases`, inputs and outputs alike."""
     axes = [_through_shuffling()] * 3
     merged, half_b = (
         laid_out(_composed(w.double(), axes, own_phases=True), w.dtype)

@@ -73,14 +73,15 @@ def sample_posteriors(
 
     low, high = _box_in_grid(window, to_window, shape)
     depth = max(1, SLAB_VOXELS // max(1, int(np.prod((high - low)[1:]))))
-    unsure = torch.special.entr(posteriors).sum(dim=0, keepdim=True) / np.log(len(label_numbers))
-    channels = torch.cat((posteriors, unsure))
+    unsure = torch.zeros_like(posteriors[:1])
+    for channel in posteriors:  # one at a time, because all of them are large
+        unsure += torch.special.entr(channel) / np.log(len(label_numbers))
     for start in range(low[0], high[0], depth):
         part = (slice(start, min(start + depth, high[0])), slice(low[1], high[1]), slice(low[2], high[2]))
-        p = _sample(channels, to_window, part)
-        labels[part] = lookup[_first_largest(p[:-1]).numpy()]
-        entropy[part] = p[-1].numpy()
-        sums += p[:-1].flatten(1).sum(dim=1).numpy()
+        p = _sample(posteriors, to_window, part)
+        labels[part] = lookup[_first_largest(p).numpy()]
+        entropy[part] = _sample(unsure, to_window, part)[0].numpy()
+        sums += p.flatten(1).sum(dim=1).numpy()
 
     voxel_mm3 = abs(np.linalg.det(affine[:3, :3]))
     volumes = {n: float(s * voxel_mm3) for n, s in zip(label_numbers, sums, strict=True) if n}

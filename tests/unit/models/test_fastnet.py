@@ -88,7 +88,7 @@ def test_bfloat16_gives_nearly_the_same_labels() -> None:
 
 @pytest.mark.parametrize("config", [PUBLISHED, OURS])
 def test_images_and_weights_are_left_alone(config: GroupNetConfig) -> None:
-    """What is done in place is done on copies: the same images give the same twice, and training may go on."""
+    """What is done in place is done on copies: the same images give the same twice; training may go on."""
     net, x = network(config), images(3)
     before, weights = x.clone(), [p.detach().clone() for p in net.parameters()]
     first = fast(net, x)
