@@ -40,18 +40,19 @@ class UpsampledConv:
 
 def upsampled_conv(weight: Tensor, bias: Tensor, skips: int, dtype: torch.dtype) -> UpsampledConv:
     """Compose upsampling with a convolution, (O, skips + C, 3, 3, 3); its first inputs are full-size maps."""
-    fine, coarse = weight.detach().double().split((skips, weight.shape[1] - skips), dim=1)
-    weights = {}
-    for place in product(PLACES, repeat=3):
-        up = _composed(coarse, [_through_upsampling(p) for p in place])
-        same = _composed(fine, [_through_shuffling() for _ in place], own_phases=True)
-        weights[place] = laid_out(torch.cat((same, up), dim=1), dtype)
+    fine, coarse = weight.detach().float().split((skips, weight.shape[1] - skips), dim=1)
+    same = _of_phases(fine)
+    axis = torch.stack([_through_upsampling(place) for place in PLACES])
+    up = torch.einsum("oixyz,palx,qbmy,rcnz->pqroabcilmn", coarse, axis, axis, axis)
+    up = up.reshape(3, 3, 3, -1, coarse.shape[1], 3, 3, 3)
+    places = product(PLACES, repeat=3)
+    weights = {place: laid_out(torch.cat((same, up[place]), dim=1), dtype) for place in places}
     return UpsampledConv(weights, bias.detach().repeat_interleave(8).to(dtype))
 
 
 def _through_upsampling(place: int) -> Tensor:
     """Weight of coarse neighbour n for tap t of fine phase p along one axis: (phase, neighbour, tap)."""
-    result = torch.zeros(2, 3, 3, dtype=torch.float64)
+    result = torch.zeros(2, 3, 3)
     for phase, tap in product(range(2), range(3)):
         fine = phase + tap - 1  # place of the tap on the fine grid, voxel 0 being this coarse voxel's first
         if (place == FIRST and fine < 0) or (place == LAST and fine > 1):
@@ -68,29 +69,23 @@ def _through_upsampling(place: int) -> Tensor:
 
 def _through_shuffling() -> Tensor:
     """Weight of phase q of coarse neighbour n for tap t of phase p: (phase, q, neighbour, tap)."""
-    result = torch.zeros(2, 2, 3, 3, dtype=torch.float64)
+    result = torch.zeros(2, 2, 3, 3)
     for phase, tap in product(range(2), range(3)):
         neighbour, own = divmod(phase + tap - 1, 2)
         result[phase, own, neighbour + 1, tap] = 1
     return result
 
 
-def _composed(weight: Tensor, axes: list[Tensor], *, own_phases: bool = False) -> Tensor:
-    outputs = weight.shape[0]
-    if own_phases:
-        kernel = torch.einsum("oixyz,aplx,bqmy,crnz->oabcipqrlmn", weight, *axes)
-        return kernel.reshape(outputs * 8, weight.shape[1] * 8, 3, 3, 3)
-    kernel = torch.einsum("oixyz,alx,bmy,cnz->oabcilmn", weight, *axes)
-    return kernel.reshape(outputs * 8, weight.shape[1], 3, 3, 3)
+def _of_phases(weight: Tensor) -> Tensor:
+    """Turn kernels, (O, C, 3, 3, 3), into those of `phases`, (O * 8, C * 8, 3, 3, 3)."""
+    axis = _through_shuffling()
+    kernel = torch.einsum("oixyz,aplx,bqmy,crnz->oabcipqrlmn", weight, axis, axis, axis)
+    return kernel.reshape(weight.shape[0] * 8, weight.shape[1] * 8, 3, 3, 3)
 
 
 def shuffled_kernels(kernels: Kernels) -> Kernels:
     """Return kernels for maps ordered by `phases`, inputs and outputs alike."""
-    axes = [_through_shuffling()] * 3
-    merged, half_b = (
-        laid_out(_composed(w.double(), axes, own_phases=True), w.dtype)
-        for w in (kernels.merged, kernels.half_b)
-    )
+    merged, half_b = (laid_out(_of_phases(w), w.dtype) for w in (kernels.merged, kernels.half_b))
     return Kernels(merged, kernels.bias.repeat_interleave(8), half_b)
 
 
