@@ -15,10 +15,10 @@ from torch.nn import functional as F
 from babyseg_py.models.groupconv import (
     Kernels,
     Layers,
-    group_inputs,
     kernels_of,
     laid_out,
     layers_of,
+    mean_of,
     run_layers,
 )
 from babyseg_py.models.groupnet import GroupNet, GroupNetConfig
@@ -145,7 +145,7 @@ def _finest_level(net: FastNet, images: Tensor, rows: int) -> tuple[Tensor, list
         at = slice(row, row + maps[0].shape[2])
         for whole, x in zip(pooled, maps, strict=True):
             whole[:, :, at] = x.unflatten(1, (channels, 8)).amax(dim=2)
-        skip[:, :, at] = group_inputs(maps)[0]
+        skip[:, :, at] = mean_of(maps)
         row = at.stop
     return skip, pooled
 
@@ -202,9 +202,9 @@ def _beside(skips: list[Tensor], maps: list[Tensor]) -> list[Tensor]:
 
 
 def _whole(net: FastNet, images: Tensor) -> Tensor:
-    maps = [laid_out(image[None, None].clone(), net.dtype) for image in images]
+    maps = [laid_out(image[None, None].clone(), torch.float32) for image in images]
     maps = run_layers(_levels(net, maps, first=0), net.head)
-    mean = group_inputs(maps)[0]
+    mean = mean_of(maps)
     maps.clear()
     out = torch.empty((net.config.classes, *images.shape[1:]))
     done = 0

@@ -24,13 +24,14 @@ class Kernels:
         Mean kernel of both branches.
     bias : (O,) Tensor
         Its bias.
-    half_b : (O, C, 3, 3, 3) Tensor
-        Half the kernel of ``b``, without bias.
+    half_b : (O, C, 3, 3, 3) Tensor or None
+        Half the kernel of ``b``, without bias; None if both branches have the same kernel, which then is
+        applied to ``(x_g + mean) / 2``.
     """
 
     merged: Tensor
     bias: Tensor
-    half_b: Tensor
+    half_b: Tensor | None
 
 
 def kernels_of(conv: GroupConv, dtype: torch.dtype) -> Kernels:
@@ -38,9 +39,10 @@ def kernels_of(conv: GroupConv, dtype: torch.dtype) -> Kernels:
     weight, bias = conv.conv_b.weight, conv.conv_b.bias
     assert bias is not None
     merged = weight if conv.conv_m is None else (weight + conv.conv_m.weight) / 2
+    half_b = None if conv.conv_m is None else laid_out(weight / 2, dtype)
     if conv.conv_m is not None and conv.conv_m.bias is not None:
         bias = (bias + conv.conv_m.bias) / 2
-    return Kernels(laid_out(merged, dtype), bias.detach().to(dtype), laid_out(weight / 2, dtype))
+    return Kernels(laid_out(merged, dtype), bias.detach().to(dtype), half_b)
 
 
 def laid_out(x: Tensor, dtype: torch.dtype) -> Tensor:
@@ -48,24 +50,41 @@ def laid_out(x: Tensor, dtype: torch.dtype) -> Tensor:
     return x.detach().to(dtype).contiguous(memory_format=torch.channels_last_3d)
 
 
-def group_inputs(maps: list[Tensor]) -> list[Tensor]:
-    """Mean of all scans' maps, and how each but the last differs from the last; the maps are overwritten.
+def group_inputs(maps: list[Tensor], kernels: Kernels) -> list[Tensor]:
+    """Return what is to be convolved instead of all scans' maps, which are overwritten.
 
-    Only differences are rounded, so that scans that hardly differ lose nothing in bfloat16.
+    With one kernel for both branches, each scan's maps halfway to their mean; otherwise the mean, and how each
+    scan but the last differs from the last.
     """
-    mean, differences = maps[-1], maps[:-1]
+    if len(maps) == 1:
+        return list(maps)
+    if kernels.half_b is None:
+        mean = maps[0].clone()
+        for x in maps[1:]:
+            mean.add_(x)
+        mean.div_(len(maps))
+        return [x.lerp_(mean, 0.5) for x in maps]
+    last, differences = maps[-1], maps[:-1]
     for x in differences:
-        x.sub_(mean)
-    for x in differences:
-        mean.add_(x, alpha=1 / len(maps))
-    return [mean, *differences]
+        x.sub_(last)
+    return [mean_of([last, *differences], differences=True), *differences]
 
 
-def group_outputs(results: list[Tensor]) -> list[Tensor]:
+def mean_of(maps: list[Tensor], *, differences: bool = False) -> Tensor:
+    """Return the mean of all scans' maps, of which all but the first may differ from it only; it replaces it."""
+    mean = maps[0]
+    for x in maps[1:]:
+        mean.add_(x, alpha=1 / len(maps)) if differences else mean.add_(x)
+    return mean if differences else mean.div_(len(maps))
+
+
+def group_outputs(results: list[Tensor], kernels: Kernels) -> list[Tensor]:
     """Return the maps of all scans from the convolved `group_inputs`, which are overwritten.
 
     The last scan differs from the mean by minus the mean difference, so that it needs no convolution.
     """
+    if kernels.half_b is None:
+        return results
     last, *differences = results
     for difference in differences:
         last.sub_(difference, alpha=1 / len(results))
@@ -74,18 +93,20 @@ def group_outputs(results: list[Tensor]) -> list[Tensor]:
 
 def group_conv(maps: list[Tensor], kernels: Kernels) -> list[Tensor]:
     """Apply a group convolution to whole maps, (1, C, I, J, K) per scan, which are overwritten and freed."""
-    inputs = group_inputs(maps)
+    inputs = group_inputs(maps, kernels)
     maps.clear()
     results: list[Tensor] = []
     while inputs:
         results.append(convolve(inputs.pop(0), kernels, first=not results, padding=(1, 1, 1)))
-    return group_outputs(results)
+    return group_outputs(results, kernels)
 
 
 def convolve(x: Tensor, kernels: Kernels, *, first: bool, padding: tuple[int, int, int]) -> Tensor:
     """Apply the kernel that belongs to the first of the `group_inputs`, or to the others."""
-    weight, bias = (kernels.merged, kernels.bias) if first else (kernels.half_b, None)
-    return conv3d(x, weight, bias, padding=padding)
+    x = x.to(kernels.merged.dtype)  # intensities reach the first convolution in float32
+    if first or kernels.half_b is None:
+        return conv3d(x, kernels.merged, kernels.bias, padding=padding)
+    return conv3d(x, kernels.half_b, None, padding=padding)
 
 
 def conv3d(x: Tensor, weight: Tensor, bias: Tensor | None, *, padding: tuple[int, int, int]) -> Tensor:

@@ -19,6 +19,7 @@ from babyseg_py.models.groupconv import (
     convolve,
     group_inputs,
     group_outputs,
+    mean_of,
 )
 from babyseg_py.models.upsampled import UpsampledConv, scores_of_rows
 
@@ -66,14 +67,14 @@ def convolved(slabs: Iterator[Slab], layers: Layers, total: int) -> Iterator[Sla
 def _convolved(slabs: Iterator[Slab], kernels: Kernels, norm: Norm, total: int) -> Iterator[Slab]:
     rows = _Rows(total)
     for maps in slabs:
-        inputs = rows.joined(group_inputs(maps))
+        inputs = rows.joined(group_inputs(maps, kernels))
         del maps  # no longer needed, and large
         if inputs[0].shape[2] < 3:
             continue
         results: list[Tensor] = []
         while inputs:
             results.append(convolve(inputs.pop(0), kernels, first=not results, padding=(0, 1, 1)))
-        yield [activated(x, norm) for x in group_outputs(results)]
+        yield [activated(x, norm) for x in group_outputs(results, kernels)]
 
 
 def convolved_once(slabs: Iterator[Slab], kernels: Kernels, total: int) -> Iterator[Tensor]:
@@ -122,7 +123,7 @@ def posteriors_of(slabs: Iterator[Slab], skip: Tensor, conv: UpsampledConv, out:
     """
     rows, seen, done = _Rows(skip.shape[2]), 0, 0
     for maps in slabs:
-        mean = group_inputs(maps)[0]
+        mean = mean_of(maps)
         stop = seen + mean.shape[2]
         (x,) = rows.joined([torch.cat((skip[:, :, seen:stop], mean), dim=1)])
         seen = stop

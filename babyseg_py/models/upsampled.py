@@ -85,8 +85,9 @@ def _of_phases(weight: Tensor) -> Tensor:
 
 def shuffled_kernels(kernels: Kernels) -> Kernels:
     """Return kernels for maps ordered by `phases`, inputs and outputs alike."""
-    merged, half_b = (laid_out(_of_phases(w), w.dtype) for w in (kernels.merged, kernels.half_b))
-    return Kernels(merged, kernels.bias.repeat_interleave(8), half_b)
+    dtype = kernels.merged.dtype
+    half_b = None if kernels.half_b is None else laid_out(_of_phases(kernels.half_b), dtype)
+    return Kernels(laid_out(_of_phases(kernels.merged), dtype), kernels.bias.repeat_interleave(8), half_b)
 
 
 def phases(x: Tensor) -> Tensor:

@@ -7,7 +7,7 @@ import torch
 from torch.nn import functional as F
 
 from babyseg_py.models.fastnet import prepare, run
-from babyseg_py.models.groupconv import Kernels, conv3d, group_inputs, group_outputs
+from babyseg_py.models.groupconv import Kernels, convolve, group_inputs, group_outputs
 from babyseg_py.models.groupnet import GroupNet, GroupNetConfig
 from babyseg_py.models.upsampled import phases, scores_of_rows, shuffled_kernels, upsampled_conv
 
@@ -104,20 +104,19 @@ def test_grid_that_pooling_would_cut_is_refused() -> None:
         fast(network(PUBLISHED), torch.rand(1, 8, 12, 8))
 
 
+@pytest.mark.parametrize("shared", [True, False])
 @pytest.mark.parametrize("scans", [1, 2, 5])
-def test_group_of_identity_kernels(scans: int) -> None:
-    """Scans go through as many convolutions as there are scans, and come out in their order."""
+def test_group_of_identity_kernels(scans: int, shared: bool) -> None:
+    """As many convolutions as scans give each scan's maps halfway to the mean, in the scans' order."""
     identity = torch.zeros(1, 1, 3, 3, 3)
     identity[..., 1, 1, 1] = 1
-    kernels = Kernels(identity, torch.zeros(1), identity / 2)
+    kernels = Kernels(identity, torch.zeros(1), None if shared else identity / 2)
     maps = [torch.full((1, 1, 1, 1, 1), float(g)) for g in range(scans)]
-    mean = (scans - 1) / 2
-    results = []
-    for number, x in enumerate(group_inputs(maps)):
-        weight = kernels.half_b if number else kernels.merged
-        results.append(conv3d(x, weight, None, padding=(1, 1, 1)))
-    assert len(results) == scans
-    assert [float(y) for y in group_outputs(results)] == pytest.approx([(g + mean) / 2 for g in range(scans)])
+    inputs = group_inputs(maps, kernels)
+    assert len(inputs) == scans
+    results = [convolve(x, kernels, first=n == 0, padding=(1, 1, 1)) for n, x in enumerate(inputs)]
+    found = [float(y) for y in group_outputs(results, kernels)]
+    assert found == pytest.approx([(g + (scans - 1) / 2) / 2 for g in range(scans)])
 
 
 @pytest.mark.parametrize(("skips", "coarse", "outputs"), [(1, 5, 3), (2, 3, 2)])
