@@ -17,6 +17,7 @@ import sys
 import tempfile
 from math import prod
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -29,7 +30,7 @@ Run = tuple[str, str, str, str]  # kind, grid, scans, precision
 FEATURES = ("avx512_bf16", "amx_bf16", "avx512f", "avx2")
 
 
-def child(program: str, words: list[str]) -> dict[str, float]:
+def child(program: str, words: list[str]) -> dict[str, Any]:
     """Run a program of this folder and read its line of JSON."""
     done = subprocess.run(
         [sys.executable, HERE / program, *words], stdout=subprocess.PIPE, text=True, check=True
@@ -174,17 +175,30 @@ def stage_table(args: argparse.Namespace, scans: list[Path], folder: Path) -> No
     """Print the stages of the command, from file to file, in a fresh process."""
     checkpoint = folder / "published.pt"
     write_checkpoint(checkpoint)
-    heading("weights", "scans", "stage", "s", "share")
+    heading("weights", "scans", "stage", "s", "share", "CPU s", "share")
     for name, words in (("default", []), ("published shape", ["--weights", str(checkpoint)])):
         out = ["-o", str(folder / "dseg.nii.gz"), "--force", "--threads", str(args.threads)]
         command = ["segment", *map(str, scans), *out, *words]
         runs = [child("_stage_run.py", command) for _ in range(args.repeats)]
-        stages = min(runs, key=lambda stages: sum(stages.values()))
+        stages = {stage: np.array(seconds) for stage, seconds in min(runs, key=_cpu_seconds).items()}
         total = sum(stages.values())
         ends = sum(stages.get(stage, 0) for stage in ("reading", "sampling labels", "writing"))
         stages |= {"reading, sampling and writing together": ends, "all": total}
         for stage, seconds in stages.items():
-            line(name, str(len(scans)), stage, f"{seconds:.2f}", f"{100 * seconds / total:.0f} %")
+            (wall, cpu), (of_wall, of_cpu) = seconds, 100 * seconds / total
+            line(
+                name,
+                str(len(scans)),
+                stage,
+                f"{wall:.2f}",
+                f"{of_wall:.0f} %",
+                f"{cpu:.2f}",
+                f"{of_cpu:.0f} %",
+            )
+
+
+def _cpu_seconds(stages: dict[str, list[float]]) -> float:
+    return sum(cpu for _, cpu in stages.values())
 
 
 def main() -> None:

@@ -53,17 +53,18 @@ def laid_out(x: Tensor, dtype: torch.dtype) -> Tensor:
 def group_inputs(maps: list[Tensor], kernels: Kernels) -> list[Tensor]:
     """Return what is to be convolved instead of all scans' maps, which are overwritten.
 
-    With one kernel for both branches, each scan's maps halfway to their mean; otherwise the mean, and how each
-    scan but the last differs from the last.
+    With one kernel for both branches, each scan's maps halfway to their mean; otherwise the mean, and how
+    each scan but the last differs from the last.
     """
     if len(maps) == 1:
         return list(maps)
     if kernels.half_b is None:
-        mean = maps[0].clone()
-        for x in maps[1:]:
-            mean.add_(x)
-        mean.div_(len(maps))
-        return [x.lerp_(mean, 0.5) for x in maps]
+        for row in range(maps[0].shape[2]):  # a row at a time needs no room for another map
+            parts = [x[:, :, row] for x in maps]
+            mean = mean_of([parts[0].clone(), *parts[1:]])
+            for part in parts:
+                part.lerp_(mean, 0.5)
+        return list(maps)
     last, differences = maps[-1], maps[:-1]
     for x in differences:
         x.sub_(last)
@@ -71,7 +72,7 @@ def group_inputs(maps: list[Tensor], kernels: Kernels) -> list[Tensor]:
 
 
 def mean_of(maps: list[Tensor], *, differences: bool = False) -> Tensor:
-    """Return the mean of all scans' maps, of which all but the first may differ from it only; it replaces it."""
+    """Return the mean of all scans' maps, put in place of the first; the others may be differences to it."""
     mean = maps[0]
     for x in maps[1:]:
         mean.add_(x, alpha=1 / len(maps)) if differences else mean.add_(x)
