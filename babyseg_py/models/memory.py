@@ -87,8 +87,8 @@ def predicted_bytes(
     if not streams(config):
         inputs = (config.decoder[-1] + config.encoder[0], *config.head)[-1]
         slab = 3 * 4 * config.classes * ROWS * grid[1] * grid[2]
-        ending = result + slab + itemsize * inputs * voxels
-        return int(BASE_BYTES + max(_levels_bytes(config, voxels, scans, itemsize, 0), ending))
+        at_end = result + slab + itemsize * inputs * voxels
+        return int(BASE_BYTES + max(_levels_bytes(config, voxels, scans, itemsize, 0), at_end))
     half, quarter, plane = voxels / 8, voxels / 64, grid[1] * grid[2] / 4
     enc, dec = config.encoder, config.decoder
     held: float = (scans + 8) * enc[0] * half + (scans * enc[1] * half if keep_skips else 0)
