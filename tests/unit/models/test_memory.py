@@ -62,6 +62,13 @@ def test_the_fastest_way_that_fits_is_taken() -> None:
     assert plan.predicted_bytes <= tight
 
 
+def test_more_than_the_pipeline_asks_for_is_not_taken_needlessly() -> None:
+    """Twelve large scans in float32 are run the lean way, however much memory there is."""
+    plan = plan_run(PUBLISHED, (192, 192, 256), 12, 4, limit_bytes=100 * GB)
+    assert not plan.keep_skips
+    assert plan.predicted_bytes < 4.5 * GB < predicted(grid=(192, 192, 256), scans=12, rows=2)
+
+
 def test_what_does_not_fit_says_how_much_it_needs() -> None:
     """Too little memory is an error in words before the run, not a kill during it."""
     with pytest.raises(UnusableData, match=r"12 scans .* 192×192×256 .* needs \d\.\d GB .* may use 0\.5 GB"):
