@@ -20,7 +20,9 @@ from babyseg_py.images.geometry import (
 )
 from babyseg_py.labels import LABELS, LEFT_RIGHT_PAIRS
 from babyseg_py.models.checkpoint import load_networks
+from babyseg_py.models.fastnet import prepare, run
 from babyseg_py.models.groupnet import GroupNet
+from babyseg_py.models.memory import plan_run
 from babyseg_py.models.weights import ModelInfo, Networks, Preprocessing
 from babyseg_py.segmentation.calibration import Calibration, find_calibration
 from babyseg_py.segmentation.evidence import Passes, compare_passes
@@ -270,7 +272,17 @@ def predict_images(
 
 @torch.inference_mode()
 def forward(segmenter: Segmenter, network: GroupNet, images: Tensor) -> Tensor:
-    """Posteriors of one network for images on one grid, (G, *grid) to (C, *grid) in float32 on the CPU."""
+    """Posteriors of one network for images on one grid, (G, *grid) to (C, *grid) in float32 on the CPU.
+
+    Raises
+    ------
+    UnusableData
+        If they do not fit the memory of a CPU, in slabs either.
+    """
+    if segmenter.device.type == "cpu":
+        dtype = torch.bfloat16 if segmenter.precision == "bf16" else torch.float32
+        plan = plan_run(network.config, images.shape[1:], len(images), dtype.itemsize)
+        return run(prepare(network, dtype), images, rows=plan.rows, keep_skips=plan.keep_skips)
     with torch.autocast(segmenter.device.type, torch.bfloat16, enabled=segmenter.precision == "bf16"):
         scores = network(images[None])
     channels_last = scores[0].permute(1, 2, 3, 0).float()  # as in memory, so that softmax reads in order

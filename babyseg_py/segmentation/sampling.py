@@ -93,7 +93,7 @@ def sample_posteriors(
     depth = max(1, SLAB_VOXELS // max(1, int(np.prod((high - low)[1:]))))
     for start in range(low[0], high[0], depth):
         part = (slice(start, min(start + depth, high[0])), slice(low[1], high[1]), slice(low[2], high[2]))
-        p = _sample(posteriors, to_window, part)
+        p = _sample(posteriors, _places(window, to_window, part))
         sums += p.flatten(1).sum(dim=1).numpy()
         p[0] += (1 - p.sum(dim=0)).clamp_min(0)
         index, best = _first_largest(p)
@@ -120,9 +120,9 @@ def _box_in_grid(
     return low, high
 
 
-def _sample(posteriors: Tensor, to_window: np.ndarray, part: tuple[slice, ...]) -> Tensor:
-    """Posteriors at a block of grid voxels, (C, *block); background where the window ends."""
-    size = torch.tensor(posteriors.shape[1:], dtype=torch.float32)
+def _places(window: Window, to_window: np.ndarray, part: tuple[slice, ...]) -> Tensor:
+    """Places of a block of grid voxels in the window, -1 to 1 from centre to centre, last axis first."""
+    size = torch.tensor(window.shape, dtype=torch.float32)
     axes = [torch.arange(p.start, p.stop, dtype=torch.float32) for p in part]
     matrix = torch.from_numpy(to_window).float()
     position = (
@@ -131,11 +131,12 @@ def _sample(posteriors: Tensor, to_window: np.ndarray, part: tuple[slice, ...]) 
         + matrix[:3, 2] * axes[2][None, None, :, None]
         + matrix[:3, 3]
     )
-    normalised = 2 * position / (size - 1) - 1
-    p = F.grid_sample(posteriors[None], normalised.flip(-1)[None], align_corners=True, padding_mode="zeros")[
-        0
-    ]
-    return p
+    return (2 * position / (size - 1) - 1).flip(-1)[None]
+
+
+def _sample(posteriors: Tensor, places: Tensor) -> Tensor:
+    """Posteriors at places of the window, (C, *places); nothing where the window ends."""
+    return F.grid_sample(posteriors[None], places, align_corners=True, padding_mode="zeros")[0]
 
 
 def _first_largest(p: Tensor) -> tuple[Tensor, Tensor]:
@@ -157,7 +158,7 @@ def probabilities_on_grid(
     low, high = _box_in_grid(window, to_window, shape)
     for start in range(low[0], high[0]):
         part = (slice(start, start + 1), slice(low[1], high[1]), slice(low[2], high[2]))
-        p = _sample(posteriors, to_window, part)
+        p = _sample(posteriors, _places(window, to_window, part))
         p[0] += (1 - p.sum(dim=0)).clamp_min(0)
         result[(slice(None), *part)] = p.numpy()
     return result

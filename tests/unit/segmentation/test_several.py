@@ -6,6 +6,7 @@ import torch
 
 from babyseg_py.images import Volume
 from babyseg_py.segmentation.several import (
+    SMALLEST_AGREEMENT,
     Alone,
     blended,
     certainty_of,
@@ -69,7 +70,7 @@ def test_the_scan_that_lies_elsewhere_is_found_whichever_it_is() -> None:
 
 def test_scans_that_agree_are_kept() -> None:
     alone = [alone_with(labels(), 0.9), alone_with(labels(1), 0.5)]
-    assert mean_dice(alone[0].channels, alone[1].channels) > several.SMALLEST_AGREEMENT
+    assert mean_dice(alone[0].channels, alone[1].channels) > SMALLEST_AGREEMENT
     assert disagreeing([scan("a"), scan("b")], alone) is None
     assert disagreeing([scan("a")], alone[:1]) is None
 
@@ -88,7 +89,7 @@ def test_a_scan_that_lacks_a_part_of_the_brain_is_found() -> None:
     """Its structures agree; of two scans the one that shows less goes, however certain the network is."""
     whole, part = np.ones((10, 10, 10), np.uint8), np.ones((10, 10, 10), np.uint8)
     part[7:] = 0
-    assert mean_dice(whole, part) > several.SMALLEST_AGREEMENT
+    assert mean_dice(whole, part) > SMALLEST_AGREEMENT
     for scans in ([scan("part"), scan("whole", x=2)], [scan("whole"), scan("part", x=2)]):
         alone = [alone_with(part, 0.9) if one.name == "part" else alone_with(whole, 0.7) for one in scans]
         odd = disagreeing(scans, alone)
