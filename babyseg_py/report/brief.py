@@ -86,6 +86,7 @@ def worries(results: Results, shelf: Shelf) -> Part:
     found = [
         *_lost(results),
         *_doubtful(results),
+        *_scores(results),
         *_ages(results),
         *_thin_evidence(results),
         *_unreliable(results),
@@ -120,6 +121,13 @@ def _doubtful(results: Results) -> list[str]:
         "reliability, growth and associations, unless the run was told to include it; look at it before you "
         "use its volumes."
     ]
+
+
+def _scores(results: Results) -> list[str]:
+    notes = results.phenotype.get("notes") or []
+    if not notes:
+        return []
+    return [f"The score table gave rise to {count(len(notes), 'note')}, listed below; the first: {notes[0]}."]
 
 
 def _ages(results: Results) -> list[str]:

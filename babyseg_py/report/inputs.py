@@ -13,6 +13,7 @@ AXES = {
     "conception": ("postmenstrual age (weeks)", 7.0),
 }
 NAMED_CHILDREN = 40
+NAMED_FAULTS = 60
 
 
 def contents(results: Results, shelf: Shelf) -> Part:
@@ -127,6 +128,18 @@ def unmatched(results: Results, shelf: Shelf) -> Part:
             _who(without_scans, "with scores but no scans", "Every child with scores has scans."),
         )
     )
+
+
+def score_faults(results: Results, shelf: Shelf) -> Part:
+    """List what the check found odd about the score table."""
+    if not results.phenotype.get("file"):
+        return Absent("No score table was given (--phenotype).")
+    notes = [str(note) for note in results.phenotype.get("notes") or []]
+    if not notes:
+        return Absent("No row and no column of the score table looked wrong.")
+    more = len(notes) - NAMED_FAULTS
+    last = (f"{count(more, 'sentence')} more in the output of the run (babyseg check).",) if more > 0 else ()
+    return Prose(points=(*notes[:NAMED_FAULTS], *last))
 
 
 def _who(ids: list[str], what: str, none: str) -> str:

@@ -47,6 +47,8 @@ def run(args: argparse.Namespace) -> int:
         names = [_names(args.scores), _names(args.covariates)]
         phenotype, more = check_phenotype(args.phenotype, records, scores=names[0], covariates=names[1])
         problems += more
+        notes = [str(problem) for problem in in_order(more) if problem.doubt]
+        phenotype = phenotype | {"notes": notes}
     _report(source, problems)
     if args.output:
         from babyseg_py.report.files import write_text
