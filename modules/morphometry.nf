@@ -4,7 +4,7 @@ process MORPHOMETRY {
     label 'volume'
 
     input:
-    tuple val(visit), path(session_labels), path(scan_labels, arity: '1..*'), path(posterior_volumes)
+    tuple val(visit), path(session_labels), path(scan_labels, arity: '1..*'), path(posterior_volumes), path(reference, stageAs: 'reference/*', arity: '0..*')
     val code
 
     output:
@@ -20,6 +20,7 @@ process MORPHOMETRY {
         --dseg ${session_labels} \\
         --scan-dseg ${scan_labels.join(' ')} \\
         --posterior-volumes ${posterior_volumes} \\
+        ${reference ? '--reference reference/*' : ''} \\
         --out-dir ${visit.folder} \\
         --failure pipeline_info/failures/${visit.id}.morphometry.failure.json
     """

@@ -23,6 +23,7 @@ TABLES = {
 }
 MORE = (
     "analyses", "growth_models", "centiles", "behaviour_models", "specifications", "groups", "site_effects",
+    "method_agreement", "method_volumes",
 )  # fmt: skip
 NUMBERS = {
     "row", "run", "label", "age_days", "age_months", "volume_mm3", "volume_posterior_mm3", "value", "low",
@@ -32,7 +33,9 @@ NUMBERS = {
     "change_mm3_per_month", "percent_per_month", "rho", "ci_low", "ci_high", "p", "p_fdr",
     "p_maxt", "estimate", "n_observations", "n_children", "ran", "main", "rank", "centile", "chosen",
     "change_ci_low", "change_ci_high", "f", "p_tukey", "partial_eta2", "difference_mm3", "hedges_g",
-    "largest_difference_percent", "age_percent",
+    "largest_difference_percent", "age_percent", "bias_mm3", "bias_ci_low", "bias_ci_high", "bias_percent",
+    "limit_low", "limit_low_ci_low", "limit_low_ci_high", "limit_high", "limit_high_ci_low",
+    "limit_high_ci_high", "p_corrected",
 }  # fmt: skip
 STATUSES = ("flagged", "failed", "ok")
 

@@ -12,6 +12,7 @@ from babyseg_py.statistics.groups import group_table
 from babyseg_py.statistics.growth import growth_table
 from babyseg_py.statistics.growthmodels import growth_models
 from babyseg_py.statistics.later import later_tables
+from babyseg_py.statistics.methods import MANUAL, method_tables
 from babyseg_py.statistics.overview import overview
 from babyseg_py.statistics.reliability import reliability_table
 from babyseg_py.statistics.repeated import repeated_table
@@ -75,6 +76,8 @@ def analyse(inputs: Inputs) -> tuple[dict[str, pd.DataFrame], str]:
         "site_effects": effects,
         "harmonised_volumes": harmonised,
     }
+    agreement, measured = methods_of(clean, scans, inputs.facts, visits_out, scans_out)
+    tables |= {"method_agreement": agreement, "method_volumes": measured}
     tables |= behaviour_of(inputs, volumes, visits_out)
     tables["analyses"] = overview(tables, inputs.facts, has_scores=inputs.phenotype is not None)
     words = f"{len(visits_out)} visits, {structures_out} structures of other visits"
@@ -115,6 +118,19 @@ def behaviour_of(
     }
 
 
+def methods_of(
+    volumes: pd.DataFrame,
+    scans: pd.DataFrame,
+    facts: pd.DataFrame,
+    flagged_visits: set[tuple[str, str]],
+    flagged_scans: set[tuple[str, str, str]],
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Agreement of all scans, single contrasts and reference segmentations, without what is flagged."""
+    keys = pd.MultiIndex.from_frame(scans[[*VISIT, "scan"]])
+    bad = keys.isin(list(flagged_scans)) | keys.droplevel("scan").isin(list(flagged_visits))
+    return method_tables(volumes, scans[~bad & scans["suffix"].notna()], facts)
+
+
 def reliability_of(
     scans: pd.DataFrame, flagged_visits: set[tuple[str, str]], flagged_scans: set[tuple[str, str, str]]
 ) -> pd.DataFrame:
@@ -132,6 +148,7 @@ def reliability_of(
     pandas.DataFrame
         As `babyseg_py.statistics.reliability.reliability_table` makes it.
     """
+    scans = scans[scans["scan"] != MANUAL]
     keys = pd.MultiIndex.from_frame(scans[[*VISIT, "scan"]])
     bad = keys.isin(list(flagged_scans)) | keys.droplevel("scan").isin(list(flagged_visits))
     n = keys[bad].nunique()
