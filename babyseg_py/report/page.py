@@ -35,6 +35,7 @@ BUILDERS: dict[str, Callable[[Results, Shelf], Part]] = {
         growth.curves, growth.change,
         longitudinal.what_ran, longitudinal.growth_curves, longitudinal.centile_curves,
         longitudinal.repeated_scores, longitudinal.specification_curves, longitudinal.groups,
+        longitudinal.matched,
         longitudinal.sites,
         associations.forest, associations.association_table, associations.reliability,
         methods_compared.bland_altman, methods_compared.method_table,

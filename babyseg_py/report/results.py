@@ -23,7 +23,7 @@ TABLES = {
 }
 MORE = (
     "analyses", "growth_models", "centiles", "behaviour_models", "specifications", "groups", "site_effects",
-    "method_agreement", "method_volumes",
+    "method_agreement", "method_volumes", "matched_pairs", "match_balance", "matched_differences",
 )  # fmt: skip
 NUMBERS = {
     "row", "run", "label", "age_days", "age_months", "volume_mm3", "volume_posterior_mm3", "value", "low",
@@ -35,7 +35,8 @@ NUMBERS = {
     "change_ci_low", "change_ci_high", "f", "p_tukey", "partial_eta2", "difference_mm3", "hedges_g",
     "largest_difference_percent", "age_percent", "bias_mm3", "bias_ci_low", "bias_ci_high", "bias_percent",
     "limit_low", "limit_low_ci_low", "limit_low_ci_high", "limit_high", "limit_high_ci_low",
-    "limit_high_ci_high", "p_corrected",
+    "limit_high_ci_high", "p_corrected", "pair", "smd", "variance_ratio", "n_cases", "n_controls",
+    "mean_cases", "mean_controls",
 }  # fmt: skip
 STATUSES = ("flagged", "failed", "ok")
 

@@ -12,6 +12,7 @@ from babyseg_py.statistics.groups import group_table
 from babyseg_py.statistics.growth import growth_table
 from babyseg_py.statistics.growthmodels import growth_models
 from babyseg_py.statistics.later import later_tables
+from babyseg_py.statistics.matching import matching_tables
 from babyseg_py.statistics.methods import MANUAL, method_tables
 from babyseg_py.statistics.overview import overview
 from babyseg_py.statistics.reliability import reliability_table
@@ -78,6 +79,7 @@ def analyse(inputs: Inputs) -> tuple[dict[str, pd.DataFrame], str]:
     }
     agreement, measured = methods_of(clean, scans, inputs.facts, visits_out, scans_out)
     tables |= {"method_agreement": agreement, "method_volumes": measured}
+    tables |= matching_tables(clean, inputs.facts, source=inputs.source)
     tables |= behaviour_of(inputs, volumes, visits_out)
     tables["analyses"] = overview(tables, inputs.facts, has_scores=inputs.phenotype is not None)
     words = f"{len(visits_out)} visits, {structures_out} structures of other visits"
