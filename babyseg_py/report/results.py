@@ -24,6 +24,7 @@ TABLES = {
 MORE = (
     "analyses", "growth_models", "centiles", "behaviour_models", "specifications", "groups", "site_effects",
     "method_agreement", "method_volumes", "matched_pairs", "match_balance", "matched_differences",
+    "measurement_error",
 )  # fmt: skip
 NUMBERS = {
     "row", "run", "label", "age_days", "age_months", "volume_mm3", "volume_posterior_mm3", "value", "low",
@@ -36,7 +37,7 @@ NUMBERS = {
     "largest_difference_percent", "age_percent", "bias_mm3", "bias_ci_low", "bias_ci_high", "bias_percent",
     "limit_low", "limit_low_ci_low", "limit_low_ci_high", "limit_high", "limit_high_ci_low",
     "limit_high_ci_high", "p_corrected", "pair", "smd", "variance_ratio", "n_cases", "n_controls",
-    "mean_cases", "mean_controls",
+    "mean_cases", "mean_controls", "reliability", "rho_corrected", "corrected_ci_low", "corrected_ci_high",
 }  # fmt: skip
 STATUSES = ("flagged", "failed", "ok")
 

@@ -13,6 +13,7 @@ from babyseg_py.statistics.growth import growth_table
 from babyseg_py.statistics.growthmodels import growth_models
 from babyseg_py.statistics.later import later_tables
 from babyseg_py.statistics.matching import matching_tables
+from babyseg_py.statistics.measurement import measurement_table
 from babyseg_py.statistics.methods import MANUAL, method_tables
 from babyseg_py.statistics.overview import overview
 from babyseg_py.statistics.reliability import reliability_table
@@ -115,6 +116,9 @@ def behaviour_of(
         "association_visits": used,
         "behaviour_models": with_notes(
             models, score_notes(scores, cohort.answers, cohort.facts["participant_id"])
+        ),
+        "measurement_error": measurement_table(
+            volumes, cohort, matrix, scores=scores, covariates=covariates, source=inputs.source
         ),
         "specifications": specification_table(volumes, inputs.facts, phenotype, **chosen),
     }

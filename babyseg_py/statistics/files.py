@@ -15,7 +15,8 @@ MISSING = "n/a"
 _NUMBERS = (
     "age_days", "age_months", "age_weeks_pma", "volume_mm3", "volume_posterior_mm3", "left_mm3", "right_mm3",
     "left_posterior_mm3", "right_posterior_mm3", "asymmetry", "asymmetry_posterior", "value", "low", "high",
-    "flag", "label", "run", "dice", "assd_mm", "hd95_mm", "nsd", "tolerance_mm",
+    "volume_ci_low", "volume_ci_high", "flag", "label", "run", "dice", "assd_mm", "hd95_mm", "nsd",
+    "tolerance_mm",
 )  # fmt: skip
 
 

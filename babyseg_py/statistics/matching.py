@@ -205,19 +205,23 @@ def balance(found: Candidates, pairs: pd.DataFrame) -> pd.DataFrame:
         ),
     }
     levels = sorted(found.cases["sex"].dropna().unique())[:1] if found.exact else []
-    variables = {"age (days)": lambda t: t["age"].to_numpy(float)}
-    variables |= {f"sex {level}": lambda t, s=level: (t["sex"] == s).to_numpy(float) for level in levels}
     rows = []
-    for name, value in variables.items():
-        pooled = np.sqrt(np.mean([value(one).var(ddof=1) for one in both["before"]]))
+    for level in [None, *levels]:
+        name = "age (days)" if level is None else f"sex {level}"
+        pooled = np.sqrt(np.mean([_value(one, level).var(ddof=1) for one in both["before"]]))
         for stage, (cases, others) in both.items():
-            x, y = value(cases), value(others)
+            x, y = _value(cases, level), _value(others, level)
             smd = (x.mean() - y.mean()) / pooled if pooled > 0 else np.nan
             ratio = x.var(ddof=1) / y.var(ddof=1) if y.var(ddof=1) > 0 else np.nan
             odd = stage == "after" and abs(smd) >= BALANCED
             words = "the groups still differ by 0.1 standard deviations or more" if odd else None
             rows.append([name, stage, len(x), len(y), x.mean(), y.mean(), smd, ratio, words])
     return pd.DataFrame(rows, columns=BALANCE_COLUMNS)
+
+
+def _value(table: pd.DataFrame, level: str | None) -> np.ndarray:
+    """Return the ages, or who is of one sex as 0 and 1."""
+    return table["age"].to_numpy(float) if level is None else (table["sex"] == level).to_numpy(float)
 
 
 def differences(matrix: pd.DataFrame, pairs: pd.DataFrame, names: tuple[str, str]) -> pd.DataFrame:
@@ -231,7 +235,7 @@ def differences(matrix: pd.DataFrame, pairs: pd.DataFrame, names: tuple[str, str
         x, y = own[structure].to_numpy(float), other[structure].to_numpy(float)
         there = np.isfinite(x) & np.isfinite(y)
         d, n = (x - y)[there], int(there.sum())
-        row = {"cases": names[0], "controls": names[1], "structure": structure}
+        row: dict[str, object] = {"cases": names[0], "controls": names[1], "structure": structure}
         row |= {"side": side_of(structure, matrix.columns), "n": n}
         if n >= FEWEST_PER_GROUP and d.std(ddof=1) > 0:
             error = d.std(ddof=1) / np.sqrt(n)

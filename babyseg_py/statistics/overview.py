@@ -56,6 +56,14 @@ PARTS = (
     Part(EARLIER, "behaviour_models", "estimate", "n", "scores after a visit", EARLIER, True),
     Part(GIVEN, "behaviour_models", "estimate", "n", "scores at a visit and after it", GIVEN, True),
     Part(CHANGE, "behaviour_models", "estimate", "n", "scores of two visits or more", CHANGE, True),
+    Part(
+        "error of the volumes in associations",
+        "measurement_error",
+        "rho_corrected",
+        "n",
+        "scores, and volumes with intervals",
+        scores=True,
+    ),
     Part("specifications", "specifications", "rho", "n", "scores", scores=True),
 )
 
