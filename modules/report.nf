@@ -14,6 +14,7 @@ process REPORT {
     output:
     path 'report.html', emit: page
     path 'cohort/figures/*', emit: figures, optional: true
+    path 'children/*.html', emit: children, optional: true
 
     script:
     """
@@ -27,6 +28,7 @@ process REPORT {
         --versions ${versions} \\
         ${truth ? "--truth ${truth.first()}" : ''} \\
         --figures-dir cohort/figures \\
+        --children-dir children \\
         -o report.html
     """
 

@@ -24,7 +24,7 @@ TABLES = {
 MORE = (
     "analyses", "growth_models", "centiles", "behaviour_models", "specifications", "groups", "site_effects",
     "method_agreement", "method_volumes", "matched_pairs", "match_balance", "matched_differences",
-    "measurement_error",
+    "measurement_error", "child_centiles", "association_visits",
 )  # fmt: skip
 NUMBERS = {
     "row", "run", "label", "age_days", "age_months", "volume_mm3", "volume_posterior_mm3", "value", "low",
@@ -38,6 +38,7 @@ NUMBERS = {
     "limit_low", "limit_low_ci_low", "limit_low_ci_high", "limit_high", "limit_high_ci_low",
     "limit_high_ci_high", "p_corrected", "pair", "smd", "variance_ratio", "n_cases", "n_controls",
     "mean_cases", "mean_controls", "reliability", "rho_corrected", "corrected_ci_low", "corrected_ci_high",
+    "centile_ci_low", "centile_ci_high", "used",
 }  # fmt: skip
 STATUSES = ("flagged", "failed", "ok")
 
@@ -74,6 +75,8 @@ class Results:
         Version of each tool that ran.
     truth : Truth or None
         Known answers, for a digital cohort.
+    child_pages : str
+        Folder of the pages of single children, relative to the report; empty if there are none.
     """
 
     records: pd.DataFrame
@@ -91,6 +94,7 @@ class Results:
     snapshots: dict[str, Path] = field(default_factory=dict)
     versions: dict[str, str] = field(default_factory=dict)
     truth: Truth | None = None
+    child_pages: str = ""
 
 
 def visit_table(records: pd.DataFrame, ledger: pd.DataFrame) -> pd.DataFrame:

@@ -131,8 +131,9 @@ def pool(plain: Estimate, errors: np.ndarray, /) -> Pooled:
     :math:`x_i \sim N(\beta^\top z_i, \tau^2)` with the covariates and the normal scores of the outcome in
     :math:`z` (an imputation without the outcome would draw the correlation to zero). A Gibbs sampler with
     flat priors on :math:`\beta` and :math:`\tau` draws 40 sets of true volumes, five rounds apart. Fisher's z
-    of the 40 partial Spearman correlations is pooled (Rubin 1987) with the degrees of freedom of Barnard and
-    Rubin (1999, https://doi.org/10.1093/biomet/86.4.948).
+    of the 40 partial Spearman correlations is pooled (Rubin 1987): the interval has his degrees of freedom,
+    because that of the plain correlation is normal too, p those of Barnard and Rubin (1999,
+    https://doi.org/10.1093/biomet/86.4.948).
 
     Parameters
     ----------
@@ -205,10 +206,11 @@ def _pooled(draws: np.ndarray, y: np.ndarray, basis: np.ndarray, reliability: fl
     within = (1 + np.tanh(centre) ** 2 / 2) / (n - k - 3)
     total = within + (1 + 1 / m) * between
     share = (1 + 1 / m) * between / total
+    rubin = (m - 1) / max(share, 1e-9) ** 2
+    reach = stats.t.ppf(0.975, rubin) * np.sqrt(total)
     complete = n - k - 2
     observed = (complete + 1) / (complete + 3) * complete * (1 - share)
-    pooled_df = 1 / (1 / max((m - 1) / share**2, 1e-9) + 1 / observed) if share > 0 else observed
-    reach = stats.t.ppf(0.975, pooled_df) * np.sqrt(total)
+    pooled_df = 1 / (1 / rubin + 1 / observed)
     # Under no correlation the variance within is that of rho = 0, as in the test of the plain correlation.
     null = 1 / (n - k - 3) + (1 + 1 / m) * between
     p = float(2 * stats.t.sf(abs(centre) / np.sqrt(null), pooled_df))
