@@ -86,6 +86,7 @@ def worries(results: Results, shelf: Shelf) -> Part:
     found = [
         *_lost(results),
         *_doubtful(results),
+        *_judged(results),
         *_scores(results),
         *_ages(results),
         *_thin_evidence(results),
@@ -121,6 +122,14 @@ def _doubtful(results: Results) -> list[str]:
         "reliability, growth and associations, unless the run was told to include it; look at it before you "
         "use its volumes."
     ]
+
+
+def _judged(results: Results) -> list[str]:
+    out = [one for one in results.verdicts if one["verdict"] != "pass"]
+    back = len(results.verdicts) - len(out)
+    words = [f"{count(len(out), 'session')} left out by a verdict"] if out else []
+    words += [f"{count(back, 'session')} passed by eye, whatever was flagged"] if back else []
+    return [f"Verdicts by eye were obeyed: {listing(words)}."] if words else []
 
 
 def _scores(results: Results) -> list[str]:

@@ -105,13 +105,14 @@ def child_pages(results: Results) -> Iterator[ChildPage]:
         "used": _by_child(results.more.get("association_visits", pd.DataFrame())),
         "qc": _by_child(results.qc[results.qc["flag"] == 1] if len(results.qc) else results.qc),
     }
-    facts = results.records.drop_duplicates("participant_id").set_index("participant_id")
+    records = results.records.drop_duplicates("participant_id").to_dict("records")
+    facts = {str(row["participant_id"]): row for row in records}
     for child, own in visits.groupby("participant_id", sort=True):
         mine = {name: of.get(str(child), pd.DataFrame()) for name, of in tables.items()}
         yield ChildPage(
             str(child),
-            "; ".join(f"{name} {facts.loc[child, name]}" for name in ("sex", "site", "group")
-                      if isinstance(facts.loc[child, name], str)),
+            "; ".join(f"{name} {facts[str(child)][name]}" for name in ("sex", "site", "group")
+                      if isinstance(facts[str(child)][name], str)),
             list(_cards(own, results, flags)),
             _growth(own, matrix, panels),
             note,

@@ -113,6 +113,28 @@ def _ledger_cells(ledger: pd.DataFrame) -> tuple[tuple[str, ...], list[tuple[str
     return tuple(names.values()), [tuple(map(str, row)) for row in cells.to_numpy()], frozenset({0})
 
 
+def verdicts(results: Results, shelf: Shelf) -> Part:
+    """Tabulate the verdicts by eye, and what each of them did."""
+    if not results.verdicts:
+        return Absent("No session was judged by eye (--qc_verdicts, or qc_verdicts.tsv among the results).")
+    effects = {
+        "pass": "used, whatever quality control flagged",
+        "fail": "left out of the statistics",
+        "correct": "left out of the statistics until it is corrected and passed",
+    }
+    rows = [
+        (
+            one["participant_id"],
+            one["session_id"],
+            one["verdict"],
+            one["note"] or MISSING,
+            effects[one["verdict"]],
+        )
+        for one in sorted(results.verdicts, key=lambda one: (one["verdict"], one["participant_id"]))
+    ]
+    return Table(("Child", "Session", "Verdict", "Note", "What it did"), rows)
+
+
 def unmatched(results: Results, shelf: Shelf) -> Part:
     """List children without scores and scores without children."""
     phenotype = results.phenotype

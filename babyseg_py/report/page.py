@@ -30,7 +30,7 @@ BUILDERS: dict[str, Callable[[Results, Shelf], Part]] = {
     builder.__name__: builder
     for builder in (
         brief.headline, brief.finding, brief.worries,
-        inputs.contents, inputs.ages, inputs.causes, inputs.unmatched, inputs.score_faults,
+        inputs.contents, inputs.ages, inputs.causes, inputs.verdicts, inputs.unmatched, inputs.score_faults,
         inputs.whole_ledger,
         growth.curves, growth.change,
         longitudinal.what_ran, longitudinal.growth_curves, longitudinal.centile_curves,

@@ -29,6 +29,7 @@ METRICS = {
     "largest_part": "Largest connected part, share of the brain",
     "edge_share": "Brain at the edge of the image, share",
     "volume_mm3": "Volume of a structure (mm³)",
+    "verdict": "Verdict by eye",
 }
 NOT_DRAWN = {"volume_mm3"}  # the growth curves show volumes
 

@@ -4,6 +4,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import yaml
@@ -75,6 +76,8 @@ class Results:
         Version of each tool that ran.
     truth : Truth or None
         Known answers, for a digital cohort.
+    verdicts : list of dict
+        participant_id, session_id, verdict and note, as given by eye.
     child_pages : str
         Folder of the pages of single children, relative to the report; empty if there are none.
     """
@@ -94,6 +97,7 @@ class Results:
     snapshots: dict[str, Path] = field(default_factory=dict)
     versions: dict[str, str] = field(default_factory=dict)
     truth: Truth | None = None
+    verdicts: list[dict] = field(default_factory=list)
     child_pages: str = ""
 
 
@@ -168,15 +172,16 @@ def read_results(
     UnusableData
         A file is not what its name says.
     """
-    scans, phenotype = _read_records(Path(records))
+    scans, phenotype, verdicts = _read_records(Path(records))
     rows = _read_ledger(Path(ledger))
-    tables = {name: _read_table(Path(cohort) / filename) for name, filename in TABLES.items()}
+    tables: dict[str, Any] = {name: _read_table(Path(cohort) / filename) for name, filename in TABLES.items()}
     return Results(
         records=scans,
         phenotype=phenotype,
         ledger=rows,
         visits=visit_table(scans, rows),
         **tables,
+        verdicts=verdicts,
         more={name: _read_table(Path(cohort) / f"{name}.tsv") for name in MORE},
         snapshots=_by_visit(snapshots),
         versions=_read_versions(Path(versions)) if versions else {},
@@ -184,14 +189,15 @@ def read_results(
     )
 
 
-def _read_records(path: Path) -> tuple[pd.DataFrame, dict]:
+def _read_records(path: Path) -> tuple[pd.DataFrame, dict, list[dict]]:
     content = _read_json(path)
     columns = ["row", "participant_id", "session_id", "run", "suffix", "image", "age_days", "age_reference"]
     columns += ["sex", "site", "group"]
     scans = pd.DataFrame(content.get("records", []), columns=columns)
     scans["age_days"] = pd.to_numeric(scans["age_days"], errors="coerce")
     scans["scan"] = [_scan(run, suffix) for run, suffix in zip(scans["run"], scans["suffix"], strict=True)]
-    return _with_visit(scans, path), content.get("phenotype") or {}
+    verdicts = list(content.get("verdicts") or [])
+    return _with_visit(scans, path), content.get("phenotype") or {}, verdicts
 
 
 def _read_ledger(path: Path) -> pd.DataFrame:
