@@ -1,5 +1,7 @@
 """The page: sections from ``spec.yaml``, parts from their builders, HTML from the template."""
 
+import base64
+import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.resources import files
@@ -98,11 +100,21 @@ def build(results: Results, shelf: Shelf) -> list[Section]:
 def render(sections: list[Section], *, title: str) -> str:
     """Return the page as HTML that needs nothing from outside; all text is escaped."""
     folder = files("babyseg_py.report")
-    template, style = (
-        folder.joinpath(name).read_text(encoding="utf-8") for name in ("template.html", "style.css")
+    template, style, script = (
+        folder.joinpath(name).read_text(encoding="utf-8")
+        for name in ("template.html", "style.css", "tables.js")
     )
+    # The browser runs this script and no other, whatever text the tables hold.
+    digest = base64.b64encode(hashlib.sha256(script.encode("utf-8")).digest()).decode("ascii")
     environment = jinja2.Environment(
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     page = environment.from_string(template)
-    return page.render(sections=sections, title=title, style=Markup(style), version=__version__)
+    return page.render(
+        sections=sections,
+        title=title,
+        style=Markup(style),
+        script=Markup(script),
+        script_hash=f"sha256-{digest}",
+        version=__version__,
+    )
