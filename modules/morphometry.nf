@@ -9,6 +9,7 @@ process MORPHOMETRY {
 
     output:
     tuple val(visit), path("${visit.folder}/${visit.id}_desc-volumes_morph.tsv"), path("${visit.folder}/${visit.id}_desc-scanvolumes_morph.tsv"), emit: tables, optional: true
+    path "${visit.folder}/*_morph.json", emit: dictionaries, optional: true
     tuple val(visit), path("pipeline_info/failures/${visit.id}.morphometry.failure.json"), emit: failure, optional: true
 
     script:

@@ -38,7 +38,7 @@ workflow ANALYSIS {
 
     REPORT(
         inputs.records,
-        ledger,
+        ledger.table,
         gathered.tables.mix(tested.tables).collect(sort: { file -> file.name }),
         sorted(snapshots),
         provenance.versions,

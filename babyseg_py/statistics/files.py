@@ -98,7 +98,23 @@ def write_table(table: pd.DataFrame, path: Path | str, *, kind: str = "") -> Non
         sep="\t", index=False, na_rep=MISSING, float_format="%.10g", lineterminator="\n", quoting=3
     )
     _write(target, text)
-    columns = {column: describe(kind or target.stem, column) for column in table.columns}
+    write_dictionary(target, kind or target.stem)
+
+
+def write_dictionary(path: Path | str, kind: str) -> None:
+    """Write the BIDS data dictionary of a table that is there, beside it.
+
+    Parameters
+    ----------
+    path : Path or str
+        The table; the dictionary has the same name with ``.json``.
+    kind : str
+        Name of the table in the dictionaries.
+    """
+    target = Path(path)
+    with target.open(encoding="utf-8") as file:
+        header = file.readline().rstrip("\r\n").split("\t")
+    columns = {column: describe(kind, column) for column in header}
     _write(target.with_suffix(".json"), json.dumps(columns, indent=2, ensure_ascii=False) + "\n")
 
 

@@ -25,6 +25,7 @@ def run(args: argparse.Namespace) -> None:
     from babyseg_py.morphometry.volumes import COLUMNS
     from babyseg_py.names import bids_name
     from babyseg_py.report.files import write_text
+    from babyseg_py.statistics.files import write_dictionary
     from babyseg_py.steps.surface_distance import scan_files
 
     visit = _ids(args.visit)
@@ -47,6 +48,7 @@ def run(args: argparse.Namespace) -> None:
         )
         lines = "".join("\t".join(line) + "\n" for line in [header, *rows])
         write_text(Path(args.out_dir) / name, lines)
+        write_dictionary(Path(args.out_dir) / name, description)
 
 
 def _ids(visit: str) -> tuple[str, str]:

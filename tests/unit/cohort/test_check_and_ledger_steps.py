@@ -93,6 +93,8 @@ def test_ledger_of_a_run_that_left_nothing(sheet, capsys):
     assert main(["check", str(sheet.rows(COLUMNS, "1,A,T1w,,,")), "-o", str(records)]) == 0
     assert main(["ledger", "--records", str(records), "-o", str(ledger)]) == 0
     assert len(ledger.read_text().splitlines()) == 2
+    described = json.loads(ledger.with_suffix(".json").read_text(encoding="utf-8"))
+    assert list(described) == ledger.read_text().splitlines()[0].split("\t")
     assert capsys.readouterr().out.endswith("1 rows: 0 ok, 0 flagged, 1 failed\nfailed at step: segment 1\n")
 
 

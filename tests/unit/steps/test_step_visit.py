@@ -146,6 +146,17 @@ def test_morphometry_writes_both_tables(visit):
     assert by_name["Intracranial-Estimate"]["volume_posterior_mm3"] == "n/a"
 
 
+def test_a_data_dictionary_lies_beside_each_table(visit):
+    words = ["--posterior-volumes", str(visit / "posterior.json"), "--out-dir", str(visit)]
+    assert main(["morphometry", *_words(visit, *words)]) == 0
+    assert _distances(visit)[0] == 0
+    tables = [visit / f"{VISIT}_desc-{name}.tsv" for name in ("volumes_morph", "scanvolumes_morph")]
+    for table in [*tables, visit / f"{VISIT}_desc-surfacedistance_qc.tsv"]:
+        columns = json.loads(table.with_suffix(".json").read_text(encoding="utf-8"))
+        assert list(columns) == list(_read(table)[0])
+        assert all(column.get("Units") == "mm^3" for name, column in columns.items() if name.endswith("_mm3"))
+
+
 def test_morphometry_measures_the_reference_segmentation_too(visit, capsys):
     """As the scan ``manual``; one that cannot be used costs nothing but its own rows."""
     words = ["--posterior-volumes", str(visit / "posterior.json"), "--out-dir", str(visit / "out")]
