@@ -6,6 +6,7 @@ process STATISTICS {
     path records
     path tables, stageAs: 'tables/*', arity: '1..*'
     path phenotype, stageAs: 'phenotype/scores.tsv', arity: '0..*'
+    val harmonise
     val code
 
     output:
@@ -20,6 +21,7 @@ process STATISTICS {
         --records ${records} \\
         --tables tables \\
         ${phenotype ? "--phenotype ${phenotype.first()}" : ''} \\
+        ${harmonise ? '--harmonise' : ''} \\
         --out-dir cohort
     """
 

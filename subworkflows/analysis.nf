@@ -31,7 +31,7 @@ workflow ANALYSIS {
         sorted(distances),
         code.tables,
     )
-    tested = STATISTICS(inputs.records, gathered.tables, inputs.phenotype, code.statistics)
+    tested = STATISTICS(inputs.records, gathered.tables, inputs.phenotype, options.harmonise, code.statistics)
 
     parameters = kept(json(options), 'parameters.json')
     provenance = PROVENANCE(parameters, workflow.nextflow.version.toString(), code.provenance)

@@ -21,6 +21,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "use also what quality control flagged: visits, scans and structures; not what a verdict keeps out"
     )
     parser.add_argument("--include-flagged", action="store_true", help=words)
+    words = "use volumes harmonised between the sites of the samplesheet (ComBat) in all analyses that can"
+    parser.add_argument("--harmonise", action="store_true", help=words)
     parser.add_argument("--out-dir", required=True, metavar="DIR", help="folder of the results")
 
 
@@ -44,6 +46,7 @@ def run(args: argparse.Namespace) -> None:
         scores=scores,
         covariates=covariates,
         source=args.volume_source,
+        harmonise=args.harmonise,
     )
     results, left_out = analyse(inputs)
     for name, table in results.items():
