@@ -30,7 +30,7 @@ process STATISTICS {
     mkdir -p cohort
     touch cohort/reliability.tsv cohort/growth.tsv cohort/associations.tsv
     touch cohort/association_visits.tsv cohort/behaviour_models.tsv cohort/specifications.tsv cohort/analyses.tsv
-    touch cohort/measurement_error.tsv cohort/matched_pairs.tsv cohort/match_balance.tsv cohort/matched_differences.tsv
+    touch cohort/growth_plausibility.tsv cohort/measurement_error.tsv cohort/matched_pairs.tsv cohort/match_balance.tsv cohort/matched_differences.tsv
     touch cohort/method_agreement.tsv cohort/method_volumes.tsv
     touch cohort/groups.tsv cohort/site_effects.tsv cohort/harmonised_volumes.tsv
     touch cohort/growth_models.tsv cohort/centiles.tsv cohort/child_centiles.tsv cohort/associations.json

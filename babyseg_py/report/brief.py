@@ -86,6 +86,7 @@ def worries(results: Results, shelf: Shelf) -> Part:
     found = [
         *_lost(results),
         *_doubtful(results),
+        *_implausible(results),
         *_judged(results),
         *_scores(results),
         *_ages(results),
@@ -122,6 +123,15 @@ def _doubtful(results: Results) -> list[str]:
         "reliability, growth and associations, unless the run was told to include it; look at it before you "
         "use its volumes."
     ]
+
+
+def _implausible(results: Results) -> list[str]:
+    table = results.more.get("growth_plausibility", pd.DataFrame())
+    outside = table[table["outside"] == 1] if "outside" in table else table
+    if outside.empty:
+        return []
+    which = f"{count(len(outside), 'session')} ({listing(outside['visit_id'].tolist(), 6)})"
+    return [f"Brain volume more than 30 % from the mean of published growth: {which}."]
 
 
 def _judged(results: Results) -> list[str]:

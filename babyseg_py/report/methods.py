@@ -35,6 +35,7 @@ CONDITIONS: dict[str, Callable[[Results], bool]] = {
     "reliability": lambda r: not r.reliability.empty,
     "growth": lambda r: not r.growth.empty and bool(r.growth["change_mm3_per_month"].notna().any()),
     "growth_models": lambda r: _estimated(r, "growth_models", "volume_mm3"),
+    "published": lambda r: _estimated(r, "growth_plausibility", "ratio"),
     "centiles": lambda r: _estimated(r, "centiles", "volume_mm3"),
     "repeated_scores": lambda r: _estimated(r, "behaviour_models", "p"),
     "methods_compared": lambda r: _estimated(r, "method_agreement", "icc_2_1"),

@@ -25,7 +25,7 @@ TABLES = {
 MORE = (
     "analyses", "growth_models", "centiles", "behaviour_models", "specifications", "groups", "site_effects",
     "method_agreement", "method_volumes", "matched_pairs", "match_balance", "matched_differences",
-    "measurement_error", "child_centiles", "association_visits",
+    "growth_plausibility", "measurement_error", "child_centiles", "association_visits",
 )  # fmt: skip
 NUMBERS = {
     "row", "run", "label", "age_days", "age_months", "volume_mm3", "volume_posterior_mm3", "value", "low",
@@ -39,7 +39,7 @@ NUMBERS = {
     "limit_low", "limit_low_ci_low", "limit_low_ci_high", "limit_high", "limit_high_ci_low",
     "limit_high_ci_high", "p_corrected", "pair", "smd", "variance_ratio", "n_cases", "n_controls",
     "mean_cases", "mean_controls", "reliability", "rho_corrected", "corrected_ci_low", "corrected_ci_high",
-    "centile_ci_low", "centile_ci_high", "used",
+    "centile_ci_low", "centile_ci_high", "used", "published_mm3", "low_mm3", "high_mm3", "ratio", "outside",
 }  # fmt: skip
 STATUSES = ("flagged", "failed", "ok")
 

@@ -17,6 +17,7 @@ from babyseg_py.statistics.matching import matching_tables
 from babyseg_py.statistics.measurement import measurement_table
 from babyseg_py.statistics.methods import MANUAL, method_tables
 from babyseg_py.statistics.overview import overview
+from babyseg_py.statistics.published import plausibility_table
 from babyseg_py.statistics.reliability import reliability_table
 from babyseg_py.statistics.repeated import repeated_table
 from babyseg_py.statistics.scorechecks import score_notes, with_notes
@@ -25,7 +26,7 @@ from babyseg_py.statistics.specifications import specification_table
 from babyseg_py.statistics.structures import SOURCES
 from babyseg_py.statistics.visits import VISIT
 
-NOT_HARMONISED = ("reliability.tsv", "method_agreement.tsv", "site_effects.tsv")
+NOT_HARMONISED = ("reliability.tsv", "method_agreement.tsv", "site_effects.tsv", "growth_plausibility.tsv")
 
 
 @dataclass(frozen=True)
@@ -90,6 +91,8 @@ def analyse(inputs: Inputs) -> tuple[dict[str, pd.DataFrame], str]:
         "site_effects": effects,
         "harmonised_volumes": harmonised,
     }
+    measured_volumes = inputs.volumes[~flagged]
+    tables["growth_plausibility"] = plausibility_table(measured_volumes, inputs.facts, source=inputs.source)
     tables |= {"method_agreement": agreement, "method_volumes": measured}
     tables |= matching_tables(clean, inputs.facts, source=inputs.source)
     tables |= behaviour_of(inputs, volumes, visits_out)
