@@ -147,8 +147,12 @@ def match_children(found: Candidates, /, *, caliper: float = CALIPER) -> pd.Data
     if found.exact:
         same = cases["sex"].to_numpy(object)[:, None] == visits["sex"].to_numpy(object)
         apart = np.where(same, apart, np.inf)
-    codes, children = pd.factorize(visits["participant_id"])
-    best = np.stack([_nearest(apart, codes == child) for child in range(len(children))], axis=1)
+    # Visits are sorted, so that those of one control stand together.
+    starts = np.flatnonzero(~visits["participant_id"].duplicated())
+    ends = [*starts[1:], len(visits)]
+    best = np.stack(
+        [start + apart[:, start:end].argmin(axis=1) for start, end in zip(starts, ends, strict=True)], axis=1
+    )
     cost = np.take_along_axis(apart, best, axis=1)
     allowed = cost <= caliper
     # A pair that is not allowed costs more than all that are, so that no pair is given up for likeness.
@@ -175,11 +179,6 @@ def match_children(found: Candidates, /, *, caliper: float = CALIPER) -> pd.Data
 
 def _scale(age_days: pd.Series) -> np.ndarray:
     return np.log(age_days.to_numpy(float) / DAYS_PER_MONTH + 1)
-
-
-def _nearest(apart: np.ndarray, own: np.ndarray) -> np.ndarray:
-    """Return for each case the visit of one control that is nearest in age."""
-    return np.argmin(np.where(own, apart, np.inf), axis=1) if own.any() else np.zeros(len(apart), int)
 
 
 def balance(found: Candidates, pairs: pd.DataFrame) -> pd.DataFrame:

@@ -42,7 +42,8 @@ def method_tables(
     agreement : pandas.DataFrame
         Columns `COLUMNS`: rows ``pair`` for every two methods, and ``all`` where there are three or more.
     used : pandas.DataFrame
-        Columns `VOLUME_COLUMNS`: the volumes of one visit per child that it is from.
+        Columns `VOLUME_COLUMNS`: the volumes of one visit per child that it is from, without those of single
+        sides.
     """
     by_method = _by_method(volumes, scans)
     rows: list[dict] = []
@@ -137,5 +138,6 @@ def _with_fdr(rows: list[dict]) -> list[dict]:
 
 
 def _long(frame: pd.DataFrame, method: str) -> pd.DataFrame:
-    long = frame.reset_index().melt(VISIT, var_name="structure", value_name="volume_mm3")
+    sums = [name for name in frame.columns if side_of(name, frame.columns) in {"both", "none"}]
+    long = frame[sums].reset_index().melt(VISIT, var_name="structure", value_name="volume_mm3")
     return long.assign(method=method)[VOLUME_COLUMNS].dropna(subset=["volume_mm3"])

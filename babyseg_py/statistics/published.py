@@ -14,7 +14,7 @@ COLUMNS = [
 # term-equivalent infants, boys and girls, and growth over the first 90 days.
 AT_BIRTH_MM3 = (347_388.0, 335_509.0)
 IN_90_DAYS = 1.64
-# Knickmeyer et al. 2008, https://doi.org/10.1523/JNEUROSCI.3479-08.2008: total brain, 98 children, from 2 to
+# Knickmeyer et al. 2008, https://www.jneurosci.org/content/28/47/12176: total brain, 98 children, from 2 to
 # 4 weeks to 1 year, and from there to 2 years.
 FIRST_SCAN_DAYS, YEAR_DAYS = 21.0, 365.25
 IN_FIRST_YEAR, IN_SECOND_YEAR = 2.01, 1.15

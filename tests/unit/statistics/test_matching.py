@@ -78,7 +78,7 @@ def study(rng):
         age = rng.uniform(150, 300) if i < 12 else rng.uniform(60, 320)
         key = {"participant_id": f"{i:02d}", "session_id": "A"}
         records.append(key | {"age_days": age, "age_reference": "birth", "group": group, "sex": "FM"[i % 2]})
-        volume = 1000 + 10 * age - 200 * (i < 12) + 20 * rng.normal()
+        volume = 1000 + 4 * age - 200 * (i < 12) + 20 * rng.normal()
         rows.append(key | {"structure": "Brain-Stem", "volume_mm3": volume, "volume_posterior_mm3": volume})
     return pd.DataFrame(rows), visit_facts(records)
 
@@ -88,11 +88,16 @@ def test_a_planted_difference_is_found_within_the_pairs(study):
     tables = matching_tables(volumes, facts, source="labels")
     row = tables["matched_differences"].iloc[0]
     assert (row["cases"], row["controls"]) == ("preterm", "term")
-    assert row["n"] == len(tables["matched_pairs"]) >= 10
-    assert row["ci_low"] < -200 < row["ci_high"]
+    pairs = tables["matched_pairs"]
+    assert row["n"] == len(pairs) >= 10
+    assert pairs["control_id"].is_unique
+    sex = facts.set_index("participant_id")["sex"]
+    assert (sex[pairs["case_id"]].to_numpy() == sex[pairs["control_id"]].to_numpy()).all()
+    assert row["difference_mm3"] == pytest.approx(-200, abs=50)
+    assert row["ci_low"] < row["difference_mm3"] < row["ci_high"] < 0
     assert row["p"] < 0.01
     crude = volumes.groupby(facts["group"])["volume_mm3"].mean()
-    assert crude["preterm"] > crude["term"]
+    assert crude["preterm"] - crude["term"] > -100
 
 
 def test_the_comparison_is_the_paired_t_test(study):
