@@ -26,20 +26,19 @@ def bland_altman(results: Results, shelf: Shelf) -> Part:
         return Absent(NOTHING)
     # With a reference segmentation, it is what the others are judged by.
     names = sorted(dict.fromkeys(pairs["methods"]), key=lambda words: not words.endswith("manual"))
-    pictures = [
-        _figure(methods, both_sides(pairs[pairs["methods"] == methods]), volumes, shelf)
-        for methods in names[:DRAWN]
-    ]
+    pictures = tuple(draw_pair(methods, table, volumes, shelf) for methods in names[:DRAWN])
     more = len(names) - DRAWN
     note = f"{count(more, 'more pair')} of methods in the table below." if more > 0 else ""
-    return Plot(tuple(pictures), note=note)
+    return Plot(pictures, note=note)
 
 
 def _table(results: Results) -> pd.DataFrame:
     return results.more.get("method_agreement", pd.DataFrame())
 
 
-def _figure(methods: str, table: pd.DataFrame, volumes: pd.DataFrame, shelf: Shelf) -> Picture:
+def draw_pair(methods: str, agreement: pd.DataFrame, volumes: pd.DataFrame, shelf: Shelf) -> Picture:
+    """Draw the differences of two methods, such as ``T1w, manual``, a panel per structure."""
+    table = both_sides(agreement[agreement["methods"] == methods])
     structures = [name for name in PANELS if (table["structure"] == name).any()]
     rows = max(-(-len(structures) // _COLUMNS), 1)
     figure = Figure(figsize=(WIDTH_IN, 0.5 + 1.75 * rows))

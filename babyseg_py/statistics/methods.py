@@ -45,7 +45,26 @@ def method_tables(
         Columns `VOLUME_COLUMNS`: the volumes of one visit per child that it is from, without those of single
         sides.
     """
-    by_method = _by_method(volumes, scans)
+    return compare_methods(_by_method(volumes, scans), facts)
+
+
+def compare_methods(
+    by_method: dict[str, pd.DataFrame], facts: pd.DataFrame
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Compare every two methods, and all of them where there are three or more, with one visit per child.
+
+    Parameters
+    ----------
+    by_method : dict of str to pandas.DataFrame
+        Volumes in mm³ by visit (rows, participant_id and session_id) and structure (columns), of each method.
+    facts : pandas.DataFrame
+        The visits, from `babyseg_py.statistics.visits.visit_facts`.
+
+    Returns
+    -------
+    agreement, used : pandas.DataFrame
+        As of `method_tables`.
+    """
     rows: list[dict] = []
     used = [pd.DataFrame(columns=VOLUME_COLUMNS)]
     for comparison, methods in _comparisons(list(by_method)):
