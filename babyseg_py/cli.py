@@ -18,6 +18,8 @@ STEPS = {
     "n4": "correct the bias field of a scan",
     "register": "register the scans of a visit into one session space",
     "evaluate": "compare a segmentation with a reference: Dice, ASSD, HD95, NSD",
+    "agreement": "compare raters or methods by the volumes that each of them measured",
+    "consensus": "join the label maps of several raters into one",
     "surface-distance": "compare the segmentations of a visit with each other",
     "volumes": "volumes of a segmentation in mm³",
     "morphometry": "volumes of a visit, from labels and from posteriors",

@@ -25,6 +25,8 @@ def checkedSheet(options) {
     command += options.phenotype ? ['--phenotype', options.phenotype] : []
     command += options.scores ? ['--scores', options.scores] : []
     command += options.covariates ? ['--covariates', options.covariates] : []
+    def verdicts = options.qc_verdicts ?: verdictsBeside(options.outdir)
+    command += verdicts ? ['--verdicts', verdicts] : []
     def text = written(command, options.input ? ['--', options.input] : [])
     def checked = fromJson(text)
     def phenotype = checked.phenotype?.file
@@ -33,6 +35,12 @@ def checkedSheet(options) {
         file: kept(text, 'records.json'),
         phenotype: phenotype ? [stageable(phenotype)] : [],
     ]
+}
+
+/** The verdicts on the sessions that lie in the results of an earlier run, null where there are none. */
+def verdictsBeside(outdir) {
+    def place = file("${outdir}/qc_verdicts.tsv", glob: false)
+    return place.exists() ? place.toString() : null
 }
 
 /** Run a step that writes a file with -o, and return the text that it wrote. */

@@ -48,7 +48,9 @@ workflow VISITS {
         code['surface-distance'],
     )
     measured = MORPHOMETRY(
-        labels.join(segmented.labels.map { visit, _files, volumes -> [visit, volumes] }),
+        labels
+            .join(segmented.labels.map { visit, _files, volumes -> [visit, volumes] })
+            .join(visits.map { visit, facts -> [visit, facts.reference] }),
         code.morphometry,
     )
 

@@ -36,6 +36,7 @@ METRICS = {
     "far_cortex_share": "Cortex far from white matter, share",
     "flat_face": "Largest plane face at the end of the image, relative",
     "volume_mm3": "Volume of a structure (mm³)",
+    "verdict": "Verdict by eye",
 }
 NOT_DRAWN = {"volume_mm3"}  # the growth curves show volumes
 

@@ -31,9 +31,12 @@ def contact_sheet(results: Results, shelf: Shelf) -> Part:
         [visits["status"] == "flagged", unusual, visits["status"] == "failed"], [0, 1, 2], default=3
     )
     visits = visits.sort_values(["rank", "size"], ascending=[True, False], kind="stable")
-    pictures, flags = _pictures(results), _flags(results)
+    pictures, flags = _pictures(results), visit_flags(results)
     cards = [
-        (row["rank"] < 3, _card(row, flags.get(row["visit_id"], []), pictures.get(row["visit_id"])))
+        (
+            row["rank"] < 3,
+            _card(row, flags.get(row["visit_id"], []), pictures.get(row["visit_id"]), results.child_pages),
+        )
         for row in visits.to_dict("records")
     ]
     first, rest = ([card for doubtful, card in cards if doubtful is want] for want in (True, False))
@@ -52,7 +55,7 @@ def _pictures(results: Results) -> dict[str, Picture]:
     return pictures
 
 
-def _card(row: dict, flags: list[str], picture: Picture | None) -> Card:
+def _card(row: dict, flags: list[str], picture: Picture | None, pages: str) -> Card:
     who = f"child {row['participant_id']}, session {row['session_id']}"
     reasons = row["reasons"]
     new = [flag for flag in flags if not any(flag in reason for reason in reasons)]
@@ -63,10 +66,11 @@ def _card(row: dict, flags: list[str], picture: Picture | None) -> Card:
         more = count(len(messages) - MESSAGES + 1, "more message")
         messages[MESSAGES - 1 :] = [f"{more} in cohort/qc.tsv and in the ledger"]
     details = f"{age(row['age_days'], row['age_reference'])}; {row['scans']}"
-    return Card(sentence_case(who), row["status"], details, tuple(messages), picture)
+    page = f"{pages}/sub-{row['participant_id']}.html" if pages else ""
+    return Card(sentence_case(who), row["status"], details, tuple(messages), picture, page)
 
 
-def _flags(results: Results) -> dict[str, list[str]]:
+def visit_flags(results: Results) -> dict[str, list[str]]:
     """Messages of the flags of each visit, with the scan that they are about."""
     if results.qc.empty:
         return {}

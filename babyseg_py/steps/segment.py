@@ -237,6 +237,7 @@ def _pipeline(args: argparse.Namespace, segmenter) -> None:
     from babyseg_py.names import parse_name
     from babyseg_py.segmentation import outputs
     from babyseg_py.segmentation.window import Scan
+    from babyseg_py.statistics.files import write_dictionary
 
     plan = _read_registration(Path(args.registration))
     paths = {Path(path).name: Path(path) for path in args.images}
@@ -259,6 +260,7 @@ def _pipeline(args: argparse.Namespace, segmenter) -> None:
         age_months=args.age_months,
     )
     outputs.write_visit(visit, segmenter, scans, plan)
+    write_dictionary(visit.path("qc", ".tsv", desc="segmentation"), "qc")
 
 
 def _read_registration(path: Path) -> dict:
