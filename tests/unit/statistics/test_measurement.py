@@ -42,7 +42,7 @@ def test_errors_as_large_as_the_differences_are_refused(rng):
 
 
 def with_intervals(volumes, share):
-    reach = 1.959963984540054 * share * volumes["volume_mm3"]
+    reach = 1.6448536269514722 * share * volumes["volume_mm3"]
     return volumes.assign(
         volume_ci_low=volumes["volume_mm3"] - reach, volume_ci_high=volumes["volume_mm3"] + reach
     )
