@@ -6,7 +6,11 @@ from pathlib import Path
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of ``babyseg train``."""
-    parser.add_argument("recipe", metavar="CONFIG", help="recipe in YAML; see docs/training.md")
+    parser.add_argument(
+        "recipe",
+        metavar="CONFIG",
+        help="recipe in YAML, or the name of one of the package; see docs/training.md",
+    )
     parser.add_argument(
         "-o", "--out-dir", required=True, metavar="DIR", help="checkpoint and log; resumed from"
     )

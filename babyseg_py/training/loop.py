@@ -236,6 +236,7 @@ class Trainer:
             "mean": self.mean.state_dict(),
             "optimiser": self.optimiser.state_dict(),
             "shape": asdict(self.recipe.network),
+            "inference": self.recipe.inference,
         }
 
     def _save(self) -> None:
