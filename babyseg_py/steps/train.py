@@ -1,6 +1,7 @@
 """Train a network from a recipe, and write its weights."""
 
 import argparse
+import sys
 from pathlib import Path
 
 
@@ -15,7 +16,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "-o", "--out-dir", required=True, metavar="DIR", help="checkpoint and log; resumed from"
     )
     parser.add_argument(
-        "--pack", nargs="+", metavar="LABELS", help="first pack these label maps into the bank"
+        "--pack", nargs="+", metavar="LABELS", help="first pack these label maps, or folders of them"
+    )
+    parser.add_argument(
+        "--label-table", metavar="F.tsv", help="with --pack: FreeSurfer number of each number in the maps"
     )
     parser.add_argument(
         "--export", metavar="F.safetensors", help="only write the weights of the last checkpoint"
@@ -52,7 +56,10 @@ def run(args: argparse.Namespace) -> None:
     if args.pack:
         from babyseg_py.training.pack import pack_label_maps
 
-        pack_label_maps([Path(path) for path in args.pack], Path(recipe.bank))
+        table = Path(args.label_table) if args.label_table else None
+        note = pack_label_maps([Path(path) for path in args.pack], Path(recipe.bank), label_table=table)
+        if note:
+            print(f"babyseg train: note: {note}", file=sys.stderr)
     _train(recipe, folder, args.device)
 
 
