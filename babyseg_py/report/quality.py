@@ -29,6 +29,7 @@ METRICS = {
     "largest_part": "Largest connected part, share of the brain",
     "edge_share": "Brain at the edge of the image, share",
     "volume_mm3": "Volume of a structure (mm³)",
+    "dice_with_correction": "Dice of the network's labels with those corrected by hand",
 }
 NOT_DRAWN = {"volume_mm3"}  # the growth curves show volumes
 

@@ -9,6 +9,7 @@ from babyseg_py.report.results import Results
 from babyseg_py.report.structures import COLOURS, PARTS
 from babyseg_py.report.thumbnails import shrink, size_of
 from babyseg_py.report.words import age, count, number, plain_name, sentence_case, text
+from babyseg_py.segmentation.corrected import METRIC
 
 FOLD_ABOVE = 12
 MESSAGES = 6
@@ -31,11 +32,12 @@ def contact_sheet(results: Results, shelf: Shelf) -> Part:
         [visits["status"] == "flagged", unusual, visits["status"] == "failed"], [0, 1, 2], default=3
     )
     visits = visits.sort_values(["rank", "size"], ascending=[True, False], kind="stable")
-    pictures, flags = _pictures(results), _flags(results)
-    cards = [
-        (row["rank"] < 3, _card(row, flags.get(row["visit_id"], []), pictures.get(row["visit_id"])))
-        for row in visits.to_dict("records")
-    ]
+    pictures, flags, corrected = _pictures(results), _flags(results), _corrections(results)
+    cards = []
+    for row in visits.to_dict("records"):
+        visit = row["visit_id"]
+        said = [*corrected.get(visit, []), *flags.get(visit, [])]
+        cards.append((row["rank"] < 3, _card(row, said, pictures.get(visit))))
     first, rest = ([card for doubtful, card in cards if doubtful is want] for want in (True, False))
     return Cards(first, rest, fold=len(cards) > FOLD_ABOVE)
 
@@ -77,6 +79,15 @@ def _flags(results: Results) -> dict[str, list[str]]:
         structure = f"{plain_name(row['structure'])}: " if isinstance(row["structure"], str) else ""
         messages.setdefault(row["visit_id"], []).append(f"{scan}{structure}{text(row['message'], 'flagged')}")
     return messages
+
+
+def _corrections(results: Results) -> dict[str, list[str]]:
+    """Say of each visit with labels corrected by hand that it has them, and how far from the network's."""
+    if results.qc.empty:
+        return {}
+    rows = results.qc[(results.qc["metric"] == METRIC) & results.qc["structure"].isna()]
+    words = "labels corrected by hand (mean Dice of the network's with them"
+    return {row["visit_id"]: [f"{words} {number(row['value'])})"] for row in rows.to_dict("records")}
 
 
 def _unusual(row: dict) -> list[str]:

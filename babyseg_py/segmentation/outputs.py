@@ -16,6 +16,7 @@ from babyseg_py.labels import STRUCTURES
 from babyseg_py.labels.lut import label_files, write_dseg_table, write_lut
 from babyseg_py.names import bids_name, parse_name
 from babyseg_py.registration.visit import UNCONFIRMED
+from babyseg_py.segmentation.corrected import take_correction
 from babyseg_py.segmentation.inference import Segmenter
 from babyseg_py.segmentation.quality import Measure, measure_quality, orientation
 from babyseg_py.segmentation.sampling import Segmentation, probabilities_on_grid
@@ -40,6 +41,8 @@ class Visit:
         Average with the mirrored images.
     age_months : float or None
         Chronological age.
+    corrected : (Path, Volume) or None
+        Labels of the session that were corrected by hand: their file, and the 22 labels.
     """
 
     participant: str
@@ -47,6 +50,7 @@ class Visit:
     folder: Path
     flip: bool
     age_months: float | None
+    corrected: tuple[Path, Volume] | None = None
 
     def path(self, suffix: str, extension: str, *, run: int | None = None, **entities: str) -> Path:
         """Path of one file of the visit."""
@@ -79,8 +83,12 @@ def write_visit(visit: Visit, segmenter: Segmenter, scans: Sequence[Scan], plan:
     grid = plan["grid"]
     shape, affine = tuple(grid["shape"]), np.array(grid["affine"])
     result = segment_visit(segmenter, scans, shape, affine, flip=visit.flip)
-    measures = [orientation(result.facing)]
-    measures += measure_quality(result.together, scan="n/a", age_months=visit.age_months)
+    measures, session = [orientation(result.facing)], result.together
+    if visit.corrected:
+        path, labels = visit.corrected
+        session, agreement = take_correction(session, labels, path)
+        measures += agreement
+    measures += measure_quality(session, scan="n/a", age_months=visit.age_months)
     by_scan: dict[str, dict[int, float]] = {}
 
     for scan in result.scans:
@@ -99,11 +107,20 @@ def write_visit(visit: Visit, segmenter: Segmenter, scans: Sequence[Scan], plan:
 
     together = visit.path("dseg", ".nii.gz", space="session", desc="babyseg")
     sources = [entry["image"] for entry in plan["scans"] if entry["used"]]
-    write_labels(result.together.labels, together, sources=sources, segmenter=segmenter, notes=result.notes)
-    write_uncertainty(
-        result.together.uncertainty, visit.path("map", ".nii.gz", space="session", desc="uncertainty")
+    notes = result.notes
+    if visit.corrected:
+        sources.append(visit.corrected[0].name)
+        notes = (*notes, f"corrected by hand: the labels of {visit.corrected[0].name}, not the network's")
+    write_labels(
+        session.labels,
+        together,
+        sources=sources,
+        segmenter=segmenter,
+        notes=notes,
+        manual=bool(visit.corrected),
     )
-    volumes = {"session": result.together.volumes_mm3, "scans": by_scan}
+    write_uncertainty(session.uncertainty, visit.path("map", ".nii.gz", space="session", desc="uncertainty"))
+    volumes = {"session": session.volumes_mm3, "scans": by_scan}
     _write_json(volumes, visit.path("volumes", ".json", desc="posterior"))
     write_quality(measures + registration_flags(plan), visit.path("qc", ".tsv", desc="segmentation"))
 
@@ -126,13 +143,19 @@ def registration_flags(plan: dict[str, Any]) -> list[Measure]:
 
 
 def write_labels(
-    labels: Volume, path: Path, *, sources: Sequence[str], segmenter: Segmenter, notes: Sequence[str] = ()
+    labels: Volume,
+    path: Path,
+    *,
+    sources: Sequence[str],
+    segmenter: Segmenter,
+    notes: Sequence[str] = (),
+    manual: bool = False,
 ) -> None:
     """Write a label map with its sidecar JSON, its BIDS table and its colour table."""
     _, json_path, table_path, lut_path = label_files(path)
     save_labels(labels, path)
     sidecar: dict[str, Any] = {
-        "Manual": False,
+        "Manual": manual,
         "Sources": [Path(source).name for source in sources],
         "GeneratedBy": {"Name": "babyseg", "Version": __version__},
         "Weights": segmenter.info.provenance,
