@@ -20,9 +20,9 @@ from babyseg_py.models.groupnet import GroupNet
 from babyseg_py.synthesis.labelbank import LabelBank, load_bank
 from babyseg_py.training.board import EXAMPLES, Board
 from babyseg_py.training.failure import Watch, stop_training
-from babyseg_py.training.losses import LOSSES, hard_dice
+from babyseg_py.training.losses import hard_dice, loss_where_known
 from babyseg_py.training.recipe import Recipe
-from babyseg_py.training.samples import Samples, validation_visits
+from babyseg_py.training.samples import Numbered, Samples, validation_visits
 from babyseg_py.training.team import Team
 from babyseg_py.writing import appearing
 
@@ -71,9 +71,22 @@ class Trainer:
         Where checkpoints and the log are kept; a checkpoint there is resumed from.
     team : Team
         The processes that train together; the result does not depend on their number.
+    samples, validation : Samples, list of (str, Tensor, Tensor)
+        Visits to train on and to validate with; those of the recipe's bank if not given.
+    start : dict of str to Tensor
+        Weights to begin with; random ones if not given.
     """
 
-    def __init__(self, recipe: Recipe, folder: Path, *, team: Team | None = None) -> None:
+    def __init__(
+        self,
+        recipe: Recipe,
+        folder: Path,
+        *,
+        team: Team | None = None,
+        samples: Numbered | None = None,
+        validation: list[tuple[str, Tensor, Tensor]] | None = None,
+        start: dict[str, Tensor] | None = None,
+    ) -> None:
         self.recipe, self.folder, self.team = recipe, folder, team or Team()
         if recipe.batch % self.team.size:
             what = f"a batch of {recipe.batch} cannot be shared by {self.team.size} processes"
@@ -81,6 +94,8 @@ class Trainer:
         self.device = torch.device(self.team.device)
         torch.manual_seed(recipe.seed)
         network = GroupNet(recipe.network)
+        if start is not None:
+            network.load_state_dict(start)
         self.network = network.to(self.device, memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
         self.mean = GroupNet(recipe.network).to(self.device).eval()
         self.mean.load_state_dict(self.network.state_dict())
@@ -88,9 +103,11 @@ class Trainer:
             self.network.parameters(), lr=recipe.learning_rate, weight_decay=recipe.weight_decay, fused=True
         )
         self.step, self.seconds = 0, 0.0
-        kept, held = split_bank(recipe)
-        self.samples = Samples(kept, recipe)
-        self.validation = validation_visits(held, recipe) if self.team.leads else []
+        if samples is None or validation is None:
+            kept, held = split_bank(recipe)
+            samples = Samples(kept, recipe)
+            validation = validation_visits(held, recipe) if self.team.leads else []
+        self.samples, self.validation = samples, validation
         folder.mkdir(parents=True, exist_ok=True)
         if (folder / CHECKPOINT).exists():
             self._resume()
@@ -161,7 +178,7 @@ class Trainer:
             with nullcontext() if last or self.team.size == 1 else self.shared.no_sync():  # type: ignore[operator]
                 with torch.autocast(self.device.type, torch.bfloat16, enabled=recipe.precision == "bf16"):
                     scores = self.shared(images[None])
-                loss = LOSSES[recipe.loss](scores, target[None])
+                loss = loss_where_known(recipe.loss, scores, target[None])
                 (loss / len(visits)).backward()
             values.append(float(loss.detach()))
         norm = float(torch.nn.utils.clip_grad_norm_(self.network.parameters(), recipe.clip))
@@ -178,8 +195,7 @@ class Trainer:
     def _failure(self, what: str, visits: Visits, losses: list[float]) -> UnusableData:
         kept = []
         for (number, _, _), loss in zip(visits, losses, strict=True):
-            params = self.samples.params(number)
-            name = self.samples.bank.maps[params["map"]].name
+            name, params = self.samples.named_params(number)
             kept.append({"number": number, "map": name, "loss": str(loss), "params": params})
         return stop_training(
             self.folder,

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 SMOOTHING = 10.0  # voxels
+IGNORED = 255  # in a target: a voxel that is not learned from
 _TINY = 1e-6  # voxels; keeps the published form finite
 
 
@@ -77,6 +78,24 @@ def soft_dice(logits: Tensor, target: Tensor, /) -> Tensor:
         The loss, 0 to 1.
     """
     return _DiceLoss.apply(logits, target, _TINY, 0.0)
+
+
+def loss_where_known(name: str, logits: Tensor, target: Tensor, /) -> Tensor:
+    """Loss of a name in `LOSSES` over the voxels whose target is not `IGNORED`, of one visit.
+
+    Parameters
+    ----------
+    name : str
+        Of the loss.
+    logits : (1, C, I, J, K) Tensor
+        Class scores before softmax.
+    target : (1, I, J, K) Tensor of integers
+        Class of each voxel, or `IGNORED`.
+    """
+    known = target[0] != IGNORED
+    if known.all():
+        return LOSSES[name](logits, target)
+    return LOSSES[name](logits[:, :, known], target[:, known])
 
 
 LOSSES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {

@@ -15,7 +15,15 @@ VALIDATION = 987654321  # keeps the visits of validation apart from those of tra
 KINDS = ("brain", "head", "clean")
 
 
-class Samples(Dataset):
+class Numbered(Dataset):
+    """Visits by number, which can say what each is made of."""
+
+    def named_params(self, number: int) -> tuple[str, Params]:
+        """Name of the map that a visit is made from, and its parameters."""
+        raise NotImplementedError
+
+
+class Samples(Numbered):
     """Synthetic visits, numbered step by step; a step has as many as the recipe's batch."""
 
     def __init__(self, bank: LabelBank, recipe: Recipe) -> None:
@@ -34,6 +42,11 @@ class Samples(Dataset):
         if step < recipe.two_scans_from:
             ranges = replace(ranges, two_scans=0.0)
         return draw_params(generator, self.bank, ranges, hard=hard)
+
+    def named_params(self, number: int) -> tuple[str, Params]:
+        """Name of the map that a visit is made from, and its parameters."""
+        params = self.params(number)
+        return self.bank.maps[params["map"]].name, params
 
     def __getitem__(self, number: int) -> tuple[Tensor, Tensor]:
         sample = apply(self.bank, self.params(number))
