@@ -30,7 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--replay", metavar="F.json", help="make the visits of a step that stopped a training again"
     )
-    parser.add_argument("--device", default="cpu", choices=("cpu", "cuda"))
+    parser.add_argument("--device", default="cpu", choices=("auto", "cpu", "cuda"))
     parser.add_argument("--threads", type=int, default=2)
 
 
@@ -64,9 +64,13 @@ def run(args: argparse.Namespace) -> None:
 
 
 def _train(recipe, folder: Path, device: str) -> None:
+    import torch
+
     from babyseg_py.training.loop import Trainer
     from babyseg_py.training.team import join_team, leave_team
 
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "cpu"
     team = join_team(device)
     try:
         Trainer(recipe, folder, team=team).run()
