@@ -41,7 +41,7 @@ def trainingInputs(options) {
         error('--workflow train needs --label_maps: a folder of label maps, see docs/training.md')
     }
     def shipped = file("${projectDir}/babyseg_py/training/recipes/${options.recipe}.yaml", glob: false)
-    def run_dir = file(options.run_dir ?: "${options.outdir}/training", glob: false).toAbsolutePath().toString()
+    def run_dir = file(options.run_dir ?: "${options.outdir}/training/run", glob: false).toAbsolutePath().toString()
     if (run_dir.contains("'") || run_dir.contains('\n')) {
         error("--run_dir ${run_dir}: has a quotation mark or a line break in its path; choose another folder")
     }

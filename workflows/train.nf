@@ -4,7 +4,7 @@ include { TRAIN_NETWORK } from '../modules/train'
 
 workflow TRAIN {
     take:
-    inputs // map of files: [maps: folder, table: [table.tsv] or [], recipe: recipe.yaml, run_dir: '/abs/results/training']
+    inputs // map of files: [maps: folder, table: [table.tsv] or [], recipe: recipe.yaml, run_dir: '/abs/results/training/run']
     options // map of parameters: [device: 'auto', …]
     code // map of step → fingerprint of its source
 

@@ -2,6 +2,7 @@
 
 import csv
 import math
+import pickle
 import time
 from collections.abc import Iterator
 from contextlib import nullcontext
@@ -109,6 +110,9 @@ class Trainer:
             validation = validation_visits(held, recipe) if self.team.leads else []
         self.samples, self.validation = samples, validation
         folder.mkdir(parents=True, exist_ok=True)
+        if self.team.leads:
+            for unfinished in folder.glob(f".part-*-{CHECKPOINT}"):  # of a process that was killed
+                unfinished.unlink(missing_ok=True)
         if (folder / CHECKPOINT).exists():
             self._resume()
         self.shared = self.team.share(self.network)
@@ -260,11 +264,17 @@ class Trainer:
             torch.save(self._state(), partial)
 
     def _resume(self) -> None:
-        state = torch.load(self.folder / CHECKPOINT, map_location=self.device, weights_only=True)
-        self.network.load_state_dict(state["network"])
-        self.mean.load_state_dict(state["mean"])
-        self.optimiser.load_state_dict(state["optimiser"])
-        self.step, self.seconds = state["step"], state["seconds"]
+        path = self.folder / CHECKPOINT
+        try:
+            state = torch.load(path, map_location=self.device, weights_only=True)
+            self.network.load_state_dict(state["network"])
+            self.mean.load_state_dict(state["mean"])
+            self.optimiser.load_state_dict(state["optimiser"])
+            self.step, self.seconds = state["step"], state["seconds"]
+        except (pickle.UnpicklingError, RuntimeError, EOFError, KeyError, TypeError, ValueError) as problem:
+            reason = " ".join(str(problem).split())[:120]
+            what = f"is damaged, or of another network than the recipe's ({reason})"
+            raise UnusableData(str(path), what, "give another folder with -o, or its recipe") from problem
         if self.team.leads:
             drop_rows_after(self.folder / LOG, self.step)
 

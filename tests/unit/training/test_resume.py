@@ -80,6 +80,7 @@ def test_killed_at_any_moment_equals_undisturbed(plain_recipe, recipe, tmp_path,
     resumed.run()
 
     Trainer(recipe, tmp_path / "straight").run()
+    assert not list(out.glob(".part*"))  # half a checkpoint of a killed process
     pairs = zip(parameters(tmp_path / "straight"), parameters(out), strict=True)
     assert all(torch.equal(a, b) for a, b in pairs)
     logs = [(folder / LOG).read_text().splitlines() for folder in (tmp_path / "straight", out)]
@@ -104,6 +105,21 @@ def test_failed_step_is_kept_and_can_be_replayed(plain_recipe, recipe, tmp_path,
     assert (out / "failed" / f"step-{step}_visit-0_dseg.nii.gz").exists()
     assert not (out / CHECKPOINT).exists()
     assert main(["train", str(config), "-o", str(out), "--replay", str(config)]) == 65
+
+
+def test_what_cannot_be_gone_on_with_is_named(recipe, tmp_path) -> None:
+    """A damaged checkpoint, one of another network, a bank that is not there or none."""
+    Trainer(replace(recipe, steps=1), tmp_path / "run").run()
+    wider = replace(recipe, network=replace(recipe.network, encoder=(5, 8)))
+    with pytest.raises(UnusableData, match="of another network than the recipe's"):
+        Trainer(wider, tmp_path / "run")
+    (tmp_path / "run" / CHECKPOINT).write_bytes(b"half a checkpoint")
+    with pytest.raises(UnusableData, match="is damaged"):
+        Trainer(recipe, tmp_path / "run")
+    for bank in ("nowhere.npz", "bad.npz"):
+        (tmp_path / "bad.npz").write_text("no bank")
+        with pytest.raises(UnusableData, match="cannot be read as a bank"):
+            Trainer(replace(recipe, bank=str(tmp_path / bank)), tmp_path / "other")
 
 
 def test_watch_tells_what_is_wrong() -> None:
