@@ -11,7 +11,7 @@ import pandas as pd
 from babyseg_py.errors import UnusableData
 from babyseg_py.images import Volume, load_image, load_labels
 from babyseg_py.labels import LABELS, structure_name
-from babyseg_py.names import bids_name, parse_name, visit_id
+from babyseg_py.names import CORRECTED_METRIC, bids_name, parse_name, visit_id
 from babyseg_py.statistics.files import read_table
 
 PLANES = {"R": "sagittal", "L": "sagittal", "A": "coronal", "P": "coronal", "S": "axial", "I": "axial"}
@@ -41,6 +41,8 @@ class Session:
         Quality measures that were flagged.
     disagreement : float
         One minus the mean Dice of the scans' own labels with the session's; NaN for a single scan.
+    done : bool
+        Whether the labels are those of a correction already.
     """
 
     id: str
@@ -52,6 +54,7 @@ class Session:
     doubt: float
     flags: tuple[str, ...]
     disagreement: float
+    done: bool = False
 
     @property
     def faulty_scan(self) -> bool:
@@ -125,6 +128,7 @@ def _read_session(uncertainty: Path) -> Session:
         doubt=1 - float(doubt["value"].iloc[0]) if len(doubt) else np.nan,
         flags=tuple(dict.fromkeys(flagged["metric"])),
         disagreement=_disagreement(read_table(distances)) if distances.is_file() else np.nan,
+        done=bool((quality["metric"] == CORRECTED_METRIC).any()),
     )
 
 

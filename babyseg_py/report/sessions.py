@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from babyseg_py.names import CORRECTED_METRIC
 from babyseg_py.report.figures import Shelf, data_uri
 from babyseg_py.report.outliers import UNUSUAL, unusual_volumes
 from babyseg_py.report.parts import Absent, Card, Cards, Part, Picture, Swatches
@@ -9,7 +10,6 @@ from babyseg_py.report.results import Results
 from babyseg_py.report.structures import COLOURS, PARTS
 from babyseg_py.report.thumbnails import shrink, size_of
 from babyseg_py.report.words import age, count, number, plain_name, sentence_case, text
-from babyseg_py.segmentation.corrected import METRIC
 
 FOLD_ABOVE = 12
 MESSAGES = 6
@@ -85,7 +85,7 @@ def _corrections(results: Results) -> dict[str, list[str]]:
     """Say of each visit with labels corrected by hand that it has them, and how far from the network's."""
     if results.qc.empty:
         return {}
-    rows = results.qc[(results.qc["metric"] == METRIC) & results.qc["structure"].isna()]
+    rows = results.qc[(results.qc["metric"] == CORRECTED_METRIC) & results.qc["structure"].isna()]
     words = "labels corrected by hand (mean Dice of the network's with them"
     return {row["visit_id"]: [f"{words} {number(row['value'])})"] for row in rows.to_dict("records")}
 

@@ -9,10 +9,10 @@ from babyseg_py.errors import UnusableData
 from babyseg_py.images import Volume
 from babyseg_py.images.geometry import resample
 from babyseg_py.labels import BRAIN_LABELS, structure_name
+from babyseg_py.names import CORRECTED_METRIC
 from babyseg_py.segmentation.quality import Measure
 from babyseg_py.segmentation.sampling import Segmentation
 
-METRIC = "dice_with_correction"
 LEAST_OVERLAP = 0.5  # Dice of the whole brain; a correction of this session has far more
 
 
@@ -53,7 +53,7 @@ def take_correction(
     dice = {label: _dice(labels == label, grid.data == label) for label in BRAIN_LABELS}
     rows = [("n/a", float(np.nanmean(list(dice.values()))))]
     rows += [(structure_name(label), value) for label, value in dice.items() if np.isfinite(value)]
-    measures = [Measure("n/a", name, METRIC, value, 0, 1, "") for name, value in rows]
+    measures = [Measure("n/a", name, CORRECTED_METRIC, value, 0, 1, "") for name, value in rows]
     return replace(network, labels=grid.with_data(labels), volumes_mm3=volumes), measures
 
 

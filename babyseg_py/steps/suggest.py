@@ -35,7 +35,9 @@ def run(args: argparse.Namespace) -> None:
     target = Path(args.output)
     snap = target.with_name(f"{target.stem}_itksnap.txt")
     refuse_to_overwrite([target, snap], force=args.force)
-    chosen = in_order(read_sessions(Path(args.results)))[: args.sessions]
+    sessions = read_sessions(Path(args.results))
+    open_ones = [session for session in sessions if not session.done]
+    chosen = in_order(open_ones)[: args.sessions]
     lines = ["\t".join(COLUMNS)]
     for rank, (session, priority) in enumerate(chosen, start=1):
         slices = worst_slices(session, args.slices)
@@ -44,6 +46,8 @@ def run(args: argparse.Namespace) -> None:
     with appearing(target) as partial:
         partial.write_text("\n".join(lines) + "\n", encoding="utf-8")
     write_itksnap_labels(snap)
+    if len(open_ones) < len(sessions):
+        print(f"left out, as corrected already: {len(sessions) - len(open_ones)} of {len(sessions)} sessions")
     print(f"worklist: {target}; colours for ITK-SNAP: {snap}")
 
 

@@ -83,6 +83,16 @@ def test_worklist_and_commands(results, tmp_path, capsys) -> None:
     assert main(["suggest", str(results), "-o", str(target)]) == 2  # is there already
 
 
+def test_corrected_sessions_are_left_out(results, tmp_path, capsys) -> None:
+    """What has the labels of a correction is not suggested again, and does not count in the ranks."""
+    path = results / "sub-01" / "ses-C" / "anat" / "sub-01_ses-C_desc-segmentation_qc.tsv"
+    with path.open("a") as file:
+        file.write("n/a\tn/a\tdice_with_correction\t0.9\t0\t1\t0\tn/a\n")
+    assert main(["suggest", str(results), "-o", str(tmp_path / "w.tsv"), "--slices", "1"]) == 0
+    assert [row["session"][-1] for row in read(tmp_path / "w.tsv")] == ["B", "A", "D"]
+    assert "corrected already: 1 of 4 sessions" in capsys.readouterr().out
+
+
 def test_slice_is_where_the_doubt_is(oblique_affine) -> None:
     """The axial slice that holds all of it, its middle in the world, and the structure."""
     labels = brain(oblique_affine)
