@@ -10,13 +10,12 @@ import pandas as pd
 
 from babyseg_py.errors import UnusableData
 from babyseg_py.images import Volume, load_image, load_labels
-from babyseg_py.labels import LABELS, structure_name
+from babyseg_py.labels import structure_name
 from babyseg_py.names import CORRECTED_METRIC, bids_name, parse_name, visit_id
 from babyseg_py.statistics.files import read_table
 
 PLANES = {"R": "sagittal", "L": "sagittal", "A": "coronal", "P": "coronal", "S": "axial", "I": "axial"}
 APART_MM = 6.0  # slices of one plane that are nearer show nearly the same
-BORDER = float(np.log(2) / np.log(len(LABELS)))  # normalised entropy of two labels with probability .5 each
 NAMED = 3  # structures named for a slice
 # What these find is wrong with the scan or its header, and no correction of labels mends it.
 SCAN_FAULTS = ("reversed_axes", "brain_ml", "edge_share")
@@ -75,7 +74,7 @@ class Slice:
     cursor_mm : tuple of float
         World position (RAS+) in the middle of what is uncertain.
     uncertain_ml : float
-        Sum of the uncertainty beyond that of borders times the volume of a voxel.
+        Sum of the uncertainty beyond that of usual borders times the volume of a voxel.
     structures : tuple of str
         Structures with most of it.
     """
@@ -186,23 +185,33 @@ def worst_slices(session: Session, count: int) -> list[Slice]:
     labels, uncertainty = load_labels(session.labels), load_image(session.uncertainty)
     if labels.shape != uncertainty.shape or not np.allclose(labels.affine, uncertainty.affine, atol=1e-3):
         raise UnusableData(str(session.uncertainty), "is not on the grid of the labels", ADVICE)
-    return choose_slices(labels, beyond_borders(uncertainty.data), count)
+    return choose_slices(labels, beyond_borders(labels.data, uncertainty.data), count)
 
 
-def beyond_borders(uncertainty: np.ndarray) -> np.ndarray:
-    """Leave what is uncertain beyond the even doubt between two labels that any border has.
+def beyond_borders(labels: np.ndarray, uncertainty: np.ndarray) -> np.ndarray:
+    """Leave what is more uncertain than half of the borders between labels of the same session are.
 
     Parameters
     ----------
+    labels : (I, J, K) np.ndarray
+        Label map.
     uncertainty : (I, J, K) np.ndarray
-        Entropy over its largest possible value, 0 to 1.
+        Of each voxel, 0 to 1, by whatever definition.
 
     Returns
     -------
     (I, J, K) np.ndarray
-        The part above that of two equally probable labels; all of it where nothing is above.
+        The part above the median of voxels with another label beside them; all of it where nothing is above.
     """
-    beyond = np.clip(uncertainty - BORDER, 0, None)
+    border = np.zeros(labels.shape, dtype=bool)
+    for axis in range(3):
+        differ = np.diff(labels, axis=axis) != 0
+        before, after = ([slice(None)] * 3 for _ in range(2))
+        before[axis], after[axis] = slice(None, -1), slice(1, None)
+        border[tuple(before)] |= differ
+        border[tuple(after)] |= differ
+    usual = float(np.median(uncertainty[border])) if border.any() else 0.0
+    beyond = np.clip(uncertainty - usual, 0, None)
     return beyond if beyond.any() else uncertainty
 
 

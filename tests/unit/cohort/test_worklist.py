@@ -112,12 +112,13 @@ def test_slice_is_where_the_doubt_is(oblique_affine) -> None:
     assert choose_slices(labels, np.zeros(SHAPE), 3) == []
 
 
-def test_borders_are_no_doubt() -> None:
-    """Two labels at .5 each are an ordinary border; three at a third are not."""
-    even, three = np.log([2, 3]) / np.log(22)
-    uncertain = beyond_borders(np.array([[[even, three, 0.0]]]))
-    assert uncertain.ravel() == pytest.approx([0, three - even, 0])
-    assert beyond_borders(np.array([[[0.1, 0.2]]])).ravel() == pytest.approx([0.1, 0.2])
+def test_usual_borders_are_no_doubt() -> None:
+    """What is above the median of the four voxels beside another label is left; without borders all is."""
+    labels = np.array([2, 2, 2, 41, 41, 3, 3]).reshape(7, 1, 1)
+    uncertainty = np.array([0.0, 0.9, 0.2, 0.2, 0.3, 0.2, 0.1]).reshape(7, 1, 1)
+    left = beyond_borders(labels, uncertainty)
+    assert left.ravel() == pytest.approx([0, 0.7, 0, 0, 0.1, 0, 0])
+    assert beyond_borders(labels * 0, uncertainty).ravel() == pytest.approx(uncertainty.ravel())
 
 
 def test_folder_without_results_is_named(tmp_path, capsys) -> None:
