@@ -31,6 +31,8 @@ STEPS = {
     "snapshot": "draw the label contours of a visit",
     "synthesize": "make an image from a label map",
     "train": "train a network from a recipe",
+    "finetune": "go on training from weights with corrected label maps",
+    "suggest": "list sessions and slices that are most worth correcting by hand",
     "convert": "turn a checkpoint in the published BabySeg format into weights of ours",
     "demo-data": "write the demo cohort",
     "parameters": "explain and check the parameters of the pipeline",

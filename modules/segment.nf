@@ -4,7 +4,7 @@ process SEGMENT {
     label 'network'
 
     input:
-    tuple val(visit), path(images, arity: '1..*'), path(registration), val(age_months)
+    tuple val(visit), path(images, arity: '1..*'), path(registration), val(age_months), path(corrected, stageAs: 'corrected/*', arity: '0..*')
     path weights
     tuple val(device), val(precision)
     val code
@@ -25,6 +25,7 @@ process SEGMENT {
         --visit ${visit.id} \\
         --out-dir ${visit.folder} \\
         ${age_months == null ? '' : "--age-months ${age_months}"} \\
+        ${corrected ? '--corrected corrected/*' : ''} \\
         --weights ${weights} \\
         --device ${device} \\
         --precision ${precision} \\
