@@ -24,11 +24,11 @@ from babyseg_py.segmentation.evidence import FEATURES, NUMBERS
 
 LABELS = (0, *NUMBERS)
 CENTRES = (EDGES[:-1] + EDGES[1:]) / 2
-PENALTIES = (1.0, 10.0, 100.0, 1000.0)  # of the coefficients that all structures share
+PENALTIES = (1.0, 10.0, 100.0, 1000.0, 10000.0)  # of the coefficients that all structures share
 OWN = 10.0  # penalty of a structure's deviations from them, relative to that
 SMALLEST_SPREAD = 0.03
 PRIOR = 1000.0  # in voxels
-FALSE_ALARMS = 0.04  # share of sound visits with any structure below its limit, and with the brain below
+FALSE_ALARMS = 0.02  # share of sound visits with any structure below its limit, and with the brain below
 
 
 def fit(records: Sequence[Record], *, weights: str = "", made_from: dict | None = None) -> Calibration:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 from _trust_cases import CLEAN, HELD_OUT, INFANT, KINDS
-from _trust_fit import CENTRES, confidences, covered, crossfitted, fit, judge, map_group, stacked
+from _trust_fit import CENTRES, confidences, covered, crossfitted, fit, judge, log_ratios, map_group, stacked
 from _trust_records import Record
 from matplotlib.figure import Figure
 
@@ -113,19 +113,23 @@ def coverage_table(records: Sequence[Record], trusts: Sequence[Trust]) -> list[s
     low, high = (np.array([list(getattr(t, end).values()) for t in trusts]) for end in ("low", "high"))
     columns = {"all synthetic": sets != INFANT} | {s: sets == s for s in CHECK_SETS}
     columns = {name: some for name, some in columns.items() if some.any()}
-    lines = [f"| structure | {' | '.join(columns)} | median width, all synthetic |"]
-    lines.append("|" + " --- |" * (2 + len(columns)))
+    ratios = np.exp(log_ratios(records))
+    more = ["width", "true / posterior", f"true / posterior, {INFANT}"]
+    lines = [f"| structure | {' | '.join([*columns, *more])} |", "|" + " --- |" * (4 + len(columns))]
     for n, s in enumerate(STRUCTURES[1:]):
         cells = [f"{inside[some, n].mean():.2f}" for some in columns.values()]
         width = np.median((high - low)[columns["all synthetic"], n])
-        lines.append(f"| {s.name} | {' | '.join(cells)} | {100 * width:.0f} % |")
+        cells += [f"{100 * width:.0f} %"]
+        cells += [f"{np.nanmedian(ratios[some, n]):.2f}" for some in (sets != INFANT, sets == INFANT)]
+        lines.append(f"| {s.name} | {' | '.join(cells)} |")
     good = [
         f"{sum(0.85 <= inside[some, n].mean() <= 0.95 for n in range(inside.shape[1]))} of 21"
         for some in columns.values()
     ]
     mean = [f"{inside[some].mean():.3f}" for some in columns.values()]
-    lines.append(f"| mean | {' | '.join(mean)} | |")
-    return [*lines, f"| between .85 and .95 | {' | '.join(good)} | |"]
+    number = [str(some.sum()) for some in columns.values()]
+    rows = {"mean": mean, "between .85 and .95": good, "visits": number}
+    return [*lines, *(f"| {name} | {' | '.join(cells)} | | | |" for name, cells in rows.items())]
 
 
 def alarm_table(records: Sequence[Record], trusts: Sequence[Trust]) -> list[str]:
