@@ -28,6 +28,8 @@ PENALTIES = (1.0, 10.0, 100.0, 1000.0, 10000.0)  # of the coefficients that all 
 OWN = 10.0  # penalty of a structure's deviations from them, relative to that
 SMALLEST_SPREAD = 0.03
 PRIOR = 1000.0  # in voxels
+LEVEL = 0.92  # of the quantiles, so that 90 % are covered on label maps that were left out
+MARGIN = 1.6  # by which limits are widened, for the same reason
 FALSE_ALARMS = 0.02  # share of sound visits with any structure below its limit, and with the brain below
 
 
@@ -63,11 +65,13 @@ def fit(records: Sequence[Record], *, weights: str = "", made_from: dict | None 
         centre=_rows(centre),
         scale=_rows(scale),
         dice=_rows(coefficients),
-        interval=_rows(np.array([conformal_quantiles(column) for column in scores.T])),
+        interval=_rows(np.array([conformal_quantiles(column, LEVEL) for column in scores.T])),
         spread=(SMALLEST_SPREAD,) * len(NUMBERS),
         confidence=_rows(_fit_confidence(records, predicted.mean(axis=1))),
-        least_dice=tuple(common_limits(clean, share=FALSE_ALARMS).tolist()),
-        least_mean_dice=float(common_limits(clean.mean(axis=1, keepdims=True), share=FALSE_ALARMS)[0]),
+        least_dice=tuple(common_limits(clean, share=FALSE_ALARMS, margin=MARGIN).tolist()),
+        least_mean_dice=float(
+            common_limits(clean.mean(axis=1, keepdims=True), share=FALSE_ALARMS, margin=MARGIN)[0]
+        ),
         made_from={**(made_from or {}), "penalty": penalty},
     )
 
