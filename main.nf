@@ -1,9 +1,11 @@
 // From a samplesheet of infant brain scans to segmentations, quality control, statistics and a report.
 // The entry: read the parameters, check the sheet, run one workflow, say how it ended. Nothing is computed here.
+// With --workflow train: from label maps to network weights.
 
 include { COHORT } from './workflows/cohort'
-include { helpText ; checkedOptions ; checkedSheet ; fingerprints } from './subworkflows/door'
-include { closingLines } from './subworkflows/ending'
+include { TRAIN } from './workflows/train'
+include { helpText ; checkedOptions ; checkedSheet ; fingerprints ; trainingInputs } from './subworkflows/door'
+include { closingLines ; trainingLines } from './subworkflows/ending'
 include { existing } from './subworkflows/files'
 
 workflow {
@@ -13,6 +15,16 @@ workflow {
     }
 
     options = checkedOptions(params)
+    if (options.workflow == 'train') {
+        TRAIN(trainingInputs(options), options, fingerprints())
+        workflow.onComplete = {
+            println trainingLines(workflow.success, options.outdir)
+        }
+        return null
+    }
+    if (options.workflow != 'cohort') {
+        error("--workflow ${options.workflow}: is neither cohort nor train")
+    }
     sheet = checkedSheet(options)
 
     COHORT(

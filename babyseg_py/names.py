@@ -14,6 +14,9 @@ ENTITY_ORDER = (
     "split", "recording", "chunk", "seg", "res", "den", "label", "desc",
 )  # fmt: skip
 
+# Metric of the table of segmentation quality that only sessions with labels corrected by hand have.
+CORRECTED_METRIC = "dice_with_correction"
+
 _KEYS = {PREFIXES.get(entity, entity): entity for entity in ENTITY_ORDER}
 _PLACES = {entity: place for place, entity in enumerate(ENTITY_ORDER)}
 _VALUE = re.compile(r"[A-Za-z0-9]+")

@@ -6,6 +6,7 @@ import numpy as np
 from _trust_cases import CLEAN
 from _trust_records import EDGES, Record
 
+from babyseg_py.labels import LEFT_RIGHT_PAIRS
 from babyseg_py.segmentation.calibration import (
     Calibration,
     Trust,
@@ -28,7 +29,7 @@ PENALTIES = (1.0, 10.0, 100.0, 1000.0, 10000.0)  # of the coefficients that all 
 OWN = 10.0  # penalty of a structure's deviations from them, relative to that
 SMALLEST_SPREAD = 0.03
 PRIOR = 1000.0  # in voxels
-LEVEL = 0.92  # of the quantiles, so that 90 % are covered on label maps that were left out
+LEVEL = 0.92  # of the intervals, to cover .90: visits of one label map err together
 MARGIN = 1.6  # by which limits are widened, for the same reason
 FALSE_ALARMS = 0.02  # share of sound visits with any structure below its limit, and with the brain below
 
@@ -65,7 +66,7 @@ def fit(records: Sequence[Record], *, weights: str = "", made_from: dict | None 
         centre=_rows(centre),
         scale=_rows(scale),
         dice=_rows(coefficients),
-        interval=_rows(np.array([conformal_quantiles(column, LEVEL) for column in scores.T])),
+        interval=_rows(_intervals(scores)),
         spread=(SMALLEST_SPREAD,) * len(NUMBERS),
         confidence=_rows(_fit_confidence(records, predicted.mean(axis=1))),
         least_dice=tuple(common_limits(clean, share=FALSE_ALARMS, margin=MARGIN).tolist()),
@@ -74,6 +75,14 @@ def fit(records: Sequence[Record], *, weights: str = "", made_from: dict | None 
         ),
         made_from={**(made_from or {}), "penalty": penalty},
     )
+
+
+def _intervals(scores: np.ndarray) -> np.ndarray:
+    """Quantiles of the scores of each structure, those of left and right taken together, (21, 2)."""
+    twin = {label: other for pair in LEFT_RIGHT_PAIRS for label, other in (pair, pair[::-1])}
+    twins = [NUMBERS.index(twin.get(label, label)) for label in NUMBERS]
+    pairs = [np.unique([place, other]) for place, other in enumerate(twins)]
+    return np.array([conformal_quantiles(scores[:, pair].ravel(), LEVEL) for pair in pairs])
 
 
 def group(record: Record) -> str:

@@ -22,7 +22,8 @@ from babyseg_py.segmentation.inference import Segmenter, load_segmenter
 from babyseg_py.segmentation.visit import segment_visit
 from babyseg_py.segmentation.window import Scan
 from babyseg_py.synthesis.labelbank_build import describe_map, make_bank
-from babyseg_py.synthesis.randomise import Ranges, draw_params
+from babyseg_py.synthesis.randomise import draw_params
+from babyseg_py.synthesis.ranges import Ranges
 from babyseg_py.synthesis.synthesise import apply
 
 HELD_OUT = {"age-3mo": 3.0, "age-24mo": 24.0}
@@ -77,8 +78,8 @@ def synthetic(segmenter: Segmenter, data: Path, samples: int) -> None:
         rows = []
         for number in range(samples):
             size = bank.maps[number % len(bank.maps)].size_mm
-            ranges = Ranges(grid=(176, 208, 176), realistic=1.0, inverted=0.0, bare_brain=bare)
-            ranges = replace(ranges, brain_voxels=(size, size))
+            ranges = Ranges.from_dict({"grid": (176, 208, 176), "brain_voxels": (size, size)})
+            ranges = replace(ranges, realistic=1.0, inverted=0.0, bare_brain=bare)
             one = replace(bank, maps=(bank.maps[number % len(bank.maps)],))
             sample = apply(one, draw_params(np.random.default_rng((number, 77)), one, ranges))
             affine = np.eye(4)

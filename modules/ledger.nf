@@ -10,7 +10,8 @@ process LEDGER {
     val code
 
     output:
-    path 'ledger.tsv'
+    path 'ledger.tsv', emit: table
+    path 'ledger.json', emit: dictionary, optional: true
 
     script:
     """

@@ -4,11 +4,12 @@ process MORPHOMETRY {
     label 'volume'
 
     input:
-    tuple val(visit), path(session_labels), path(scan_labels, arity: '1..*'), path(posterior_volumes)
+    tuple val(visit), path(session_labels), path(scan_labels, arity: '1..*'), path(posterior_volumes), path(reference, stageAs: 'reference/*', arity: '0..*')
     val code
 
     output:
     tuple val(visit), path("${visit.folder}/${visit.id}_desc-volumes_morph.tsv"), path("${visit.folder}/${visit.id}_desc-scanvolumes_morph.tsv"), emit: tables, optional: true
+    path "${visit.folder}/*_morph.json", emit: dictionaries, optional: true
     tuple val(visit), path("pipeline_info/failures/${visit.id}.morphometry.failure.json"), emit: failure, optional: true
 
     script:
@@ -20,6 +21,7 @@ process MORPHOMETRY {
         --dseg ${session_labels} \\
         --scan-dseg ${scan_labels.join(' ')} \\
         --posterior-volumes ${posterior_volumes} \\
+        ${reference ? '--reference reference/*' : ''} \\
         --out-dir ${visit.folder} \\
         --failure pipeline_info/failures/${visit.id}.morphometry.failure.json
     """

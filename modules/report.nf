@@ -14,6 +14,8 @@ process REPORT {
     output:
     path 'report.html', emit: page
     path 'cohort/figures/*', emit: figures, optional: true
+    path 'references.bib', emit: references, optional: true
+    path 'children/*.html', emit: children, optional: true
 
     script:
     """
@@ -27,6 +29,8 @@ process REPORT {
         --versions ${versions} \\
         ${truth ? "--truth ${truth.first()}" : ''} \\
         --figures-dir cohort/figures \\
+        --children-dir children \\
+        --references references.bib \\
         -o report.html
     """
 

@@ -4,7 +4,7 @@ process SEGMENT {
     label 'network'
 
     input:
-    tuple val(visit), path(images, arity: '1..*'), path(registration), val(age_months)
+    tuple val(visit), path(images, arity: '1..*'), path(registration), val(age_months), path(corrected, stageAs: 'corrected/*', arity: '0..*')
     path weights
     tuple val(device), val(precision)
     val code
@@ -13,7 +13,7 @@ process SEGMENT {
     tuple val(visit), path("${visit.folder}/*_desc-babyseg_dseg.nii.gz"), path("${visit.folder}/${visit.id}_desc-posterior_volumes.json"), emit: labels, optional: true
     path "${visit.folder}/${visit.id}_desc-segmentation_qc.tsv", emit: qc, optional: true
     path "${visit.folder}/*_desc-uncertainty_map.nii.gz", emit: uncertainty, optional: true
-    path "${visit.folder}/*_{dseg.json,dseg.tsv,dseg_lut.txt}", emit: sidecars, optional: true
+    path "${visit.folder}/*_{dseg.json,dseg.tsv,dseg_lut.txt,qc.json}", emit: sidecars, optional: true
     tuple val(visit), path("pipeline_info/failures/${visit.id}.segment.failure.json"), emit: failure, optional: true
 
     script:
@@ -25,6 +25,7 @@ process SEGMENT {
         --visit ${visit.id} \\
         --out-dir ${visit.folder} \\
         ${age_months == null ? '' : "--age-months ${age_months}"} \\
+        ${corrected ? '--corrected corrected/*' : ''} \\
         --weights ${weights} \\
         --device ${device} \\
         --precision ${precision} \\

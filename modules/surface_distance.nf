@@ -10,6 +10,7 @@ process SURFACE_DISTANCE {
 
     output:
     tuple val(visit), path("${visit.folder}/${visit.id}_desc-surfacedistance_qc.tsv"), emit: table, optional: true
+    path "${visit.folder}/${visit.id}_desc-surfacedistance_qc.json", emit: dictionary, optional: true
     tuple val(visit), path("pipeline_info/failures/${visit.id}.surface-distance.failure.json"), emit: failure, optional: true
 
     script:

@@ -31,14 +31,14 @@ workflow ANALYSIS {
         sorted(distances),
         code.tables,
     )
-    tested = STATISTICS(inputs.records, gathered.tables, inputs.phenotype, code.statistics)
+    tested = STATISTICS(inputs.records, gathered.tables, inputs.phenotype, options.harmonise, code.statistics)
 
     parameters = kept(json(options), 'parameters.json')
     provenance = PROVENANCE(parameters, workflow.nextflow.version.toString(), code.provenance)
 
     REPORT(
         inputs.records,
-        ledger,
+        ledger.table,
         gathered.tables.mix(tested.tables).collect(sort: { file -> file.name }),
         sorted(snapshots),
         provenance.versions,

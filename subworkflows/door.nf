@@ -1,7 +1,7 @@
 // What happens at the door, before any task: parameters and samplesheet are checked by `babyseg`, whose list of
 // errors is printed as it is. Commands are argument lists, so no value from outside meets a shell.
 
-include { fromJson ; json ; kept ; stageable } from './files'
+include { existing ; fromJson ; json ; kept ; stageable } from './files'
 
 def helpText() {
     return babyseg(['parameters', '--config', "${projectDir}/nextflow.config"])
@@ -25,6 +25,8 @@ def checkedSheet(options) {
     command += options.phenotype ? ['--phenotype', options.phenotype] : []
     command += options.scores ? ['--scores', options.scores] : []
     command += options.covariates ? ['--covariates', options.covariates] : []
+    def verdicts = options.qc_verdicts ?: verdictsBeside(options.outdir)
+    command += verdicts ? ['--verdicts', verdicts] : []
     def text = written(command, options.input ? ['--', options.input] : [])
     def checked = fromJson(text)
     def phenotype = checked.phenotype?.file
@@ -32,6 +34,30 @@ def checkedSheet(options) {
         records: checked.records,
         file: kept(text, 'records.json'),
         phenotype: phenotype ? [stageable(phenotype)] : [],
+    ]
+}
+
+/** The verdicts on the sessions that lie in the results of an earlier run, null where there are none. */
+def verdictsBeside(outdir) {
+    def place = file("${outdir}/qc_verdicts.tsv", glob: false)
+    return place.exists() ? place.toString() : null
+}
+
+/** The files of a training: label maps, their table, the recipe, and the folder of checkpoints. */
+def trainingInputs(options) {
+    if (!options.label_maps) {
+        error('--workflow train needs --label_maps: a folder of label maps, see docs/training.md')
+    }
+    def shipped = file("${projectDir}/babyseg_py/training/recipes/${options.recipe}.yaml", glob: false)
+    def run_dir = file(options.run_dir ?: "${options.outdir}/training/run", glob: false).toAbsolutePath().toString()
+    if (run_dir.contains("'") || run_dir.contains('\n')) {
+        error("--run_dir ${run_dir}: has a quotation mark or a line break in its path; choose another folder")
+    }
+    return [
+        maps: existing(options.label_maps),
+        table: options.label_table ? [existing(options.label_table)] : [],
+        recipe: shipped.exists() ? shipped : existing(options.recipe),
+        run_dir: run_dir,
     ]
 }
 

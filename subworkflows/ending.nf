@@ -15,3 +15,11 @@ Rows of the samplesheet: ${lines.size() - 1} (${words})
 What became of each row: ${top}/ledger.tsv
 Report: ${top}/report.html"""
 }
+
+/** Where the weights of a training are. */
+def trainingLines(success, outdir) {
+    if (!success) {
+        return "\nThe training stopped before its end: the message above says why. The same command goes on from its last checkpoint."
+    }
+    return "\nWeights: ${file(outdir)}/training/weights.safetensors (babyseg segment --weights, or --weights of the pipeline)"
+}

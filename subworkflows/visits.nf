@@ -9,7 +9,7 @@ include { SURFACE_DISTANCE } from '../modules/surface_distance'
 
 workflow VISITS {
     take:
-    visits // [visit, facts], e.g. [[id: 'sub-01_ses-A', folder: …], [scans: 2, age_months: 6.2 or null, reference: [dseg.nii.gz] or []]]
+    visits // [visit, facts], e.g. [[id: 'sub-01_ses-A', folder: …], [scans: 2, age_months: 6.2 or null, reference: [dseg.nii.gz] or [], corrected: [dseg.nii.gz] or []]]
     outcomes // [visit id, corrected image or []], one per scan
     weights // file
     options // map of parameters
@@ -28,7 +28,7 @@ workflow VISITS {
     segmented = SEGMENT(
         images
             .join(registered.registration)
-            .join(visits.map { visit, facts -> [visit, facts.age_months] }),
+            .join(visits.map { visit, facts -> [visit, facts.age_months, facts.corrected] }),
         weights,
         [options.device, options.precision],
         code.segment,
@@ -48,7 +48,9 @@ workflow VISITS {
         code['surface-distance'],
     )
     measured = MORPHOMETRY(
-        labels.join(segmented.labels.map { visit, _files, volumes -> [visit, volumes] }),
+        labels
+            .join(segmented.labels.map { visit, _files, volumes -> [visit, volumes] })
+            .join(visits.map { visit, facts -> [visit, facts.reference] }),
         code.morphometry,
     )
 

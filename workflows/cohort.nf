@@ -16,7 +16,7 @@ workflow COHORT {
     // [scan, image or null], e.g. [[id: 'sub-01_ses-A_T1w', visit: 'sub-01_ses-A', suffix: 'T1w', …], /data/a.nii.gz]
     scans = channel.fromList(records.collect { record -> [scanOf(record), stageable(record.image)] })
 
-    // [visit, facts], e.g. [[id: 'sub-01_ses-A', …], [scans: 2, age_months: 6.2, reference: []]]
+    // [visit, facts], e.g. [[id: 'sub-01_ses-A', …], [scans: 2, age_months: 6.2, reference: [], corrected: []]]
     visits = channel.fromList(records.groupBy { record -> record.visit_id }.collect { _id, rows -> visitOf(rows) })
 
     scanned = SCANS(scans, code)
@@ -57,11 +57,13 @@ def visitNames(record) {
 
 def visitOf(rows) {
     def first = rows.first()
-    def references = rows.collect { row -> row.dseg }.findAll().unique()
+    def references = rows.collect { row -> row.dseg }.findAll().unique().take(1)
+    def corrected = references.findAll { path -> path.contains('_desc-corrected_') } // by its name: these are the session's labels
     def facts = [
         scans: rows.size(),
         age_months: first.age_reference == 'birth' ? first.age_days / 30.4375 : null, // since birth; a month is a twelfth of a year
-        reference: references.take(1).collect { path -> stageable(path) }.findAll(),
+        reference: (references - corrected).collect { path -> stageable(path) }.findAll(),
+        corrected: corrected.collect { path -> stageable(path) }.findAll(),
     ]
     return [visitNames(first), facts]
 }

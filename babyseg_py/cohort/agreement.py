@@ -5,10 +5,12 @@ from dataclasses import replace
 from pathlib import Path
 
 from babyseg_py.cohort.age_agreement import Fault, age_faults, gestation_days, listing_doubts
+from babyseg_py.cohort.ages import UNIT_DAYS
 from babyseg_py.cohort.problems import Problem, shown
 from babyseg_py.cohort.records import Record
 
 EARLIEST_SCAN_WEEKS = 16
+OLDEST_USUAL_DAYS = 6 * UNIT_DAYS["years"]
 
 
 def disagreements(records: Sequence[Record], file: str) -> list[Problem]:
@@ -30,7 +32,7 @@ def disagreements(records: Sequence[Record], file: str) -> list[Problem]:
     for column in ("site", "group", "dseg"):
         faults += _unlike(records, column, lambda record: record.visit_id, "of one visit")
     faults += _unlike(records, "sex", lambda record: record.participant_id, "of one child")
-    doubts = [*_padded(records), *_too_early(records)]
+    doubts = [*_padded(records), *_too_early(records), *_other_unit(records)]
     for child in _groups(records, lambda record: record.participant_id).values():
         wrong = age_faults(child)
         faults += wrong
@@ -172,3 +174,15 @@ def _too_early(records: Sequence[Record]) -> Iterable[Fault]:
         if age and age.reference == "conception" and age.days < 7 * EARLIEST_SCAN_WEEKS:
             words = f"{age} is a fetus of less than {EARLIEST_SCAN_WEEKS} weeks; was birth meant?"
             yield record, "age_reference", words
+
+
+def _other_unit(records: Sequence[Record]) -> Iterable[Fault]:
+    """Ages beyond early childhood that a smaller unit would put among those of the other children."""
+    dated = [(record, age) for record in records if (age := record.age)]
+    usual = [age.days for _, age in dated if age.days <= OLDEST_USUAL_DAYS]
+    for record, age in dated:
+        if usual and age.days > OLDEST_USUAL_DAYS:
+            meant = [unit for unit, days in UNIT_DAYS.items() if min(usual) <= age.value * days <= max(usual)]
+            if meant:
+                words = f"{age} is {age.days / UNIT_DAYS['years']:.0f} years, far above the other children"
+                yield record, "age_unit", f"{words}; are {' or '.join(meant)} meant?"

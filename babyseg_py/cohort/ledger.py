@@ -11,6 +11,8 @@ from pathlib import Path
 
 from babyseg_py.errors import UnusableData
 from babyseg_py.names import parse_name, scan_label
+from babyseg_py.statistics.verdicts import METRIC as VERDICT
+from babyseg_py.statistics.verdicts import verdict_words
 
 COLUMNS = ("row", "participant_id", "session_id", "run", "suffix", "image", "status", "step", "reason")
 STATUSES = ("ok", "flagged", "failed")
@@ -66,7 +68,7 @@ class Outcomes:
     left_out: set[tuple[str, str]] = field(default_factory=set)
 
 
-def make_ledger(records: Sequence[dict], outcomes: Outcomes) -> list[Entry]:
+def make_ledger(records: Sequence[dict], outcomes: Outcomes, verdicts: Iterable[dict] = ()) -> list[Entry]:
     """Say of every record what became of it.
 
     A row has failed if its scan did, if its visit did before there were volumes, or if there are no labels of
@@ -78,13 +80,31 @@ def make_ledger(records: Sequence[dict], outcomes: Outcomes) -> list[Entry]:
     records : sequence of dict
         The records of ``records.json``.
     outcomes : Outcomes
+    verdicts : iterable of dict
+        What was said of the visits by eye: ``pass`` makes a flagged row ok, ``fail`` and ``correct`` make an
+        ok row flagged; a row that failed stays so.
 
     Returns
     -------
     list of Entry
         One per record, in their order.
     """
-    return [_entry(record, outcomes) for record in records]
+    said = {(one["participant_id"], one["session_id"]): one for one in verdicts}
+    return [
+        _judged(_entry(record, outcomes), said.get((record["participant_id"], record["session_id"])))
+        for record in records
+    ]
+
+
+def _judged(entry: Entry, verdict: dict | None) -> Entry:
+    if verdict is None or entry.status == "failed":
+        return entry
+    words = verdict_words(verdict)
+    if verdict["verdict"] == "pass":
+        was = f"; was flagged: {entry.reason}" if entry.status == "flagged" else ""
+        return Entry(entry.record, "ok", VERDICT, f"{words}{was}")
+    also = f"; {entry.reason}" if entry.status == "flagged" else ""
+    return Entry(entry.record, "flagged", VERDICT, f"{words}{also}")
 
 
 def _entry(record: dict, outcomes: Outcomes) -> Entry:

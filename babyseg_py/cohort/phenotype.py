@@ -3,20 +3,17 @@
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-import numpy as np
-
 from babyseg_py.cohort import fields
-from babyseg_py.cohort.ages import number
 from babyseg_py.cohort.problems import Problem, nearest, shown
 from babyseg_py.cohort.records import Record
-from babyseg_py.cohort.tables import Table, is_missing, missing_columns, read_table
+from babyseg_py.cohort.score_columns import NAMED, copies, empty_columns, is_numeric, mixed_units, not_numbers
+from babyseg_py.cohort.tables import Row, Table, is_missing, missing_columns, read_table
 from babyseg_py.errors import UnusableData
-from babyseg_py.statistics.scorechecks import likely_ids, suspected_codes
+from babyseg_py.statistics.partial import FEWEST
+from babyseg_py.statistics.scorechecks import likely_ids
 
 IDENTIFIERS = ("participant_id", "session_id")
 OF_THE_SHEET = ("sex", "site", "group", "age", "age_days", "age_months", "age_weeks_pma")
-CODES_FOR_MISSING = frozenset({-9, -99, -999, -9999, -8888, -7777, 999, 9999, 8888, 7777})
-NAMED = 5
 
 NOTHING: dict = {"file": None, "scores": [], "covariates": [], "without_scores": [], "without_scans": []}
 
@@ -52,29 +49,32 @@ def check_phenotype(
         file, scores, covariates, and the children (and visits, where both tables tell them) without scores
         and without scans, as ``records.json`` holds them.
     problems : list of Problem
-        Errors and doubts.
+        Errors are what leaves open which table or column is meant: no such file, no participant_id, a name of
+        a column that is not there. All else is a doubt: the rows or the column that it is about are left
+        out, and every other analysis goes on.
     """
     try:
         table = read_table(path, IDENTIFIERS)
     except UnusableData as problem:
         return NOTHING, [Problem(problem.path, None, None, f"{problem.what}; {problem.advice}")]
     problems = [*table.problems, *missing_columns(table, ["participant_id"]), *_near_misses(table)]
-    numeric = [column for column in table.columns if column not in IDENTIFIERS and _is_numeric(table, column)]
+    free = [column for column in table.columns if column not in IDENTIFIERS]
+    numeric = [column for column in free if is_numeric(table, column)]
     chosen = list(dict.fromkeys(scores)) or [column for column in numeric if column not in covariates]
     wanted = [name for name in dict.fromkeys(covariates) if name not in chosen]
     problems += _unknown_names(table, chosen, wanted)
     if not chosen:
-        problems.append(Problem(table.file.name, None, None, "no column holds numbers; name scores"))
-    for column in chosen:
-        problems += _not_numbers(table, column)
-    for column in wanted:
-        problems += _not_numbers(table, column) if column in numeric else []
-    problems += _copies(table, chosen, wanted)
+        words = "no column holds numbers, so that there is no score to relate; name one with --scores"
+        problems.append(Problem(table.file.name, None, None, words, doubt=True))
+    problems += empty_columns(table, [*chosen, *wanted] if scores else free)
+    for column in [*chosen, *(name for name in wanted if name in numeric)]:
+        problems += not_numbers(table, column)
+    problems += [*copies(table, chosen, wanted), *mixed_units(table, records)]
     keys = _keys(table, problems)
     found = {"file": str(Path(path).absolute()), "scores": chosen, "covariates": wanted}
     if records and keys:
         found |= _unmatched(keys, records)
-        problems += _nobody(table, keys, records)
+        problems += [*_nobody(table, keys, records), *_few(table, keys, records)]
     return NOTHING | found, problems
 
 
@@ -102,69 +102,6 @@ def _unknown_names(table: Table, scores: Iterable[str], covariates: Iterable[str
     return problems
 
 
-def _values(table: Table, column: str) -> list[tuple[int, str]]:
-    """Return row and text of the values that are there."""
-    cells = ((row.number, row.cells.get(column, "")) for row in table.rows)
-    return [(row, text) for row, text in cells if not is_missing(text)]
-
-
-def _as_number(text: str) -> float | None:
-    try:
-        return number(text)
-    except ValueError:
-        return None
-
-
-def _is_numeric(table: Table, column: str) -> bool:
-    values = _values(table, column)
-    return 2 * sum(_as_number(text) is not None for _, text in values) > len(values)
-
-
-def _not_numbers(table: Table, column: str) -> list[Problem]:
-    """Tell of text among numbers, and of numbers that may be codes for a missing value."""
-    if column not in table.columns:
-        return []
-    name, values = table.file.name, _values(table, column)
-    if not values:
-        return [Problem(name, 1, column, "the column has no value at all", doubt=True)]
-    if all(_as_number(text) is None for _, text in values):
-        words = f"the column has no number, only values such as {shown(values[0][1])}; name another"
-        return [Problem(name, 1, column, words)]
-    problems = []
-    for row, text in values:
-        value = _as_number(text)
-        if value is None:
-            hint = "a decimal point, not a comma" if "," in text else "a number, or n/a if it is missing"
-            problems.append(Problem(name, row, column, f"{shown(text)} is not a number; write {hint}"))
-    numbers = np.array([_as_number(text) for _, text in values], dtype=float)
-    suspects = CODES_FOR_MISSING | set(suspected_codes(numbers))
-    codes = sorted({text for _, text in values if _as_number(text) in suspects})
-    if len(values) > 2 and len(set(numbers)) == 1:
-        words = f"all {len(values)} values are {values[0][1]}, so that nothing can be related to it"
-        problems.append(Problem(name, None, column, words, doubt=True))
-    if codes:
-        words = f"{', '.join(codes)} is taken as a value; write n/a if it stands for a missing one"
-        problems.append(Problem(name, None, column, words, doubt=True))
-    return problems
-
-
-def _copies(table: Table, scores: Iterable[str], covariates: Iterable[str]) -> list[Problem]:
-    """Tell of a covariate that is a score under another name."""
-    cells = {name: tuple(row.cells.get(name, "") for row in table.rows) for name in table.columns}
-    return [
-        Problem(
-            table.file.name,
-            None,
-            covariate,
-            f"the covariate has the same values as the score {score}, which leaves nothing of it to relate",
-            doubt=True,
-        )
-        for covariate in covariates
-        for score in scores
-        if covariate in cells and cells[covariate] == cells.get(score) and any(cells[covariate])
-    ]
-
-
 def _keys(table: Table, problems: list[Problem]) -> dict[Key, int]:
     """Return the row of each child, or child and session; tell what is wrong with identifiers."""
     rows: dict[Key, int] = {}
@@ -179,16 +116,32 @@ def _keys(table: Table, problems: list[Problem]) -> dict[Key, int]:
             try:
                 found.append(None if optional else fields.label(text, prefix))
             except ValueError as error:
-                message = str(error) if text else "the cell is empty; every row needs one"
-                problems.append(Problem(name, row.number, column, message))
+                message = str(error) if text else "the cell is empty"
+                problems.append(
+                    Problem(name, row.number, column, f"{message}; the row is left out", doubt=True)
+                )
         if len(found) == len(IDENTIFIERS):
             key = str(found[0]), found[1]
             if rows.setdefault(key, row.number) != row.number:
-                who = f"sub-{key[0]}" + (f" ses-{key[1]}" if key[1] else "")
-                words = f"{who} is already in row {rows[key]}; keep one row"
-                advice = "" if "session_id" in table.columns else ", or add a column session_id"
-                problems.append(Problem(name, row.number, "participant_id", words + advice))
+                problems.append(_again(table, key, rows[key], row))
     return rows
+
+
+def _again(table: Table, key: Key, first: int, row: Row) -> Problem:
+    """Tell of a child, or visit, that has a row already: the same once more, or another one."""
+    before = next(one for one in table.rows if one.number == first).cells
+    other = [name for name in table.columns if name not in IDENTIFIERS and before[name] != row.cells[name]]
+    who = f"sub-{key[0]}" + (f" ses-{key[1]}" if key[1] else "")
+    if not other:
+        words = f"{who} is already in row {first} with the same values; it counts once"
+    else:
+        unlike = f"{', '.join(other[:NAMED])}{_more(other)}"
+        words = (
+            f"{who} is already in row {first} with other values of {unlike}; the child is left out where they"
+            f" are used: keep one row"
+        )
+        words += "" if "session_id" in table.columns else ", or add a column session_id"
+    return Problem(table.file.name, row.number, "participant_id", words, doubt=True)
 
 
 def _unmatched(keys: Iterable[Key], records: Sequence[Record]) -> dict:
@@ -212,19 +165,40 @@ def _nobody(table: Table, keys: dict[Key, int], records: Sequence[Record]) -> li
     """Tell of a table of other children, or of the right ones spelled in another way."""
     scanned = list(dict.fromkeys(record.participant_id for record in records))
     scored = list(dict.fromkeys(child for child, _ in keys))
+    found = []
     if not set(scanned) & set(scored):
         words = (
-            f"no child of the table was scanned: it has {', '.join(scored[:NAMED])}{_more(scored)},"
-            f" the scans are of {', '.join(scanned[:NAMED])}{_more(scanned)}; write identifiers alike"
+            f"no child of the table was scanned, so that no score can be related: it has"
+            f" {', '.join(scored[:NAMED])}{_more(scored)}, the scans are of"
+            f" {', '.join(scanned[:NAMED])}{_more(scanned)}; write identifiers alike"
         )
-        return [Problem(table.file.name, None, "participant_id", words)]
-    found = []
+        found.append(Problem(table.file.name, None, "participant_id", words, doubt=True))
     meant = likely_ids(scored, scanned)
     for (child, _), row in keys.items():
         if child in meant:
             words = f"{shown(child)} was not scanned; is {shown(meant[child])} meant?"
             found.append(Problem(table.file.name, row, "participant_id", words, doubt=True))
     return found
+
+
+def _few(table: Table, keys: Iterable[Key], records: Sequence[Record]) -> list[Problem]:
+    """Tell of too few children for an association, and of one visit each."""
+    visits: dict[str, set[str]] = {}
+    for record in records:
+        visits.setdefault(record.participant_id, set()).add(record.session_id)
+    both = {child for child, _ in keys} & visits.keys()
+    found = []
+    if 0 < len(both) < FEWEST:
+        words = (
+            f"{len(both)} children have scans and scores; associations need {FEWEST}, and are not estimated"
+        )
+        found.append(words.replace("1 children have", "1 child has"))
+    if both and all(len(visits[child]) == 1 for child in both):
+        words = (
+            "every child with scores has one visit: nothing is said of change, nor of a child against itself"
+        )
+        found.append(words)
+    return [Problem(table.file.name, None, None, words, doubt=True) for words in found]
 
 
 def _more(names: Sequence[str]) -> str:

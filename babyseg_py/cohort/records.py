@@ -87,9 +87,10 @@ class Record:
         }
 
 
-def to_json(records: Iterable[Record], phenotype: dict) -> str:
+def to_json(records: Iterable[Record], phenotype: dict, verdicts: Iterable[dict] = ()) -> str:
     """Return the text of ``records.json``."""
     content = {"records": [record.as_json() for record in records], "phenotype": phenotype}
+    content |= {"verdicts": list(verdicts)}
     return json.dumps(content, indent=1, ensure_ascii=False) + "\n"
 
 

@@ -62,6 +62,22 @@ def write_lut(path: Path | str) -> None:
     _write(rows, path)
 
 
+def write_itksnap_labels(path: Path | str) -> None:
+    """Write the label table as ITK-SNAP describes labels.
+
+    Parameters
+    ----------
+    path : Path or str
+        Text file: number, red, green, blue, opacity, visibility in slices and in 3-D, and name in quotation
+        marks; the background is clear.
+    """
+    rows = ["# IDX  -R-  -G-  -B-  -A--  VIS MSH  LABEL"]
+    for s in STRUCTURES:
+        seen = int(s.id > 0)
+        rows.append(f'{s.id:5d} {_triple(s)} {seen:4d} {seen:4d} {seen:4d}  "{s.name}"')
+    _write(rows, path)
+
+
 def write_dseg_table(path: Path | str) -> None:
     """Write the label table as the BIDS table that goes with a discrete segmentation.
 

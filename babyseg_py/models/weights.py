@@ -69,7 +69,8 @@ class FixedGrid:
 
 Recipe = Preprocessing | FixedGrid
 TWO_LOOKS = "two-looks"  # Also what a file means that names no recipe.
-RECIPES: dict[str, type[Recipe]] = {TWO_LOOKS: Preprocessing, "fixed-grid": FixedGrid}
+FIXED_GRID = "fixed-grid"
+RECIPES: dict[str, type[Recipe]] = {TWO_LOOKS: Preprocessing, FIXED_GRID: FixedGrid}
 
 
 @dataclass(frozen=True)

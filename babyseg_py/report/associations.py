@@ -123,6 +123,30 @@ def _intervals(axes: Axes, table: pd.DataFrame, heights: pd.Series, marker: str,
         )
 
 
+def measurement_error(results: Results, shelf: Shelf) -> Part:
+    """Tabulate the associations with the error of the volumes in their intervals, left and right together."""
+    table = results.more.get("measurement_error", pd.DataFrame())
+    known = both_sides(table[table["rho_corrected"].notna()]) if len(table) else table
+    if known.empty:
+        return Absent(
+            "The error of the volumes is not in the intervals of the associations, because the volumes came "
+            "without intervals, or there are no scores."
+        )
+    rows = [
+        (
+            text(row["score"]), plain_name(text(row["structure"])),
+            brain_words(row["brain_volume_adjustment"]), number(row["n"], 0), number(row["reliability"]),
+            number(row["rho"]), interval(row["ci_low"], row["ci_high"]), number(row["rho_corrected"]),
+            interval(row["corrected_ci_low"], row["corrected_ci_high"]), p_value(row["p_corrected"]),
+        )
+        for row in known.sort_values("p_corrected", kind="stable").to_dict("records")
+    ]  # fmt: skip
+    columns = ("Score", "Structure", "Brain volume", "n", "Reliability", "ρ, volumes as known",
+               "95 % interval", "ρ, true volumes", "95 % interval", "p")  # fmt: skip
+    folded = f"Associations with the error of the volumes, {count(len(rows), 'row')}"
+    return Table(columns, rows, frozenset(range(3, 10)), folded=folded)
+
+
 def association_table(results: Results, shelf: Shelf) -> Part:
     """Tabulate all associations, the smallest p first."""
     table = results.associations

@@ -86,6 +86,9 @@ def worries(results: Results, shelf: Shelf) -> Part:
     found = [
         *_lost(results),
         *_doubtful(results),
+        *_implausible(results),
+        *_judged(results),
+        *_scores(results),
         *_ages(results),
         *_thin_evidence(results),
         *_unreliable(results),
@@ -120,6 +123,30 @@ def _doubtful(results: Results) -> list[str]:
         "reliability, growth and associations, unless the run was told to include it; look at it before you "
         "use its volumes."
     ]
+
+
+def _implausible(results: Results) -> list[str]:
+    table = results.more.get("growth_plausibility", pd.DataFrame())
+    outside = table[table["outside"] == 1] if "outside" in table else table
+    if outside.empty:
+        return []
+    which = f"{count(len(outside), 'session')} ({listing(outside['visit_id'].tolist(), 6)})"
+    return [f"Brain volume more than 30 % from the mean of published growth: {which}."]
+
+
+def _judged(results: Results) -> list[str]:
+    out = [one for one in results.verdicts if one["verdict"] != "pass"]
+    back = len(results.verdicts) - len(out)
+    words = [f"{count(len(out), 'session')} left out by a verdict"] if out else []
+    words += [f"{count(back, 'session')} passed by eye, whatever was flagged"] if back else []
+    return [f"Verdicts by eye were obeyed: {listing(words)}."] if words else []
+
+
+def _scores(results: Results) -> list[str]:
+    notes = results.phenotype.get("notes") or []
+    if not notes:
+        return []
+    return [f"The score table gave rise to {count(len(notes), 'note')}, listed below; the first: {notes[0]}."]
 
 
 def _ages(results: Results) -> list[str]:

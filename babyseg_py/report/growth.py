@@ -1,14 +1,16 @@
 """Growth curves, and the change per month."""
 
+import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from babyseg_py.report.figures import ACCENT, FLAG, WIDTH_IN, Shelf
+from babyseg_py.report.figures import ACCENT, FLAG, GREY, PALE, WIDTH_IN, Shelf
 from babyseg_py.report.inputs import AXES
 from babyseg_py.report.parts import Absent, Part, Plot, Table
 from babyseg_py.report.results import Results
 from babyseg_py.report.structures import PANELS, by_structure
-from babyseg_py.report.words import count, interval, number, plain_name
+from babyseg_py.report.words import count, interval, listing, number, plain_name
+from babyseg_py.statistics.published import TOLERANCE, published_brain_volume
 
 COLUMNS = 4
 
@@ -60,6 +62,38 @@ def _figure(reference: str, structures: list[str], table: pd.DataFrame, shelf: S
     children = count(table["participant_id"].nunique(), "child", "children")
     alt = f"Volume against {label} for {len(structures)} structures; {children}."
     return shelf.add(f"growth_{reference}", figure, numbers, alt=alt)
+
+
+def published(results: Results, shelf: Shelf) -> Part:
+    """Draw the total brain volume of each session within the band of published growth."""
+    table = results.more.get("growth_plausibility", pd.DataFrame())
+    known = table[table["ratio"].notna()] if "ratio" in table else table
+    if known.empty:
+        return Absent(
+            "No comparison with published growth, because no session has a brain volume and an age from "
+            "birth of at most two years."
+        )
+    label, days = AXES["birth"]
+    ages = np.linspace(0, 730.5, 100)
+    middle = published_brain_volume(ages) / 1000
+    figure = Figure(figsize=(WIDTH_IN * 0.6, 2.6))
+    axes = figure.subplots()
+    axes.fill_between(
+        ages / days, (1 - TOLERANCE) * middle, (1 + TOLERANCE) * middle, color=PALE, linewidth=0
+    )
+    axes.plot(ages / days, middle, color=GREY, linewidth=1)
+    for outside, colour, marker in ((0, ACCENT, "o"), (1, FLAG, "^")):
+        of = known[known["outside"] == outside]
+        axes.plot(of["age_days"] / days, of["volume_mm3"] / 1000, marker, color=colour, markersize=3.5)
+    axes.set_xlabel(label)
+    axes.set_ylabel("total brain volume (mL)")
+    axes.set_ylim(bottom=0)
+    out = known[known["outside"] == 1]
+    words = f"{count(len(out), 'session')} of {len(known)} outside the band of published growth"
+    note = f"{words}: {listing(out['visit_id'].tolist(), 6)}." if len(out) else f"{words}."
+    return Plot(
+        (shelf.add("published_growth", figure, known, alt=f"Total brain volume over age. {note}"),), note
+    )
 
 
 def change(results: Results, shelf: Shelf) -> Part:

@@ -13,6 +13,7 @@ AXES = {
     "conception": ("postmenstrual age (weeks)", 7.0),
 }
 NAMED_CHILDREN = 40
+NAMED_FAULTS = 60
 
 
 def contents(results: Results, shelf: Shelf) -> Part:
@@ -112,6 +113,28 @@ def _ledger_cells(ledger: pd.DataFrame) -> tuple[tuple[str, ...], list[tuple[str
     return tuple(names.values()), [tuple(map(str, row)) for row in cells.to_numpy()], frozenset({0})
 
 
+def verdicts(results: Results, shelf: Shelf) -> Part:
+    """Tabulate the verdicts by eye, and what each of them did."""
+    if not results.verdicts:
+        return Absent("No session was judged by eye (--qc_verdicts, or qc_verdicts.tsv among the results).")
+    effects = {
+        "pass": "used, whatever quality control flagged",
+        "fail": "left out of the statistics",
+        "correct": "left out of the statistics until it is corrected and passed",
+    }
+    rows = [
+        (
+            one["participant_id"],
+            one["session_id"],
+            one["verdict"],
+            one["note"] or MISSING,
+            effects[one["verdict"]],
+        )
+        for one in sorted(results.verdicts, key=lambda one: (one["verdict"], one["participant_id"]))
+    ]
+    return Table(("Child", "Session", "Verdict", "Note", "What it did"), rows)
+
+
 def unmatched(results: Results, shelf: Shelf) -> Part:
     """List children without scores and scores without children."""
     phenotype = results.phenotype
@@ -127,6 +150,18 @@ def unmatched(results: Results, shelf: Shelf) -> Part:
             _who(without_scans, "with scores but no scans", "Every child with scores has scans."),
         )
     )
+
+
+def score_faults(results: Results, shelf: Shelf) -> Part:
+    """List what the check found odd about the score table."""
+    if not results.phenotype.get("file"):
+        return Absent("No score table was given (--phenotype).")
+    notes = [str(note) for note in results.phenotype.get("notes") or []]
+    if not notes:
+        return Absent("No row and no column of the score table looked wrong.")
+    more = len(notes) - NAMED_FAULTS
+    last = (f"{count(more, 'sentence')} more in the output of the run (babyseg check).",) if more > 0 else ()
+    return Prose(points=(*notes[:NAMED_FAULTS], *last))
 
 
 def _who(ids: list[str], what: str, none: str) -> str:

@@ -221,6 +221,37 @@ def groups(results: Results, shelf: Shelf) -> Part:
     return Table(columns, rows, frozenset(range(3, 10)), folded=f"Comparisons, {count(len(rows), 'row')}")
 
 
+def matched(results: Results, shelf: Shelf) -> Part:
+    """Tabulate the differences within matched pairs, with the balance of what they were matched on."""
+    known = _rows(results, "matched_differences", "p")
+    if known.empty:
+        return _why(results, "matched_pairs", "matching of cases to controls")
+    rows = [
+        (
+            plain_name(row["structure"]), number(row["n"], 0), number(row["difference_mm3"] / 1000),
+            interval(row["ci_low"] / 1000, row["ci_high"] / 1000), number(row["difference_percent"], 1),
+            p_value(row["p"]), p_value(row["p_fdr"]),
+        )
+        for row in known.to_dict("records")
+    ]  # fmt: skip
+    balance = results.more["match_balance"]
+    words = [
+        f"{row['variable']} {number(row['mean_cases'], 1)} against {number(row['mean_controls'], 1)} "
+        f"{row['stage']} (standardised difference {number(row['smd'])})"
+        for row in balance.to_dict("records")
+    ]
+    first = known.iloc[0]
+    note = f"Cases are {first['cases']}, controls {first['controls']}. {'; '.join(words)}."
+    columns = ("Structure", "Pairs", "Cases less controls (mL)", "95 % interval", "%", "p", "p adjusted")
+    return Table(
+        columns,
+        rows,
+        frozenset(range(1, 7)),
+        folded=f"Differences within pairs, {count(len(rows), 'row')}",
+        note=" ".join(filter(None, [note, text(first["notes"], "")])),
+    )
+
+
 def sites(results: Results, shelf: Shelf) -> Part:
     """Tabulate the effects of sites and age before and after harmonisation."""
     known = _rows(results, "site_effects", "f")

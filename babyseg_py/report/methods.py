@@ -35,8 +35,13 @@ CONDITIONS: dict[str, Callable[[Results], bool]] = {
     "reliability": lambda r: not r.reliability.empty,
     "growth": lambda r: not r.growth.empty and bool(r.growth["change_mm3_per_month"].notna().any()),
     "growth_models": lambda r: _estimated(r, "growth_models", "volume_mm3"),
+    "published": lambda r: _estimated(r, "growth_plausibility", "ratio"),
     "centiles": lambda r: _estimated(r, "centiles", "volume_mm3"),
     "repeated_scores": lambda r: _estimated(r, "behaviour_models", "p"),
+    "methods_compared": lambda r: _estimated(r, "method_agreement", "icc_2_1"),
+    "matched": lambda r: _estimated(r, "matched_differences", "p"),
+    "sites": lambda r: _estimated(r, "site_effects", "f"),
+    "measurement_error": lambda r: _estimated(r, "measurement_error", "rho_corrected"),
     "associations": lambda r: not r.associations.empty,
     "single_visits": lambda r: _visits_per_child(r) == 1,
     "few_children": lambda r: (
@@ -63,19 +68,33 @@ def _holds(entry: dict, results: Results) -> bool:
     return all(CONDITIONS[name](results) for name in entry.get("when", []))
 
 
+def cited(results: Results) -> list[str]:
+    """Return the keys of the references that the methods text of this run cites, in its order."""
+    paragraphs = [paragraph for paragraph in read_sentences()["methods"] if _holds(paragraph, results)]
+    entries = [entry for paragraph in paragraphs for entry in paragraph["sentences"]]
+    keys = [key for entry in entries if _holds(entry, results) for key in entry.get("cite", [])]
+    return list(dict.fromkeys(keys))
+
+
+def bibtex(results: Results) -> str:
+    """Return the references that the methods text cites, as a BibTeX file."""
+    text = files("babyseg_py.report").joinpath("references.bib").read_text(encoding="utf-8")
+    entries = {entry.partition("{")[2].partition(",")[0]: entry for entry in text.strip().split("\n\n")}
+    return "".join(f"{entries[key]}\n\n" for key in sorted(cited(results)))
+
+
 def methods(results: Results, shelf: Shelf) -> Part:
     """Write a paragraph for each step that ran."""
     content = read_sentences()
     named = _Named({tool: f"{tool} {version}" for tool, version in results.versions.items()})
-    paragraphs, cited = [], []
+    paragraphs = []
     for paragraph in content["methods"]:
         if not _holds(paragraph, results):
             continue
         sentences = [entry for entry in paragraph["sentences"] if _holds(entry, results)]
-        cited += [key for entry in sentences for key in entry.get("cite", [])]
         text = " ".join(entry["text"].format_map(named) for entry in sentences)
         paragraphs.append((paragraph["title"], text))
-    return Titled(tuple(paragraphs), tuple(content["references"][key] for key in dict.fromkeys(cited)))
+    return Titled(tuple(paragraphs), tuple(content["references"][key] for key in cited(results)))
 
 
 def versions(results: Results, shelf: Shelf) -> Part:

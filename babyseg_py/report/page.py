@@ -1,5 +1,7 @@
 """The page: sections from ``spec.yaml``, parts from their builders, HTML from the template."""
 
+import base64
+import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.resources import files
@@ -17,6 +19,7 @@ from babyseg_py.report import (
     inputs,
     longitudinal,
     methods,
+    methods_compared,
     quality,
     sessions,
     truth,
@@ -29,12 +32,16 @@ BUILDERS: dict[str, Callable[[Results, Shelf], Part]] = {
     builder.__name__: builder
     for builder in (
         brief.headline, brief.finding, brief.worries,
-        inputs.contents, inputs.ages, inputs.causes, inputs.unmatched, inputs.whole_ledger,
-        growth.curves, growth.change,
+        inputs.contents, inputs.ages, inputs.causes, inputs.verdicts, inputs.unmatched, inputs.score_faults,
+        inputs.whole_ledger,
+        growth.curves, growth.published, growth.change,
         longitudinal.what_ran, longitudinal.growth_curves, longitudinal.centile_curves,
         longitudinal.repeated_scores, longitudinal.specification_curves, longitudinal.groups,
+        longitudinal.matched,
         longitudinal.sites,
-        associations.forest, associations.association_table, associations.reliability,
+        associations.forest, associations.association_table, associations.measurement_error,
+        associations.reliability,
+        methods_compared.bland_altman, methods_compared.method_table,
         quality.flag_counts, quality.scores, quality.distances, quality.contrasts, quality.against_manual,
         truth.planted_effects, truth.recovered_volumes, truth.recovery_table,
         sessions.legend, sessions.contact_sheet,
@@ -93,11 +100,21 @@ def build(results: Results, shelf: Shelf) -> list[Section]:
 def render(sections: list[Section], *, title: str) -> str:
     """Return the page as HTML that needs nothing from outside; all text is escaped."""
     folder = files("babyseg_py.report")
-    template, style = (
-        folder.joinpath(name).read_text(encoding="utf-8") for name in ("template.html", "style.css")
+    template, style, script = (
+        folder.joinpath(name).read_text(encoding="utf-8")
+        for name in ("template.html", "style.css", "tables.js")
     )
+    # The browser runs this script and no other, whatever text the tables hold.
+    digest = base64.b64encode(hashlib.sha256(script.encode("utf-8")).digest()).decode("ascii")
     environment = jinja2.Environment(
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     page = environment.from_string(template)
-    return page.render(sections=sections, title=title, style=Markup(style), version=__version__)
+    return page.render(
+        sections=sections,
+        title=title,
+        style=Markup(style),
+        script=Markup(script),
+        script_hash=f"sha256-{digest}",
+        version=__version__,
+    )

@@ -93,13 +93,14 @@ class Plot:
 
 @dataclass(frozen=True)
 class Card:
-    """One session of the contact sheet."""
+    """One session of the contact sheet; ``page`` is the address of the child's own page."""
 
     title: str
     status: str
     details: str
     messages: tuple[str, ...] = ()
     picture: Picture | None = None
+    page: str = ""
 
 
 @dataclass(frozen=True)

@@ -36,6 +36,8 @@ METRICS = {
     "far_cortex_share": "Cortex far from white matter, share",
     "flat_face": "Largest plane face at the end of the image, relative",
     "volume_mm3": "Volume of a structure (mm³)",
+    "verdict": "Verdict by eye",
+    "dice_with_correction": "Dice of the network's labels with those corrected by hand",
 }
 NOT_DRAWN = {"volume_mm3"}  # the growth curves show volumes
 

@@ -4,6 +4,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import yaml
@@ -23,6 +24,8 @@ TABLES = {
 }
 MORE = (
     "analyses", "growth_models", "centiles", "behaviour_models", "specifications", "groups", "site_effects",
+    "method_agreement", "method_volumes", "matched_pairs", "match_balance", "matched_differences",
+    "growth_plausibility", "measurement_error", "child_centiles", "association_visits",
 )  # fmt: skip
 NUMBERS = {
     "row", "run", "label", "age_days", "age_months", "volume_mm3", "volume_posterior_mm3", "value", "low",
@@ -33,7 +36,11 @@ NUMBERS = {
     "change_mm3_per_month", "percent_per_month", "rho", "ci_low", "ci_high", "p", "p_fdr",
     "p_maxt", "estimate", "n_observations", "n_children", "ran", "main", "rank", "centile", "chosen",
     "change_ci_low", "change_ci_high", "f", "p_tukey", "partial_eta2", "difference_mm3", "hedges_g",
-    "largest_difference_percent", "age_percent",
+    "largest_difference_percent", "age_percent", "bias_mm3", "bias_ci_low", "bias_ci_high", "bias_percent",
+    "limit_low", "limit_low_ci_low", "limit_low_ci_high", "limit_high", "limit_high_ci_low",
+    "limit_high_ci_high", "p_corrected", "pair", "smd", "variance_ratio", "n_cases", "n_controls",
+    "mean_cases", "mean_controls", "reliability", "rho_corrected", "corrected_ci_low", "corrected_ci_high",
+    "centile_ci_low", "centile_ci_high", "used", "published_mm3", "low_mm3", "high_mm3", "ratio", "outside",
 }  # fmt: skip
 STATUSES = ("flagged", "failed", "ok")
 
@@ -70,6 +77,10 @@ class Results:
         Version of each tool that ran.
     truth : Truth or None
         Known answers, for a digital cohort.
+    verdicts : list of dict
+        participant_id, session_id, verdict and note, as given by eye.
+    child_pages : str
+        Folder of the pages of single children, relative to the report; empty if there are none.
     """
 
     records: pd.DataFrame
@@ -87,6 +98,8 @@ class Results:
     snapshots: dict[str, Path] = field(default_factory=dict)
     versions: dict[str, str] = field(default_factory=dict)
     truth: Truth | None = None
+    verdicts: list[dict] = field(default_factory=list)
+    child_pages: str = ""
 
 
 def visit_table(records: pd.DataFrame, ledger: pd.DataFrame) -> pd.DataFrame:
@@ -160,15 +173,16 @@ def read_results(
     UnusableData
         A file is not what its name says.
     """
-    scans, phenotype = _read_records(Path(records))
+    scans, phenotype, verdicts = _read_records(Path(records))
     rows = _read_ledger(Path(ledger))
-    tables = {name: _read_table(Path(cohort) / filename) for name, filename in TABLES.items()}
+    tables: dict[str, Any] = {name: _read_table(Path(cohort) / filename) for name, filename in TABLES.items()}
     return Results(
         records=scans,
         phenotype=phenotype,
         ledger=rows,
         visits=visit_table(scans, rows),
         **tables,
+        verdicts=verdicts,
         more={name: _read_table(Path(cohort) / f"{name}.tsv") for name in MORE},
         snapshots=_by_visit(snapshots),
         versions=_read_versions(Path(versions)) if versions else {},
@@ -176,14 +190,15 @@ def read_results(
     )
 
 
-def _read_records(path: Path) -> tuple[pd.DataFrame, dict]:
+def _read_records(path: Path) -> tuple[pd.DataFrame, dict, list[dict]]:
     content = _read_json(path)
     columns = ["row", "participant_id", "session_id", "run", "suffix", "image", "age_days", "age_reference"]
     columns += ["sex", "site", "group"]
     scans = pd.DataFrame(content.get("records", []), columns=columns)
     scans["age_days"] = pd.to_numeric(scans["age_days"], errors="coerce")
     scans["scan"] = [_scan(run, suffix) for run, suffix in zip(scans["run"], scans["suffix"], strict=True)]
-    return _with_visit(scans, path), content.get("phenotype") or {}
+    verdicts = list(content.get("verdicts") or [])
+    return _with_visit(scans, path), content.get("phenotype") or {}, verdicts
 
 
 def _read_ledger(path: Path) -> pd.DataFrame:

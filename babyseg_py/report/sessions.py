@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from babyseg_py.names import CORRECTED_METRIC
 from babyseg_py.report.figures import Shelf, data_uri
 from babyseg_py.report.outliers import UNUSUAL, unusual_volumes
 from babyseg_py.report.parts import Absent, Card, Cards, Part, Picture, Swatches
@@ -31,11 +32,12 @@ def contact_sheet(results: Results, shelf: Shelf) -> Part:
         [visits["status"] == "flagged", unusual, visits["status"] == "failed"], [0, 1, 2], default=3
     )
     visits = visits.sort_values(["rank", "size"], ascending=[True, False], kind="stable")
-    pictures, flags = _pictures(results), _flags(results)
-    cards = [
-        (row["rank"] < 3, _card(row, flags.get(row["visit_id"], []), pictures.get(row["visit_id"])))
-        for row in visits.to_dict("records")
-    ]
+    pictures, flags, corrected = _pictures(results), visit_flags(results), _corrections(results)
+    cards = []
+    for row in visits.to_dict("records"):
+        visit = row["visit_id"]
+        said = [*corrected.get(visit, []), *flags.get(visit, [])]
+        cards.append((row["rank"] < 3, _card(row, said, pictures.get(visit), results.child_pages)))
     first, rest = ([card for doubtful, card in cards if doubtful is want] for want in (True, False))
     return Cards(first, rest, fold=len(cards) > FOLD_ABOVE)
 
@@ -52,7 +54,7 @@ def _pictures(results: Results) -> dict[str, Picture]:
     return pictures
 
 
-def _card(row: dict, flags: list[str], picture: Picture | None) -> Card:
+def _card(row: dict, flags: list[str], picture: Picture | None, pages: str) -> Card:
     who = f"child {row['participant_id']}, session {row['session_id']}"
     reasons = row["reasons"]
     new = [flag for flag in flags if not any(flag in reason for reason in reasons)]
@@ -63,10 +65,11 @@ def _card(row: dict, flags: list[str], picture: Picture | None) -> Card:
         more = count(len(messages) - MESSAGES + 1, "more message")
         messages[MESSAGES - 1 :] = [f"{more} in cohort/qc.tsv and in the ledger"]
     details = f"{age(row['age_days'], row['age_reference'])}; {row['scans']}"
-    return Card(sentence_case(who), row["status"], details, tuple(messages), picture)
+    page = f"{pages}/sub-{row['participant_id']}.html" if pages else ""
+    return Card(sentence_case(who), row["status"], details, tuple(messages), picture, page)
 
 
-def _flags(results: Results) -> dict[str, list[str]]:
+def visit_flags(results: Results) -> dict[str, list[str]]:
     """Messages of the flags of each visit, with the scan that they are about."""
     if results.qc.empty:
         return {}
@@ -77,6 +80,15 @@ def _flags(results: Results) -> dict[str, list[str]]:
         structure = f"{plain_name(row['structure'])}: " if isinstance(row["structure"], str) else ""
         messages.setdefault(row["visit_id"], []).append(f"{scan}{structure}{text(row['message'], 'flagged')}")
     return messages
+
+
+def _corrections(results: Results) -> dict[str, list[str]]:
+    """Say of each visit with labels corrected by hand that it has them, and how far from the network's."""
+    if results.qc.empty:
+        return {}
+    rows = results.qc[(results.qc["metric"] == CORRECTED_METRIC) & results.qc["structure"].isna()]
+    words = "labels corrected by hand (mean Dice of the network's with them"
+    return {row["visit_id"]: [f"{words} {number(row['value'])})"] for row in rows.to_dict("records")}
 
 
 def _unusual(row: dict) -> list[str]:

@@ -17,6 +17,7 @@ from babyseg_py.labels import STRUCTURES
 from babyseg_py.labels.lut import label_files, write_dseg_table, write_lut
 from babyseg_py.names import bids_name, parse_name
 from babyseg_py.registration.visit import UNCONFIRMED
+from babyseg_py.segmentation.corrected import take_correction
 from babyseg_py.segmentation.detectors import detect_visit
 from babyseg_py.segmentation.inference import Segmenter
 from babyseg_py.segmentation.quality import Measure, finding, measure_quality, orientation
@@ -51,6 +52,8 @@ class Visit:
         Average with the mirrored images.
     age_months : float or None
         Chronological age.
+    corrected : (Path, Volume) or None
+        Labels of the session that were corrected by hand: their file, and the 22 labels.
     """
 
     participant: str
@@ -58,6 +61,7 @@ class Visit:
     folder: Path
     flip: bool
     age_months: float | None
+    corrected: tuple[Path, Volume] | None = None
 
     def path(self, suffix: str, extension: str, *, run: int | None = None, **entities: str) -> Path:
         """Path of one file of the visit."""
@@ -90,8 +94,14 @@ def write_visit(visit: Visit, segmenter: Segmenter, scans: Sequence[Scan], plan:
     grid = plan["grid"]
     shape, affine = tuple(grid["shape"]), np.array(grid["affine"])
     result = segment_visit(segmenter, scans, shape, affine, flip=visit.flip)
-    measures = [orientation(result.facing), *detect_visit(result, segmenter.info.labels)]
-    measures += measure_quality(result.together, scan="n/a", age_months=visit.age_months)
+    measures, session = (
+        [orientation(result.facing), *detect_visit(result, segmenter.info.labels)],
+        result.together,
+    )
+    if visit.corrected:
+        session, agreement = take_correction(session, visit.corrected[1], visit.corrected[0])
+        measures += agreement
+    measures += measure_quality(session, scan="n/a", age_months=visit.age_months)
     measures += [finding(one.name, "left_out", f"was left out: {one.reason}") for one in result.left_out]
     by_scan: dict[str, dict[int, float]] = {}
     interval_by_scan: dict[str, dict[int, tuple[float, float]]] = {}
@@ -113,13 +123,14 @@ def write_visit(visit: Visit, segmenter: Segmenter, scans: Sequence[Scan], plan:
     together = visit.path("dseg", ".nii.gz", space="session", desc="babyseg")
     used = {scan.name for scan in result.scans}
     sources = [entry["image"] for entry in plan["scans"] if entry["scan"] in used]
-    notes = notes_of(result)
-    write_labels(result.together, together, sources=sources, segmenter=segmenter, notes=notes)
-    write_uncertainty(
-        result.together.uncertainty, visit.path("map", ".nii.gz", space="session", desc="uncertainty")
-    )
-    intervals = {"session": result.together.intervals_mm3, "scans": interval_by_scan}
-    volumes = {"session": result.together.volumes_mm3, "scans": by_scan, "intervals": intervals}
+    notes, manual = notes_of(result), bool(visit.corrected)
+    if visit.corrected:
+        sources.append(visit.corrected[0].name)
+        notes.append(f"corrected by hand: the labels of {visit.corrected[0].name}, not the network's")
+    write_labels(session, together, sources=sources, segmenter=segmenter, notes=notes, manual=manual)
+    write_uncertainty(session.uncertainty, visit.path("map", ".nii.gz", space="session", desc="uncertainty"))
+    intervals = {"session": session.intervals_mm3, "scans": interval_by_scan}
+    volumes = {"session": session.volumes_mm3, "scans": by_scan, "intervals": intervals}
     _write_json(volumes, visit.path("volumes", ".json", desc="posterior"))
     write_quality(measures + registration_flags(plan), visit.path("qc", ".tsv", desc="segmentation"))
 
@@ -149,12 +160,13 @@ def write_labels(
     sources: Sequence[str],
     segmenter: Segmenter,
     notes: Sequence[str] = (),
+    manual: bool = False,
 ) -> None:
     """Write a label map with its sidecar JSON, its BIDS table and its colour table."""
     _, json_path, table_path, lut_path = label_files(path)
     save_labels(result.labels, path)
     sidecar: dict[str, Any] = {
-        "Manual": False,
+        "Manual": manual,
         "Sources": [Path(source).name for source in sources],
         "GeneratedBy": {"Name": "babyseg", "Version": __version__},
         "Weights": segmenter.info.provenance,

@@ -11,8 +11,13 @@ from babyseg_py.statistics.flags import flagged_scans, flagged_visits, without_f
 from babyseg_py.statistics.groups import group_table
 from babyseg_py.statistics.growth import growth_table
 from babyseg_py.statistics.growthmodels import growth_models
+from babyseg_py.statistics.harmonised import USED, harmonised_volumes
 from babyseg_py.statistics.later import later_tables
+from babyseg_py.statistics.matching import matching_tables
+from babyseg_py.statistics.measurement import measurement_table
+from babyseg_py.statistics.methods import MANUAL, method_tables
 from babyseg_py.statistics.overview import overview
+from babyseg_py.statistics.published import plausibility_table
 from babyseg_py.statistics.reliability import reliability_table
 from babyseg_py.statistics.repeated import repeated_table
 from babyseg_py.statistics.scorechecks import score_notes, with_notes
@@ -20,6 +25,8 @@ from babyseg_py.statistics.sites import site_tables
 from babyseg_py.statistics.specifications import specification_table
 from babyseg_py.statistics.structures import SOURCES
 from babyseg_py.statistics.visits import VISIT
+
+NOT_HARMONISED = ("reliability.tsv", "method_agreement.tsv", "site_effects.tsv", "growth_plausibility.tsv")
 
 
 @dataclass(frozen=True)
@@ -38,6 +45,8 @@ class Inputs:
         Names of its columns.
     source : str
         ``labels`` or ``posteriors``, which associations and models use.
+    harmonise : bool
+        Whether all but reliability and the agreement of methods use volumes harmonised between sites.
     """
 
     facts: pd.DataFrame
@@ -48,6 +57,7 @@ class Inputs:
     scores: list[str]
     covariates: list[str]
     source: str
+    harmonise: bool = False
 
 
 def analyse(inputs: Inputs) -> tuple[dict[str, pd.DataFrame], str]:
@@ -63,22 +73,43 @@ def analyse(inputs: Inputs) -> tuple[dict[str, pd.DataFrame], str]:
     visits_out, scans_out = flagged_visits(inputs.qc), flagged_scans(inputs.qc)
     volumes, structures_out = without_flagged_structures(inputs.volumes, inputs.qc)
     scans, _ = without_flagged_structures(inputs.scans, inputs.qc)
+    flagged = pd.MultiIndex.from_frame(volumes[VISIT]).isin(list(visits_out))
+    clean = volumes[~flagged]
+    effects, harmonised = site_tables(clean, inputs.facts, source=inputs.source)
+    agreement, measured = methods_of(clean, scans, inputs.facts, visits_out, scans_out)
+    refused = ""
+    if inputs.harmonise:
+        clean, refused = harmonised_volumes(clean, inputs.facts)
+        volumes = pd.concat([clean, volumes[flagged]])
     tables = {
         "reliability": reliability_of(scans, visits_out, scans_out),
         "growth": growth_of(volumes, inputs.facts, visits_out),
     }
-    clean = volumes[~pd.MultiIndex.from_frame(volumes[VISIT]).isin(list(visits_out))]
     tables |= growth_of_cohort(clean, inputs)
-    effects, harmonised = site_tables(clean, inputs.facts, source=inputs.source)
     tables |= {
         "groups": group_table(clean, inputs.facts, source=inputs.source),
         "site_effects": effects,
         "harmonised_volumes": harmonised,
     }
+    measured_volumes = inputs.volumes[~flagged]
+    tables["growth_plausibility"] = plausibility_table(measured_volumes, inputs.facts, source=inputs.source)
+    tables |= {"method_agreement": agreement, "method_volumes": measured}
+    tables |= matching_tables(clean, inputs.facts, source=inputs.source)
     tables |= behaviour_of(inputs, volumes, visits_out)
     tables["analyses"] = overview(tables, inputs.facts, has_scores=inputs.phenotype is not None)
+    if inputs.harmonise:
+        tables["analyses"] = _told_harmonised(tables["analyses"], refused, inputs.covariates)
     words = f"{len(visits_out)} visits, {structures_out} structures of other visits"
     return tables, f"left out because flagged: {words}"
+
+
+def _told_harmonised(table: pd.DataFrame, refused: str, covariates: list[str]) -> pd.DataFrame:
+    """Say in the reason of each part that ran whether its volumes were harmonised."""
+    words = USED if not refused else f"on volumes as measured, as harmonisation was not possible ({refused})"
+    if not refused and "site" in covariates:
+        words += "; site is a covariate too, which adjusts for it twice"
+    concerned = (table["ran"] == 1) & ~table["table"].isin(NOT_HARMONISED)
+    return table.assign(reason=table["reason"].where(~concerned, table["reason"] + f"; {words}"))
 
 
 def growth_of_cohort(volumes: pd.DataFrame, inputs: Inputs) -> dict[str, pd.DataFrame]:
@@ -111,8 +142,24 @@ def behaviour_of(
         "behaviour_models": with_notes(
             models, score_notes(scores, cohort.answers, cohort.facts["participant_id"])
         ),
+        "measurement_error": measurement_table(
+            volumes, cohort, matrix, scores=scores, covariates=covariates, source=inputs.source
+        ),
         "specifications": specification_table(volumes, inputs.facts, phenotype, **chosen),
     }
+
+
+def methods_of(
+    volumes: pd.DataFrame,
+    scans: pd.DataFrame,
+    facts: pd.DataFrame,
+    flagged_visits: set[tuple[str, str]],
+    flagged_scans: set[tuple[str, str, str]],
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Agreement of all scans, single contrasts and reference segmentations, without what is flagged."""
+    keys = pd.MultiIndex.from_frame(scans[[*VISIT, "scan"]])
+    bad = keys.isin(list(flagged_scans)) | keys.droplevel("scan").isin(list(flagged_visits))
+    return method_tables(volumes, scans[~bad & scans["suffix"].notna()], facts)
 
 
 def reliability_of(
@@ -132,6 +179,7 @@ def reliability_of(
     pandas.DataFrame
         As `babyseg_py.statistics.reliability.reliability_table` makes it.
     """
+    scans = scans[scans["scan"] != MANUAL]
     keys = pd.MultiIndex.from_frame(scans[[*VISIT, "scan"]])
     bad = keys.isin(list(flagged_scans)) | keys.droplevel("scan").isin(list(flagged_visits))
     n = keys[bad].nunique()

@@ -15,8 +15,8 @@ MISSING = "n/a"
 _NUMBERS = (
     "age_days", "age_months", "age_weeks_pma", "volume_mm3", "volume_posterior_mm3", "left_mm3", "right_mm3",
     "left_posterior_mm3", "right_posterior_mm3", "asymmetry", "asymmetry_posterior", "value", "low", "high",
-    "flag", "label", "run", "dice", "assd_mm", "hd95_mm", "nsd", "tolerance_mm",
-    "volume_ci_low", "volume_ci_high",
+    "volume_ci_low", "volume_ci_high", "flag", "label", "run", "dice", "assd_mm", "hd95_mm", "nsd",
+    "tolerance_mm",
 )  # fmt: skip
 
 
@@ -98,7 +98,23 @@ def write_table(table: pd.DataFrame, path: Path | str, *, kind: str = "") -> Non
         sep="\t", index=False, na_rep=MISSING, float_format="%.10g", lineterminator="\n", quoting=3
     )
     _write(target, text)
-    columns = {column: describe(kind or target.stem, column) for column in table.columns}
+    write_dictionary(target, kind or target.stem)
+
+
+def write_dictionary(path: Path | str, kind: str) -> None:
+    """Write the BIDS data dictionary of a table that is there, beside it.
+
+    Parameters
+    ----------
+    path : Path or str
+        The table; the dictionary has the same name with ``.json``.
+    kind : str
+        Name of the table in the dictionaries.
+    """
+    target = Path(path)
+    with target.open(encoding="utf-8") as file:
+        header = file.readline().rstrip("\r\n").split("\t")
+    columns = {column: describe(kind, column) for column in header}
     _write(target.with_suffix(".json"), json.dumps(columns, indent=2, ensure_ascii=False) + "\n")
 
 

@@ -8,6 +8,7 @@ import pandas as pd
 from babyseg_py.errors import UnusableData
 from babyseg_py.statistics.files import missing_columns, read_lines, typed
 from babyseg_py.statistics.structures import asymmetry, wide
+from babyseg_py.statistics.verdicts import with_verdicts
 from babyseg_py.statistics.visits import FACTS, VISIT
 
 INTERVAL = ["volume_ci_low", "volume_ci_high"]
@@ -22,7 +23,7 @@ COLUMNS = {
 
 
 def cohort_tables(
-    parts: dict[str, dict[Path, tuple[str, str]]], facts: pd.DataFrame
+    parts: dict[str, dict[Path, tuple[str, str]]], facts: pd.DataFrame, *, verdicts: Iterable[dict] = ()
 ) -> dict[str, pd.DataFrame]:
     """Gather the tables of all visits.
 
@@ -32,6 +33,8 @@ def cohort_tables(
         For each kind of table (the keys of `COLUMNS`) the files with the participant and session of each.
     facts : pandas.DataFrame
         All visits of the samplesheet, from `babyseg_py.statistics.visits.visit_facts`.
+    verdicts : iterable of dict
+        What was said of the visits by eye, which the table qc then has (see `with_verdicts`).
 
     Returns
     -------
@@ -47,6 +50,7 @@ def cohort_tables(
         the same visit.
     """
     tables = {kind: gather(parts.get(kind, {}), columns, facts) for kind, columns in COLUMNS.items()}
+    tables["qc"] = with_verdicts(tables["qc"], verdicts, facts)
     tables["scanvolumes"] = _with_contrast(tables["scanvolumes"])
     volumes = tables["volumes"].drop(columns=INTERVAL)
     tables["volumes_wide"], tables["asymmetry"] = wide(volumes), asymmetry(volumes)

@@ -43,17 +43,28 @@ class Part:
 
 PARTS = (
     Part("reliability", "reliability", "cv_within_percent", "n", "two scans in one visit"),
+    Part("agreement of methods", "method_agreement", "icc_2_1", "n", "two ways of measuring at 3 children"),
     Part("change of each child", "growth", "change_mm3_per_month", "", "two visits with volumes and ages"),
+    Part("published growth", "growth_plausibility", "ratio", "", "ages from birth of at most two years"),
     Part("growth of the cohort", "growth_models", "volume_mm3", "n", "ages at 10 children or more"),
     Part("centiles", "centiles", "volume_mm3", "n", "ages at 15 children or more"),
     Part("centiles of children", "child_centiles", "centile", "", "centiles"),
     Part("groups", "groups", "p", "n", "two groups of 5 children or more"),
+    Part("cases matched to controls", "matched_pairs", "pair", "", "two groups of 5 children or more"),
     Part("harmonisation of sites", "site_effects", "f", "n", "two sites of 5 children or more"),
     Part("associations", "associations", "rho", "n", "scores", scores=True),
     Part(MODEL, "behaviour_models", "estimate", "n", "scores of two visits or more", MODEL, True),
     Part(EARLIER, "behaviour_models", "estimate", "n", "scores after a visit", EARLIER, True),
     Part(GIVEN, "behaviour_models", "estimate", "n", "scores at a visit and after it", GIVEN, True),
     Part(CHANGE, "behaviour_models", "estimate", "n", "scores of two visits or more", CHANGE, True),
+    Part(
+        "error of the volumes in associations",
+        "measurement_error",
+        "rho_corrected",
+        "n",
+        "scores, and volumes with intervals",
+        scores=True,
+    ),
     Part("specifications", "specifications", "rho", "n", "scores", scores=True),
 )
 
@@ -82,7 +93,7 @@ def overview(tables: dict[str, pd.DataFrame], facts: pd.DataFrame, *, has_scores
 def _row(part: Part, table: pd.DataFrame, facts: pd.DataFrame, has_scores: bool) -> dict:
     of = table[table["model"] == part.model] if part.model else table
     known = of[of[part.estimate].notna()]
-    n = known["participant_id"].nunique() if not part.n else _largest(known[part.n])
+    n = _children(known) if not part.n else _largest(known[part.n])
     if len(known):
         total = facts["participant_id"].nunique()
         reason = f"ran on {n} of {total} children, as there are {part.needs}"
@@ -92,6 +103,12 @@ def _row(part: Part, table: pd.DataFrame, facts: pd.DataFrame, has_scores: bool)
         reason = f"did not run: {_why(part, of, facts)}"
     row = {"analysis": part.name, "table": f"{part.table}.tsv", "ran": int(len(known) > 0)}
     return row | {"n_children": n, "n_estimates": len(known), "reason": reason}
+
+
+def _children(known: pd.DataFrame) -> int:
+    """Count the children of a table in which a row is a child, or a pair of children."""
+    columns = known.columns.intersection(["participant_id", "case_id", "control_id"])
+    return len(set(known[columns].to_numpy().ravel()))
 
 
 def _why(part: Part, of: pd.DataFrame, facts: pd.DataFrame) -> str:

@@ -98,7 +98,8 @@ def code_covariates(table: pd.DataFrame) -> Covariates:
 
 
 def plain_ids(table: pd.DataFrame) -> pd.DataFrame:
-    """Take ``sub-`` and ``ses-`` off the identifiers of a score table."""
+    """Take ``sub-`` and ``ses-`` off the identifiers of a score table; drop rows without a child."""
+    table = table[table["participant_id"].notna()]
     table = table.assign(participant_id=table["participant_id"].str.strip().str.removeprefix("sub-"))
     if "session_id" in table:
         table = table.assign(session_id=table["session_id"].str.strip().str.removeprefix("ses-"))

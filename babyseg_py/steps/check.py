@@ -9,6 +9,7 @@ from babyseg_py.cohort.problems import Problem, in_order
 from babyseg_py.cohort.records import Record, to_json
 from babyseg_py.cohort.samplesheet import read_samplesheet
 from babyseg_py.cohort.summary import summary
+from babyseg_py.cohort.verdicts import VERDICTS, check_verdicts
 from babyseg_py.errors import UnusableData, UsageError
 
 NAMED = 20
@@ -21,6 +22,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--phenotype", metavar="F.tsv", type=Path, help="table of scores and covariates")
     parser.add_argument("--scores", metavar="A,B", default="", help="its columns to relate with volumes")
     parser.add_argument("--covariates", metavar="C,D", default="", help="its columns to adjust for")
+    words = (
+        "table of verdicts on the sessions: participant_id, session_id, verdict (pass, fail, correct), note"
+    )
+    parser.add_argument("--verdicts", metavar="F.tsv", type=Path, help=words)
     parser.add_argument("-o", "--output", metavar="F.json", type=Path, help="where to write the records")
 
 
@@ -47,12 +52,19 @@ def run(args: argparse.Namespace) -> int:
         names = [_names(args.scores), _names(args.covariates)]
         phenotype, more = check_phenotype(args.phenotype, records, scores=names[0], covariates=names[1])
         problems += more
+        notes = [str(problem) for problem in in_order(more) if problem.doubt]
+        phenotype = phenotype | {"notes": notes}
+    verdicts: list[dict] = []
+    if args.verdicts:
+        verdicts, more = check_verdicts(args.verdicts, records)
+        problems += more
     _report(source, problems)
     if args.output:
         from babyseg_py.report.files import write_text
 
-        write_text(args.output, to_json(records, phenotype))
-    print("\n".join([f"{source}: no errors", *summary(records), *_scores_summary(phenotype)]))
+        write_text(args.output, to_json(records, phenotype, verdicts))
+    lines = [*summary(records), *_scores_summary(phenotype), *_verdicts_summary(verdicts)]
+    print("\n".join([f"{source}: no errors", *lines]))
     return 0
 
 
@@ -92,6 +104,11 @@ def _scores_summary(phenotype: dict) -> list[str]:
         f"children without scores: {_listed(phenotype['without_scores'])}",
         f"scores without children: {_listed(phenotype['without_scans'])}",
     ]
+
+
+def _verdicts_summary(verdicts: list[dict]) -> list[str]:
+    counts = [f"{sum(one['verdict'] == word for one in verdicts)} {word}" for word in VERDICTS]
+    return [f"verdicts on sessions: {', '.join(counts)}"] if verdicts else []
 
 
 def _listed(names: list[str]) -> str:

@@ -23,9 +23,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Write the ledger and print how many rows are ok, flagged and failed."""
     from babyseg_py.report.files import write_text
+    from babyseg_py.statistics.files import write_dictionary
 
-    records = read_records(args.records)["records"]
-    entries = make_ledger(records, read_outcomes(args.failures, args.qc, args.dseg))
+    content = read_records(args.records)
+    outcomes = read_outcomes(args.failures, args.qc, args.dseg)
+    entries = make_ledger(content["records"], outcomes, content.get("verdicts") or [])
     write_text(args.output, to_tsv(entries))
+    write_dictionary(args.output, "ledger")
     print("\n".join(closing_lines(entries)))
     return 0

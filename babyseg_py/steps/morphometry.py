@@ -13,6 +13,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--posterior-volumes", required=True, metavar="F.json", help="volumes from posteriors, of `segment`"
     )
+    parser.add_argument("--reference", metavar="F", help="reference segmentation of the session")
     parser.add_argument("--out-dir", required=True, metavar="DIR", help="where both tables go")
 
 
@@ -20,9 +21,11 @@ def run(args: argparse.Namespace) -> None:
     """Write the tables of the session's volumes and of each scan's."""
     from pathlib import Path
 
+    from babyseg_py.morphometry.visit import MANUAL
     from babyseg_py.morphometry.volumes import COLUMNS
     from babyseg_py.names import bids_name
     from babyseg_py.report.files import write_text
+    from babyseg_py.statistics.files import write_dictionary
     from babyseg_py.steps.surface_distance import scan_files
 
     visit = _ids(args.visit)
@@ -35,6 +38,8 @@ def run(args: argparse.Namespace) -> None:
             for cells in _cells(path, *posterior["scans"].get(name, ({}, {})))
         ],
     }
+    if args.reference:
+        tables["scanvolumes"] += [(*visit, MANUAL, *cells) for cells in _reference_cells(args.reference)]
     heads = {"volumes": (), "scanvolumes": ("scan",)}
     for description, rows in tables.items():
         header = ("participant_id", "session_id", *heads[description], *COLUMNS)
@@ -43,6 +48,7 @@ def run(args: argparse.Namespace) -> None:
         )
         lines = "".join("\t".join(line) + "\n" for line in [header, *rows])
         write_text(Path(args.out_dir) / name, lines)
+        write_dictionary(Path(args.out_dir) / name, description)
 
 
 def _ids(visit: str) -> tuple[str, str]:
@@ -63,6 +69,19 @@ def _cells(path: str, posterior: dict[int, float], interval: dict[int, tuple]) -
 
     rows = volume_table(read_labels(path), posterior_mm3=posterior, interval_mm3=interval)
     return [volume_cells(row) for row in rows]
+
+
+def _reference_cells(path: str) -> list[tuple[str, ...]]:
+    """Volumes of the reference segmentation; none, and a word about it, if it cannot be used."""
+    import sys
+
+    from babyseg_py.errors import UnusableData
+
+    try:
+        return _cells(path, {}, {})
+    except UnusableData as problem:
+        print(f"babyseg morphometry: no volumes of the reference segmentation: {problem}", file=sys.stderr)
+        return []
 
 
 def _posterior_volumes(path: str) -> dict:

@@ -16,9 +16,11 @@ SOFTWARE = (
 BIDS_VERSION = "1.10.0"
 # What BIDS derivatives have no name for.
 NOT_BIDS = (
-    "cohort", "pipeline_info", "ledger.tsv", "report.html",
+    "cohort", "children", "pipeline_info", "ledger.tsv", "ledger.json", "qc_verdicts.tsv",
+    "report.html", "references.bib",
     "*_desc-uncertainty_map.nii.gz",
     "*_dseg_lut.txt", "*_snapshot.png", "*_morph.tsv", "*_qc.tsv",
+    "*_morph.json", "*_qc.json",
     "*_volumes.json", "*_registration.json", "*_xfm.mat",
 )  # fmt: skip
 

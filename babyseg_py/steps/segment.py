@@ -75,6 +75,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     pipeline = parser.add_argument_group("as a step of the pipeline, in place of -o")
     pipeline.add_argument("--visit", metavar="sub-X_ses-Y", help="id of the visit")
     pipeline.add_argument("--registration", metavar="F.json", help="result of `babyseg register`")
+    pipeline.add_argument("--corrected", metavar="F", help="labels corrected by hand, used as the session's")
     pipeline.add_argument("--out-dir", metavar="DIR", help="where all files of the visit are written")
 
 
@@ -237,6 +238,8 @@ def _pipeline(args: argparse.Namespace, segmenter) -> None:
     from babyseg_py.names import parse_name
     from babyseg_py.segmentation import outputs
     from babyseg_py.segmentation.window import Scan
+    from babyseg_py.statistics.files import write_dictionary
+    from babyseg_py.steps.evaluate import read_labels
 
     plan = _read_registration(Path(args.registration))
     paths = {Path(path).name: Path(path) for path in args.images}
@@ -257,8 +260,10 @@ def _pipeline(args: argparse.Namespace, segmenter) -> None:
         folder=Path(args.out_dir),
         flip=not args.no_flip,
         age_months=args.age_months,
+        corrected=(Path(args.corrected), read_labels(args.corrected)) if args.corrected else None,
     )
     outputs.write_visit(visit, segmenter, scans, plan)
+    write_dictionary(visit.path("qc", ".tsv", desc="segmentation"), "qc")
 
 
 def _read_registration(path: Path) -> dict:

@@ -17,8 +17,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--covariates", metavar="C,D", help="covariates beside age (default: as checked)")
     words = "volumes that are associated with scores (default: labels)"
     parser.add_argument("--volume-source", choices=("labels", "posteriors"), default="labels", help=words)
-    words = "use also what quality control flagged: visits, scans and structures"
+    words = (
+        "use also what quality control flagged: visits, scans and structures; not what a verdict keeps out"
+    )
     parser.add_argument("--include-flagged", action="store_true", help=words)
+    words = "use volumes harmonised between the sites of the samplesheet (ComBat) in all analyses that can"
+    parser.add_argument("--harmonise", action="store_true", help=words)
     parser.add_argument("--out-dir", required=True, metavar="DIR", help="folder of the results")
 
 
@@ -26,6 +30,7 @@ def run(args: argparse.Namespace) -> None:
     """Write every table of results, each as TSV with its JSON, and analyses.tsv, which says what ran."""
     from babyseg_py.statistics.analysis import Inputs, analyse
     from babyseg_py.statistics.files import read_records, write_table
+    from babyseg_py.statistics.verdicts import METRIC as VERDICT
     from babyseg_py.statistics.visits import visit_facts
 
     content = read_records(args.records)
@@ -36,11 +41,12 @@ def run(args: argparse.Namespace) -> None:
         facts=visit_facts(content["records"]),
         volumes=volumes,
         scans=scans,
-        qc=qc.iloc[:0] if args.include_flagged else qc,
+        qc=qc[qc["metric"] == VERDICT] if args.include_flagged else qc,
         phenotype=phenotype if args.phenotype else None,
         scores=scores,
         covariates=covariates,
         source=args.volume_source,
+        harmonise=args.harmonise,
     )
     results, left_out = analyse(inputs)
     for name, table in results.items():

@@ -39,6 +39,7 @@ def run(args: argparse.Namespace) -> None:
     from babyseg_py.labels import structure_name
     from babyseg_py.morphometry.visit import ScanLabels, compare_visit, compare_with_manual
     from babyseg_py.report.files import write_text
+    from babyseg_py.statistics.files import write_dictionary
     from babyseg_py.steps.evaluate import as_tsv, read_labels
 
     matrices = read_matrices(args.registration)
@@ -60,6 +61,7 @@ def run(args: argparse.Namespace) -> None:
     ]
     table = pd.DataFrame(rows, columns=list(COLUMNS[:-1])).assign(tolerance_mm=args.tolerance)
     write_text(args.output, as_tsv(table))
+    write_dictionary(args.output, "surfacedistance")
 
 
 def scan_files(paths: list[str], visit: str) -> dict[str, str]:

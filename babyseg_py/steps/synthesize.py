@@ -27,7 +27,8 @@ def run(args: argparse.Namespace) -> None:
     from babyseg_py.images import Volume, load_labels, save_image, save_labels
     from babyseg_py.labels import LABELS
     from babyseg_py.synthesis.labelbank_build import describe_map, make_bank
-    from babyseg_py.synthesis.randomise import Ranges, draw_params
+    from babyseg_py.synthesis.randomise import draw_params
+    from babyseg_py.synthesis.ranges import Ranges
     from babyseg_py.synthesis.synthesise import apply
 
     if args.spacing <= 0:
@@ -43,9 +44,13 @@ def run(args: argparse.Namespace) -> None:
     else:
         side = round(described.size_mm * 2 / args.spacing / 16 + 0.5) * 16
         voxels = described.size_mm / args.spacing
-        ranges = Ranges(grid=(side, side, side), brain_voxels=(voxels, voxels))
+        ranges = Ranges.from_dict({"grid": (side, side, side), "brain_voxels": (voxels, voxels)})
         params = draw_params(np.random.default_rng(args.seed), bank, ranges)
-    sample = apply(bank, params)
+    try:
+        sample = apply(bank, params)
+    except (KeyError, TypeError, IndexError) as problem:
+        what = f"does not describe a sample of this version ({type(problem).__name__}: {problem})"
+        raise UnusableData(args.params or args.labels, what, "give a file of --params-out") from problem
     affine = np.diag([args.spacing, args.spacing, args.spacing, 1.0])
     affine[:3, 3] = -args.spacing * (np.array(sample.target.shape) - 1) / 2
     save_image(Volume(sample.images[0].numpy(), affine), args.output)

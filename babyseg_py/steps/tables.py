@@ -30,7 +30,8 @@ def run(args: argparse.Namespace) -> None:
     from babyseg_py.statistics.gather import cohort_tables, participants
     from babyseg_py.statistics.visits import visit_facts
 
-    records = read_records(args.records)["records"]
+    content = read_records(args.records)
+    records = content["records"]
     parts = {
         "volumes": _visit_tables(args.volumes, "volumes", "morph"),
         "scanvolumes": _visit_tables(args.scan_volumes, "scanvolumes", "morph"),
@@ -38,7 +39,7 @@ def run(args: argparse.Namespace) -> None:
         "surfacedistance": _visit_tables(args.surface_distance, "surfacedistance", "qc"),
     }
     out = Path(args.out_dir)
-    tables = cohort_tables(parts, visit_facts(records))
+    tables = cohort_tables(parts, visit_facts(records), verdicts=content.get("verdicts") or [])
     for name, table in tables.items():
         write_table(table, out / f"{name}.tsv")
     beside = Path(args.participants) if args.participants else out.resolve().parent / "participants.tsv"

@@ -1,17 +1,25 @@
 """Train a network from a recipe, and write its weights."""
 
 import argparse
+import sys
 from pathlib import Path
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of ``babyseg train``."""
-    parser.add_argument("recipe", metavar="CONFIG", help="recipe in YAML; see docs/training.md")
+    parser.add_argument(
+        "recipe",
+        metavar="CONFIG",
+        help="recipe in YAML, or the name of one of the package; see docs/training.md",
+    )
     parser.add_argument(
         "-o", "--out-dir", required=True, metavar="DIR", help="checkpoint and log; resumed from"
     )
     parser.add_argument(
-        "--pack", nargs="+", metavar="LABELS", help="first pack these label maps into the bank"
+        "--pack", nargs="+", metavar="LABELS", help="first pack these label maps, or folders of them"
+    )
+    parser.add_argument(
+        "--label-table", metavar="F.tsv", help="with --pack: FreeSurfer number of each number in the maps"
     )
     parser.add_argument(
         "--export", metavar="F.safetensors", help="only write the weights of the last checkpoint"
@@ -19,16 +27,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--locate", metavar="DIR", help="with --export: run of the network that finds the brain"
     )
-    parser.add_argument("--device", default="cpu", choices=("cpu", "cuda"))
+    parser.add_argument(
+        "--replay", metavar="F.json", help="make the visits of a step that stopped a training again"
+    )
+    parser.add_argument("--device", default="cpu", choices=("auto", "cpu", "cuda"))
     parser.add_argument("--threads", type=int, default=2)
 
 
 def run(args: argparse.Namespace) -> None:
-    """Pack, train or export."""
+    """Pack, train, export, or look at a step again."""
     import torch
 
     from babyseg_py.models.memory import keep_freed_memory
-    from babyseg_py.training.loop import Trainer
     from babyseg_py.training.recipe import read_recipe
 
     folder = Path(args.out_dir)
@@ -38,10 +48,39 @@ def run(args: argparse.Namespace) -> None:
         export_weights(folder, Path(args.locate or folder), Path(args.export))
         return
     recipe = read_recipe(args.recipe)
+    keep_freed_memory()
+    torch.set_num_threads(args.threads)
+    if args.replay:
+        _replay(Path(args.replay), recipe)
+        return
     if args.pack:
         from babyseg_py.training.pack import pack_label_maps
 
-        pack_label_maps([Path(path) for path in args.pack], Path(recipe.bank))
-    keep_freed_memory()
-    torch.set_num_threads(args.threads)
-    Trainer(recipe, folder, device=args.device).run()
+        table = Path(args.label_table) if args.label_table else None
+        note = pack_label_maps([Path(path) for path in args.pack], Path(recipe.bank), label_table=table)
+        if note:
+            print(f"babyseg train: note: {note}", file=sys.stderr)
+    _train(recipe, folder, args.device)
+
+
+def _train(recipe, folder: Path, device: str) -> None:
+    import torch
+
+    from babyseg_py.training.loop import Trainer
+    from babyseg_py.training.team import join_team, leave_team
+
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    team = join_team(device)
+    try:
+        Trainer(recipe, folder, team=team).run()
+    finally:
+        leave_team(team)
+
+
+def _replay(path: Path, recipe) -> None:
+    from babyseg_py.training.failure import replay
+    from babyseg_py.training.loop import split_bank
+
+    for place, loss in enumerate(replay(path, split_bank(recipe)[0], recipe)):
+        print(f"visit {place}: loss {loss:g}; images beside {path}")

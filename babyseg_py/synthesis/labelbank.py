@@ -2,8 +2,11 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from zipfile import BadZipFile
 
 import numpy as np
+
+from babyseg_py.errors import UnusableData
 
 DISTANCE_STEP_MM = 0.25
 
@@ -75,7 +78,21 @@ def save_bank(bank: LabelBank, path: Path | str) -> None:
 
 
 def load_bank(path: Path | str) -> LabelBank:
-    """Read a bank."""
+    """Read a bank.
+
+    Raises
+    ------
+    UnusableData
+        If the file is missing, damaged or no bank.
+    """
+    try:
+        return _read_bank(path)
+    except (OSError, ValueError, KeyError, EOFError, BadZipFile) as problem:
+        what = f"cannot be read as a bank of label maps ({problem})"
+        raise UnusableData(str(path), what, "make it with `babyseg train CONFIG --pack LABELS`") from problem
+
+
+def _read_bank(path: Path | str) -> LabelBank:
     with np.load(path, allow_pickle=False) as arrays:
         count = sum(key.endswith("/classes") for key in arrays)
         maps = []

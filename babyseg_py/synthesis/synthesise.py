@@ -8,12 +8,19 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from babyseg_py.labels import LABELS
+from babyseg_py.synthesis.artefacts import apply_artefact
 from babyseg_py.synthesis.labelbank import DISTANCE_STEP_MM, LabelBank, LabelMap
 from babyseg_py.synthesis.randomise import Params
 from babyseg_py.synthesis.tissues import tissue_table
 
 # Channels of cerebellum and brain stem.
 BELOW_CEREBRUM = tuple(LABELS.index(label) for label in (8, 16, 47))
+WHITE = tuple(tissue_table().number(name) for name in ("white_matter", "deep_white_matter"))
+HEAD = tuple(
+    number
+    for number, name in enumerate(tissue_table().names)
+    if name in ("skull", "scalp", "fat") or name.startswith("head_")
+)
 LOW, HIGH = 0.005, 0.995  # quantiles of the non-zero voxels that become 0 and 1
 
 
@@ -84,7 +91,10 @@ def apply(bank: LabelBank, params: Params, *, device: torch.device | str = "cpu"
     if params["surroundings"]["cerebrum_only"]:
         below = torch.isin(target, torch.tensor(BELOW_CEREBRUM, device=device))
         tissue, target = tissue.masked_fill(below, 0), target.masked_fill(below, 0)
-    images = [render(tissue, scan, params["surroundings"]) for scan in params["scans"]]
+    lesions = lesion_mask(tissue, params["lesions"])
+    images = [render(tissue, scan, params["surroundings"], lesions) for scan in params["scans"]]
+    seen = torch.stack([field_of_view(target.shape, scan, device) for scan in params["scans"]])
+    target = target.masked_fill(~seen.any(dim=0), 0)
     if params["polarised"]:
         white, cortex = tissue == number("white_matter"), tissue == number("cortex")
         images = [invert(i) if i[white].mean() < i[cortex].mean() else i for i in images]
@@ -161,7 +171,26 @@ def surround(tissue: Tensor, distance_mm: Tensor, around: Params, *, has_head: b
     return torch.where(outside, layers, tissue)
 
 
-def render(tissue: Tensor, scan: Params, around: Params) -> Tensor:
+def lesion_mask(tissue: Tensor, lesions: Params | None) -> Tensor | None:
+    """Voxels of white matter that lesions take, (I, J, K) of bool; None without lesions."""
+    white = torch.isin(tissue, torch.tensor(WHITE, device=tissue.device))
+    if lesions is None or not white.any():
+        return None
+    pattern = Fields(lesions["seed"], tuple(tissue.shape), tissue.device).smooth(lesions["voxels"])[0]
+    values = pattern[white].sort().values
+    return white & (pattern > values[int((1 - lesions["share"]) * (len(values) - 1))])
+
+
+def field_of_view(shape: tuple[int, ...], scan: Params, device: torch.device) -> Tensor:
+    """Voxels that a scan reaches, (I, J, K) of bool."""
+    seen = torch.ones(tuple(shape), dtype=torch.bool, device=device)
+    side = shape[scan["crop_axis"]]
+    lost = round(scan["crop"] * side)
+    seen.narrow(scan["crop_axis"], side - lost if scan["crop_end"] else 0, lost).fill_(False)
+    return seen
+
+
+def render(tissue: Tensor, scan: Params, around: Params, lesions: Tensor | None = None) -> Tensor:
     """Image of the tissues as one scan sees them, (I, J, K), 0 to 1."""
     device = tissue.device
     fields = Fields(scan["seed"], tuple(tissue.shape), device)
@@ -170,16 +199,23 @@ def render(tissue: Tensor, scan: Params, around: Params) -> Tensor:
     textures = torch.tensor(scan["textures"], device=device)
     image = means[tissue] + spreads[tissue] * fields.normal(*tissue.shape)
     image += textures[tissue] * fields.smooth(scan["texture_voxels"])[0]
+    if scan["seconds"] is not None:
+        seconds = torch.tensor(scan["seconds"], device=device)
+        image += torch.where(fields.smooth(scan["texture_voxels"])[0] > 0, (seconds - means)[tissue], 0)
+    if lesions is not None:
+        image += lesions * (scan["lesion_mean"] - means[tissue])
     empty = tissue == 0
     if around["zero_background"] or around["bare"]:
         image.masked_fill_(empty, 0)
 
     image = blur(image, scan["blur_voxels"])
     if scan["thick_axis"] >= 0:
-        image = thick_slices(image, scan["thick_axis"], scan["thickness"])
+        image = thick_slices(image, scan["thick_axis"], scan["thickness"], scan["slice_edge"])
     if scan["ghost"]:
         shift = round(scan["ghost_shift"] * image.shape[scan["ghost_axis"]])
         image = image + scan["ghost"] * torch.roll(image, shift, scan["ghost_axis"])
+    for artefact in scan["artefacts"]:
+        image = apply_artefact(image, artefact)
     image = image * torch.exp(scan["bias"] * fields.smooth(scan["bias_voxels"])[0])
     noise = scan["noise"] * fields.normal(*image.shape)
     if scan["rician"]:
@@ -188,29 +224,55 @@ def render(tissue: Tensor, scan: Params, around: Params) -> Tensor:
         image = image + noise
     if around["bare"] and around["zero_background"]:
         image = image.masked_fill(empty, 0)
+    if scan["masked"]:
+        image = image.masked_fill(empty | torch.isin(tissue, torch.tensor(HEAD, device=device)), 0)
+    image = image.masked_fill(~field_of_view(tissue.shape, scan, device), 0)
     return normalise(image) ** scan["gamma"]
 
 
 def blur(image: Tensor, sigma: list[float]) -> Tensor:
     """Blur (I, J, K) with Gaussians of given sigma in voxels along each axis."""
-    x = image[None, None]
     for axis, width in enumerate(sigma):
         radius = max(1, round(3 * width))
         offsets = torch.arange(-radius, radius + 1, device=image.device)
-        kernel = torch.exp(-0.5 * (offsets / max(width, 1e-3)) ** 2)
-        shape, padding = [1, 1, 1, 1, 1], [0, 0, 0]
-        shape[2 + axis], padding[axis] = -1, radius
-        x = F.conv3d(x, (kernel / kernel.sum()).reshape(shape), padding=padding)
-    return x[0, 0]
+        image = convolve(image, torch.exp(-0.5 * (offsets / max(width, 1e-3)) ** 2), axis)
+    return image
 
 
-def thick_slices(image: Tensor, axis: int, thickness: float) -> Tensor:
-    """Acquire slices some voxels thick along one axis and interpolate them back."""
-    sigma = [0.0, 0.0, 0.0]
-    sigma[axis] = thickness / 2.355
+def convolve(image: Tensor, kernel: Tensor, axis: int) -> Tensor:
+    """Convolve (I, J, K) along one axis with a kernel of odd length, scaled to a sum of 1."""
+    shape, padding = [1, 1, 1, 1, 1], [0, 0, 0]
+    shape[2 + axis], padding[axis] = -1, len(kernel) // 2
+    return F.conv3d(image[None, None], (kernel / kernel.sum()).reshape(shape), padding=padding)[0, 0]
+
+
+def slice_profile(thickness: float, edge: float, device: torch.device) -> Tensor:
+    """Sensitivity across a slice, in whole voxels from its middle.
+
+    Parameters
+    ----------
+    thickness : float
+        Full width at half maximum in voxels.
+    edge : float
+        Sigma of the edges of a box as a share of the thickness; 0 for a Gaussian instead.
+    """
+    if not edge:
+        sigma = max(thickness / 2.355, 1e-3)
+        radius = max(1, round(3 * sigma))
+        offsets = torch.arange(-radius, radius + 1, device=device)
+        return torch.exp(-0.5 * (offsets / sigma) ** 2)
+    radius = max(1, round(thickness * (0.5 + 3 * edge)))
+    offsets = torch.arange(-radius, radius + 1, device=device)
+    width = edge * thickness * 2**0.5
+    return torch.erf((offsets + thickness / 2) / width) - torch.erf((offsets - thickness / 2) / width)
+
+
+def thick_slices(image: Tensor, axis: int, thickness: float, edge: float = 0.0) -> Tensor:
+    """Acquire slices some voxels thick along one axis, see `slice_profile`, and interpolate them back."""
     size = list(image.shape)
     size[axis] = max(2, round(size[axis] / thickness))
-    coarse = F.interpolate(blur(image, sigma)[None, None], size=size, mode="trilinear", align_corners=False)
+    seen = convolve(image, slice_profile(thickness, edge, image.device), axis)
+    coarse = F.interpolate(seen[None, None], size=size, mode="trilinear", align_corners=False)
     return F.interpolate(coarse, size=image.shape, mode="trilinear", align_corners=False)[0, 0]
 
 

@@ -1,12 +1,14 @@
 """From a checkpoint to weights that inference reads."""
 
 from pathlib import Path
+from typing import Any
 
 import torch
 
+from babyseg_py.errors import UnusableData
 from babyseg_py.labels import LABELS
 from babyseg_py.models.groupnet import GroupNet, GroupNetConfig
-from babyseg_py.models.weights import ModelInfo, Networks, Preprocessing, save_weights
+from babyseg_py.models.weights import FIXED_GRID, FixedGrid, ModelInfo, Networks, Preprocessing, save_weights
 from babyseg_py.training.loop import CHECKPOINT
 
 DATA = (
@@ -21,18 +23,30 @@ def export_weights(segment: Path, locate: Path, path: Path) -> None:
     Parameters
     ----------
     segment : Path
-        Folder of the run on images in which white matter is brighter than cortex (``polarised``).
+        Folder of the run on images in which white matter is brighter than cortex (``polarised``), or of a
+        recipe of one look.
     locate : Path
-        Folder of the run on images of any contrast; of the same network shape.
+        Folder of the run on images of any contrast, of the same network shape; not used for one look.
     path : Path
         File to write.
     """
+    first = _read(segment)
+    one_look = first.get("inference") == FIXED_GRID  # checkpoints of before there were two ways say nothing
+    runs = {"segment": first} if one_look else {"segment": first, "locate": _read(locate)}
     networks, provenance = {}, {"data": DATA}
-    for role, folder in (("segment", segment), ("locate", locate)):
-        state = torch.load(folder / CHECKPOINT, map_location="cpu", weights_only=True)
+    for role, state in runs.items():
         networks[role] = GroupNet(GroupNetConfig.from_dict(state["shape"]))
         networks[role].load_state_dict(state["mean"])
         provenance[f"{role}_steps"] = str(state["step"])
         provenance[f"{role}_hours"] = f"{state['seconds'] / 3600:.2f}"
-    info = ModelInfo(LABELS, networks["segment"].config, Preprocessing(), provenance)
+    # Samples lie on RAS axes; the published network was trained on LIA.
+    recipe = FixedGrid(orientation="RAS") if one_look else Preprocessing()
+    info = ModelInfo(LABELS, networks["segment"].config, recipe, provenance)
     save_weights(Networks(**networks), info, path)
+
+
+def _read(folder: Path) -> dict[str, Any]:
+    try:
+        return torch.load(folder / CHECKPOINT, map_location="cpu", weights_only=True)
+    except FileNotFoundError:
+        raise UnusableData(str(folder), "holds no checkpoint", "name the folder of a training run") from None

@@ -2,52 +2,63 @@
 
 import csv
 import math
+import pickle
 import time
+from collections.abc import Iterator
+from contextlib import nullcontext
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader
 
 from babyseg_py.errors import UnusableData
 from babyseg_py.labels import LABELS
 from babyseg_py.models.groupnet import GroupNet
 from babyseg_py.synthesis.labelbank import LabelBank, load_bank
-from babyseg_py.synthesis.randomise import draw_params
-from babyseg_py.synthesis.synthesise import apply
-from babyseg_py.training.losses import cross_entropy_dice, hard_dice
+from babyseg_py.training.board import EXAMPLES, Board
+from babyseg_py.training.failure import Watch, stop_training
+from babyseg_py.training.losses import hard_dice, loss_where_known
 from babyseg_py.training.recipe import Recipe
+from babyseg_py.training.samples import Numbered, Samples, validation_visits
+from babyseg_py.training.team import Team
+from babyseg_py.writing import appearing
 
 CHECKPOINT = "checkpoint.pt"
-
-
-class Samples(Dataset):
-    """Synthetic visits numbered by training step: the number alone decides what a visit looks like."""
-
-    def __init__(self, bank: LabelBank, recipe: Recipe) -> None:
-        self.bank, self.recipe = bank, recipe
-
-    def __len__(self) -> int:
-        return self.recipe.steps
-
-    def __getitem__(self, step: int) -> tuple[Tensor, Tensor]:
-        recipe = self.recipe
-        generator = np.random.default_rng((recipe.seed, step))
-        hard = min(1.0, max(0.0, (step + 1 - recipe.ease_from) / max(1, recipe.ease_in)))
-        ranges = recipe.synthesis
-        if step < recipe.two_scans_from:
-            ranges = replace(ranges, two_scans=0.0)
-        sample = apply(self.bank, draw_params(generator, self.bank, ranges, hard=hard))
-        return sample.images, sample.target
+LOG = "log.csv"
+LOWEST = 0.01  # of the rate, at the end of its fall
+Visits = list[tuple[int, Tensor, Tensor]]  # number, images, target
 
 
 def learning_rate(recipe: Recipe, step: int) -> float:
-    """Rate at a step: linear warm-up, constant, then a linear fall to a hundredth."""
+    """Rate at a step: linear warm-up, constant, then a fall to a hundredth, linear or a half cosine."""
     start = (1 - recipe.decay) * recipe.steps
-    fall = 1.0 if step < start else 1 - 0.99 * (step - start) / max(1.0, recipe.steps - start)
-    return recipe.learning_rate * min(1.0, (step + 1) / max(1, recipe.warmup)) * fall
+    done = 0.0 if step < start else (step - start) / max(1.0, recipe.steps - start)
+    if recipe.fall == "cosine":
+        done = (1 - math.cos(math.pi * done)) / 2
+    warm = min(1.0, (step + 1) / max(1, recipe.warmup))
+    return recipe.learning_rate * warm * (1 - (1 - LOWEST) * done)
+
+
+def split_bank(recipe: Recipe) -> tuple[LabelBank, LabelBank]:
+    """Read a recipe's label maps: those to train on, and those to validate with.
+
+    Raises
+    ------
+    UnusableData
+        If a map that is to be held out is not there.
+    """
+    bank = load_bank(recipe.bank)
+    names = [m.name for m in bank.maps]
+    missing = sorted(set(recipe.held_out) - set(names))
+    if missing:
+        raise UnusableData(recipe.bank, f"lacks the held-out maps {missing}", f"it holds {names}")
+    kept = tuple(m for m in bank.maps if m.name not in recipe.held_out)
+    held = tuple(m for m in bank.maps if m.name in recipe.held_out)
+    return replace(bank, maps=kept), replace(bank, maps=held or kept)
 
 
 class Trainer:
@@ -59,14 +70,33 @@ class Trainer:
         What to do.
     folder : Path
         Where checkpoints and the log are kept; a checkpoint there is resumed from.
-    device : str
-        ``cpu`` or ``cuda``.
+    team : Team
+        The processes that train together; the result does not depend on their number.
+    samples, validation : Samples, list of (str, Tensor, Tensor)
+        Visits to train on and to validate with; those of the recipe's bank if not given.
+    start : dict of str to Tensor
+        Weights to begin with; random ones if not given.
     """
 
-    def __init__(self, recipe: Recipe, folder: Path, *, device: str = "cpu") -> None:
-        self.recipe, self.folder, self.device = recipe, folder, torch.device(device)
+    def __init__(
+        self,
+        recipe: Recipe,
+        folder: Path,
+        *,
+        team: Team | None = None,
+        samples: Numbered | None = None,
+        validation: list[tuple[str, Tensor, Tensor]] | None = None,
+        start: dict[str, Tensor] | None = None,
+    ) -> None:
+        self.recipe, self.folder, self.team = recipe, folder, team or Team()
+        if recipe.batch % self.team.size:
+            what = f"a batch of {recipe.batch} cannot be shared by {self.team.size} processes"
+            raise UnusableData(str(folder), what, "give the recipe a batch that is a multiple of them")
+        self.device = torch.device(self.team.device)
         torch.manual_seed(recipe.seed)
         network = GroupNet(recipe.network)
+        if start is not None:
+            network.load_state_dict(start)
         self.network = network.to(self.device, memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
         self.mean = GroupNet(recipe.network).to(self.device).eval()
         self.mean.load_state_dict(self.network.state_dict())
@@ -74,90 +104,130 @@ class Trainer:
             self.network.parameters(), lr=recipe.learning_rate, weight_decay=recipe.weight_decay, fused=True
         )
         self.step, self.seconds = 0, 0.0
-        bank = load_bank(recipe.bank)
-        names = [m.name for m in bank.maps]
-        missing = sorted(set(recipe.held_out) - set(names))
-        if missing:
-            raise UnusableData(recipe.bank, f"lacks the held-out maps {missing}", f"it holds {names}")
-        kept = tuple(m for m in bank.maps if m.name not in recipe.held_out)
-        held = tuple(m for m in bank.maps if m.name in recipe.held_out)
-        self.samples = Samples(replace(bank, maps=kept), recipe)
-        self.validation = self._validation_set(replace(bank, maps=held or kept))
+        if samples is None or validation is None:
+            kept, held = split_bank(recipe)
+            samples = Samples(kept, recipe)
+            validation = validation_visits(held, recipe) if self.team.leads else []
+        self.samples, self.validation = samples, validation
         folder.mkdir(parents=True, exist_ok=True)
+        if self.team.leads:
+            for unfinished in folder.glob(f".part-*-{CHECKPOINT}"):  # of a process that was killed
+                unfinished.unlink(missing_ok=True)
         if (folder / CHECKPOINT).exists():
             self._resume()
+        self.shared = self.team.share(self.network)
+        self.watch = Watch(recipe.network.classes)
 
     def run(self) -> None:
-        """Train to the recipe's last step."""
-        remaining = range(self.step, self.recipe.steps)
-        loader = DataLoader(
-            self.samples, batch_size=None, sampler=remaining, num_workers=1, prefetch_factor=4
-        )
-        clock, losses = time.perf_counter(), []
-        for images, target in loader:
-            losses.append(self._update(images.to(self.device), target.to(self.device)))
+        """Train to the recipe's last step.
+
+        Raises
+        ------
+        UnusableData
+            If a loss or a gradient is not finite or training diverges; the step is kept to be looked at.
+        """
+        recipe = self.recipe
+        board = Board(self.folder, self.step) if recipe.tensorboard and self.team.leads else None
+        began, first, losses = time.perf_counter(), self.step, []
+        clock = began
+        for visits in self._batches():
+            losses.append(self._update(visits))
             self.step += 1
             now = time.perf_counter()
             self.seconds, clock = self.seconds + now - clock, now
-            last = self.step == self.recipe.steps
-            if self.step % self.recipe.validate_every == 0 or last:
-                self._report(float(np.mean(losses)), self.validate())
+            last = self.step == recipe.steps
+            if not self.team.leads:
+                continue
+            if self.step % recipe.validate_every == 0 or last:
+                left = (recipe.steps - self.step) * (now - began) / (self.step - first)
+                self._report(float(np.mean(losses)), left, board)
                 losses = []
-            if self.step % self.recipe.save_every == 0 or last:
+            if self.step % recipe.save_every == 0 or last:
                 self._save()
+        if board:
+            board.close()
 
-    def _update(self, images: Tensor, target: Tensor) -> float:
+    def _batches(self) -> Iterator[Visits]:
+        """Yield this process's visits of each remaining step, made ahead of time by other processes."""
+        batch, team = self.recipe.batch, self.team
+        numbers = [
+            step * batch + place
+            for step in range(self.step, self.recipe.steps)
+            for place in range(team.rank, batch, team.size)
+        ]
+        loader = DataLoader(
+            self.samples,
+            batch_size=None,
+            sampler=numbers,
+            num_workers=self.recipe.workers,
+            prefetch_factor=4,
+        )
+        visits: Visits = []
+        for number, (images, target) in zip(numbers, loader, strict=True):
+            visits.append((number, images.to(self.device), target.to(self.device)))
+            if len(visits) == batch // team.size:
+                yield visits
+                visits = []
+
+    def _update(self, visits: Visits) -> float:
+        """Take one step; visits may have different numbers of scans, so that each is a pass of its own."""
         recipe = self.recipe
         rate = learning_rate(recipe, self.step)
         for group in self.optimiser.param_groups:
             group["lr"] = rate
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=recipe.precision == "bf16"):
-            scores = self.network(images[None])
-        loss = cross_entropy_dice(scores, target[None])
-        value = float(loss.detach())
-        if not math.isfinite(value):
-            raise FloatingPointError(f"loss {value} at step {self.step}: lower the learning rate")
         self.optimiser.zero_grad(set_to_none=True)
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(self.network.parameters(), recipe.clip)
+        values = []
+        for place, (_, images, target) in enumerate(visits):
+            last = place == len(visits) - 1
+            with nullcontext() if last or self.team.size == 1 else self.shared.no_sync():  # type: ignore[operator]
+                with torch.autocast(self.device.type, torch.bfloat16, enabled=recipe.precision == "bf16"):
+                    scores = self.shared(images[None])
+                loss = loss_where_known(recipe.loss, scores, target[None])
+                (loss / len(visits)).backward()
+            values.append(float(loss.detach()))
+        norm = float(torch.nn.utils.clip_grad_norm_(self.network.parameters(), recipe.clip))
+        if complaint := self.watch.complaint(values, norm):
+            raise self._failure(complaint, visits, values)
         self.optimiser.step()
         share = min(recipe.ema, (1 + self.step) / (10 + self.step))
         with torch.no_grad():
             mean = [p.detach() for p in self.mean.parameters()]
             new = [p.detach() for p in self.network.parameters()]
             torch._foreach_lerp_(mean, new, 1 - share)
-        return value
+        return sum(values) / len(values)
+
+    def _failure(self, what: str, visits: Visits, losses: list[float]) -> UnusableData:
+        kept = []
+        for (number, _, _), loss in zip(visits, losses, strict=True):
+            name, params = self.samples.named_params(number)
+            kept.append({"number": number, "map": name, "loss": str(loss), "params": params})
+        return stop_training(
+            self.folder,
+            step=self.step,
+            what=what,
+            visits=kept,
+            state=self._state(),
+            rank=self.team.rank,
+        )
+
+    def _predict(self, images: Tensor) -> Tensor:
+        """Most probable class of each voxel by the running mean of the weights, (I, J, K)."""
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.recipe.precision == "bf16"):
+            return self.mean(images.to(self.device)[None])[0].argmax(dim=0).cpu()
 
     @torch.inference_mode()
-    def validate(self) -> dict[str, Tensor]:
+    def validate(self, board: Board | None = None) -> dict[str, Tensor]:
         """Dice per class on the fixed validation visits, (visits, classes), by kind of visit."""
         result: dict[str, list[Tensor]] = {}
-        for kind, images, target in self.validation:
-            with torch.autocast(self.device.type, torch.bfloat16, enabled=self.recipe.precision == "bf16"):
-                scores = self.mean(images.to(self.device)[None])
-            predicted = scores[0].argmax(dim=0).cpu()
+        for number, (kind, images, target) in enumerate(self.validation):
+            predicted = self._predict(images)
             result.setdefault(kind, []).append(hard_dice(predicted, target, self.recipe.network.classes))
+            if board and number < EXAMPLES:
+                board.example(number, images[0], target, predicted, self.step)
         return {kind: torch.stack(rows) for kind, rows in result.items()}
 
-    def _validation_set(self, bank: LabelBank) -> list[tuple[str, Tensor, Tensor]]:
-        """Visits of held-out maps with realistic contrasts: brain alone, within a head, and undisturbed.
-
-        White matter and cortex on undisturbed visits tell whether the network looks at intensities: one
-        that only knows positions stays near .6 there.
-        """
-        chosen = []
-        for number in range(self.recipe.validation_samples):
-            kind = ("brain", "head", "clean")[number % 3]
-            bare = kind != "head"
-            ranges = replace(
-                self.recipe.synthesis, realistic=1.0, inverted=0.0, bare_brain=float(bare), two_scans=0.0
-            )
-            generator = np.random.default_rng((self.recipe.seed, 987654321, number))
-            sample = apply(bank, draw_params(generator, bank, ranges, hard=float(kind != "clean")))
-            chosen.append((kind, sample.images, sample.target))
-        return chosen
-
-    def _report(self, loss: float, dice: dict[str, Tensor]) -> None:
+    def _report(self, loss: float, seconds_left: float, board: Board | None) -> None:
+        dice = self.validate(board)
         row: dict[str, float] = {
             "step": self.step,
             "minutes": round(self.seconds / 60, 2),
@@ -169,32 +239,61 @@ class Trainer:
             row[f"white_and_cortex_{kind}"] = round(float(values[:, folded].nanmean()), 4)
         by_label = torch.cat(list(dice.values())).nanmean(dim=0)
         row |= {str(label): round(float(value), 3) for label, value in zip(LABELS, by_label, strict=False)}
-        path = self.folder / "log.csv"
-        new = not path.exists()
-        with path.open("a", newline="", encoding="utf-8") as file:
-            writer = csv.DictWriter(file, row)
-            if new:
-                writer.writeheader()
-            writer.writerow(row)
-        left = (self.recipe.steps - self.step) * self.seconds / max(1, self.step) / 60
-        print(", ".join(f"{k} {v}" for k, v in row.items()), f"({left:.0f} minutes left)", flush=True)
+        append_row(self.folder / LOG, row)
+        if board:
+            means = {k: v for k, v in row.items() if "_" in k}
+            structures = {f"dice/{label}": row[str(label)] for label in LABELS if str(label) in row}
+            rate = learning_rate(self.recipe, self.step - 1)
+            board.scalars({"loss": loss, "learning_rate": rate, **means, **structures}, self.step)
+        words = ", ".join(f"{k} {v}" for k, v in row.items())
+        print(f"{words} ({seconds_left / 60:.0f} minutes left)", flush=True)
 
-    def _save(self) -> None:
-        state = {
+    def _state(self) -> dict[str, Any]:
+        return {
             "step": self.step,
             "seconds": self.seconds,
             "network": self.network.state_dict(),
             "mean": self.mean.state_dict(),
             "optimiser": self.optimiser.state_dict(),
             "shape": asdict(self.recipe.network),
+            "inference": self.recipe.inference,
         }
-        temporary = self.folder / f"{CHECKPOINT}.part"
-        torch.save(state, temporary)
-        temporary.replace(self.folder / CHECKPOINT)
+
+    def _save(self) -> None:
+        with appearing(self.folder / CHECKPOINT) as partial:
+            torch.save(self._state(), partial)
 
     def _resume(self) -> None:
-        state = torch.load(self.folder / CHECKPOINT, map_location=self.device, weights_only=True)
-        self.network.load_state_dict(state["network"])
-        self.mean.load_state_dict(state["mean"])
-        self.optimiser.load_state_dict(state["optimiser"])
-        self.step, self.seconds = state["step"], state["seconds"]
+        path = self.folder / CHECKPOINT
+        try:
+            state = torch.load(path, map_location=self.device, weights_only=True)
+            self.network.load_state_dict(state["network"])
+            self.mean.load_state_dict(state["mean"])
+            self.optimiser.load_state_dict(state["optimiser"])
+            self.step, self.seconds = state["step"], state["seconds"]
+        except (pickle.UnpicklingError, RuntimeError, EOFError, KeyError, TypeError, ValueError) as problem:
+            reason = " ".join(str(problem).split())[:120]
+            what = f"is damaged, or of another network than the recipe's ({reason})"
+            raise UnusableData(str(path), what, "give another folder with -o, or its recipe") from problem
+        if self.team.leads:
+            drop_rows_after(self.folder / LOG, self.step)
+
+
+def append_row(path: Path, row: dict[str, float]) -> None:
+    """Add a row to a log, which begins with the names of its columns."""
+    new = not path.exists() or not path.stat().st_size
+    with path.open("a", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, row)
+        if new:
+            writer.writeheader()
+        writer.writerow(row)
+
+
+def drop_rows_after(path: Path, step: int) -> None:
+    """Take out the rows of steps that were lost, as they will be taken again."""
+    if not path.exists():
+        return
+    header, *rows = path.read_text(encoding="utf-8").splitlines(keepends=True) or [""]
+    kept = [row for row in rows if row.endswith("\n") and int(row.split(",", 1)[0]) <= step]
+    with appearing(path) as partial:
+        partial.write_text("".join([header, *kept]), encoding="utf-8")

@@ -1,36 +1,90 @@
 """Label map files packed into one bank."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from babyseg_py.errors import UnusableData
 from babyseg_py.images import load_labels
-from babyseg_py.synthesis.labelbank import save_bank
+from babyseg_py.synthesis.labelbank import LabelBank, load_bank, save_bank
 from babyseg_py.synthesis.labelbank_build import describe_map, make_bank
+from babyseg_py.training.labelmaps import Renumbering, checked_maps, find_maps, read_label_table, renumber
 
 _AGE = re.compile(r"age-(\d+)(?:-(\d+))?mo")
 
 
-def pack_label_maps(paths: Sequence[Path], target: Path) -> None:
+def pack_label_maps(places: Sequence[Path], target: Path, *, label_table: Path | None = None) -> str | None:
     """Pack label maps; a name like ``age-4mo_dseg.nii.gz`` tells an age in months, others are adults.
+
+    Parameters
+    ----------
+    places : sequence of Path
+        Label maps, and folders of them.
+    target : Path
+        Bank to write.
+    label_table : Path, optional
+        Which FreeSurfer number each number of the maps stands for; see `read_label_table`.
+
+    Returns
+    -------
+    str or None
+        What their owner should know.
 
     Raises
     ------
     UnusableData
-        If two maps have one name or a map holds none of the known labels.
+        If two maps have one name, or some cannot be used: all of them are named before any is packed.
     """
-    names = [path.name.split("_dseg")[0].split(".")[0] for path in paths]
-    described = []
-    for path, name in zip(sorted(paths), sorted(names), strict=True):
+    paths = find_maps(places)
+    table = read_label_table(label_table) if label_table else None
+    note = _checked(paths, table)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    save_bank(_described(paths, table, {}), target)
+    return note
+
+
+def bank_of(places: Sequence[Path], *, ages: Mapping[str, float]) -> LabelBank:
+    """Read a bank: one that was packed, or label maps and folders of them.
+
+    Parameters
+    ----------
+    places : sequence of Path
+        One ``.npz``, or label maps and folders of them.
+    ages : dict of str to float
+        Age in months by visit, for maps named ``sub-X_ses-Y…``.
+
+    Raises
+    ------
+    UnusableData
+        As `pack_label_maps`.
+    """
+    if len(places) == 1 and places[0].suffix == ".npz":
+        return load_bank(places[0])
+    paths = find_maps(places)
+    _checked(paths, None)
+    return _described(paths, None, ages)
+
+
+def _checked(paths: Sequence[Path], table: Renumbering | None) -> str | None:
+    names = [_name(path) for path in paths]
+    for path, name in zip(paths, names, strict=True):
         if names.count(name) > 1:
             raise UnusableData(str(path), "another map has the same name", "rename one of them")
-        label_map, codes = describe_map(load_labels(path), name=name, age_months=age_from_name(name))
-        if len(codes) < 2:
-            raise UnusableData(str(path), "holds no known label", "use FreeSurfer label numbers")
-        described.append((label_map, codes))
-    target.parent.mkdir(parents=True, exist_ok=True)
-    save_bank(make_bank(described), target)
+    return checked_maps(paths, table)
+
+
+def _described(paths: Sequence[Path], table: Renumbering | None, ages: Mapping[str, float]) -> LabelBank:
+    described = []
+    for path in paths:
+        name = _name(path)
+        visit = "_".join(name.split("_")[:2])
+        age = ages.get(visit, age_from_name(name))
+        described.append(describe_map(renumber(load_labels(path), table), name=name, age_months=age))
+    return make_bank(described)
+
+
+def _name(path: Path) -> str:
+    return path.name.split("_dseg")[0].split(".")[0]
 
 
 def age_from_name(name: str) -> float | None:

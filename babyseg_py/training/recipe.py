@@ -8,7 +8,17 @@ import yaml
 
 from babyseg_py.errors import UnusableData
 from babyseg_py.models.groupnet import GroupNetConfig
-from babyseg_py.synthesis.randomise import Ranges
+from babyseg_py.models.weights import RECIPES, TWO_LOOKS
+from babyseg_py.synthesis.ranges import Ranges
+from babyseg_py.training.losses import LOSSES
+
+SHIPPED = Path(__file__).parent / "recipes"
+CHOICES = {
+    "loss": tuple(LOSSES),
+    "fall": ("linear", "cosine"),
+    "precision": ("bf16", "fp32"),
+    "inference": tuple(RECIPES),
+}
 
 
 @dataclass(frozen=True)
@@ -17,27 +27,46 @@ class Recipe:
 
     bank: str  # packed label maps, made by `babyseg train --pack`
     network: GroupNetConfig
-    synthesis: Ranges = field(default_factory=Ranges)
+    synthesis: Ranges = field(default_factory=lambda: Ranges.from_dict({}))
     held_out: tuple[str, ...] = ()  # names of maps that are never trained on
     steps: int = 10000  # optimiser steps in all
+    batch: int = 1  # visits in a step, shared by all processes that train together
+    loss: str = "cross_entropy_dice"  # or soft_dice, the published one
     learning_rate: float = 2e-3
     warmup: int = 200  # steps of linear increase
     decay: float = 0.25  # last share of the steps, in which the rate falls to a hundredth
+    fall: str = "linear"  # how it falls: linear or cosine
     ease_from: int = 0  # steps on clean contrasts alone, which teach the network to look at intensities
     ease_in: int = 2000  # steps in which synthesis then grows from clean to its full ranges
-    two_scans_from: int = 0  # first step with visits of two scans
+    two_scans_from: int = 0  # first step with visits of several scans
+    inference: str = TWO_LOOKS  # how exported weights see an image: two-looks or fixed-grid
     weight_decay: float = 1e-4
     clip: float = 2.0  # largest norm of the gradient
     ema: float = 0.999  # share of the old in the running mean of the weights
-    precision: str = "bf16"
+    precision: str = "bf16"  # or fp32
+    workers: int = 1  # processes that synthesise; does not change the result
     save_every: int = 200  # steps between checkpoints
     validate_every: int = 500
     validation_samples: int = 16
+    tensorboard: bool = True  # write event files beside the checkpoint
     seed: int = 0
+
+    def __post_init__(self) -> None:
+        for name, allowed in CHOICES.items():
+            if getattr(self, name) not in allowed:
+                raise ValueError(f"{name} is {getattr(self, name)!r}, not one of {', '.join(allowed)}")
+        for name in ("batch", "steps", "workers", "save_every", "validate_every", "validation_samples"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1")
 
 
 def read_recipe(path: Path | str) -> Recipe:
     """Read a recipe from YAML.
+
+    Parameters
+    ----------
+    path : Path or str
+        File, or the name of a recipe that the package ships, such as ``tiny``.
 
     Raises
     ------
@@ -45,13 +74,21 @@ def read_recipe(path: Path | str) -> Recipe:
         If the file is not YAML or a setting is unknown or missing.
     """
     path = Path(path)
+    if str(path) in shipped_recipes():
+        path = SHIPPED / f"{path}.yaml"
     try:
         values = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as problem:
-        raise UnusableData(str(path), f"cannot be read ({problem})", "give a recipe in YAML") from problem
+        advice = f"give a recipe in YAML, or one of {', '.join(shipped_recipes())}"
+        raise UnusableData(str(path), f"cannot be read ({problem})", advice) from problem
     if not isinstance(values, dict):
         raise UnusableData(str(path), "holds no settings", "see docs/training.md for the settings")
     return recipe_from_dict(values, where=str(path))
+
+
+def shipped_recipes() -> list[str]:
+    """Names of the recipes that the package ships."""
+    return sorted(path.stem for path in SHIPPED.glob("*.yaml"))
 
 
 def recipe_from_dict(values: dict[str, Any], *, where: str = "recipe") -> Recipe:

@@ -67,3 +67,17 @@ def test_a_sheet_or_a_dataset_is_needed(project, launch):
     run = project.run(launch)
     assert run.code != 0
     assert "samplesheet" in run.text
+
+
+def test_verdicts_among_the_results_are_read_at_the_door(project, launch):
+    """A mistyped one stops the run, so that nobody believes it was obeyed."""
+    (launch / "a.nii.gz").touch()
+    sheet = launch / "sheet.csv"
+    sheet.write_text("participant_id,session_id,suffix,image\n01,A,T1w,a.nii.gz\n")
+    (launch / "results").mkdir()
+    verdicts = launch / "results" / "qc_verdicts.tsv"
+    verdicts.write_text("participant_id\tsession_id\tverdict\n01\tA\tfial\n")
+    run = project.run(launch, "--input", str(sheet))
+    assert run.code != 0
+    assert "qc_verdicts.tsv, row 2, column verdict: 'fial' is no verdict; did you mean 'fail'?" in run.text
+    assert "Submitted process" not in run.text

@@ -65,3 +65,24 @@ def test_identifiers_with_code_are_refused(project, launch, write_sheet, two_vis
     assert "Submitted process" not in run.text
     for number in range(2, len(rows) + 2):
         assert f"row {number}" in run.text
+
+
+def test_a_corrected_dseg_is_handed_to_segmentation(project, launch, write_sheet, two_visits):
+    """By its name; any other is a reference, and compared with."""
+    visits = {row["session_id"]: row for row in two_visits}  # one scan of each of two visits
+    kinds = dict(zip(visits, ("corrected", "manual"), strict=True))
+    rows = []
+    for session, kind in kinds.items():
+        labels = launch / f"sub-01_ses-{session}_space-session_desc-{kind}_dseg.nii.gz"
+        shutil.copy(visits[session]["dseg"], labels)
+        rows.append(visits[session] | {"dseg": str(labels)})
+    sheet = write_sheet(launch / "sheet.csv", rows)
+    run = project.run(launch, "--input", str(sheet), "-stub-run")
+    assert run.code == 0, run.text
+    tasks = {
+        folder: sorted(path.name for path in (launch / "work").glob(f"*/*/{folder}/*"))
+        for folder in ("corrected", "reference")
+    }
+    assert [len(names) for names in tasks.values()] == [1, 1]
+    assert "_desc-corrected_" in tasks["corrected"][0]
+    assert "_desc-manual_" in tasks["reference"][0]

@@ -32,12 +32,12 @@ def test_check_prints_a_summary_and_writes_records(sheet, capsys):
 
 def test_check_lists_all_errors_of_all_tables(sheet, capsys):
     path = sheet.rows(COLUMNS, "1,A,T1w,-1,months,birth", "a b,A,T1w,,,")
-    scores = sheet.write("participant_id\tiq\n1\tx\n", "scores.tsv")
+    scores = sheet.write("participant_id\tiq\n1\t3\n", "scores.tsv")
     output = sheet.folder / "records.json"
-    assert main(["check", str(path), "--phenotype", str(scores), "--scores", "iq", "-o", str(output)]) == 65
-    lines = capsys.readouterr().err.splitlines()
+    assert main(["check", str(path), "--phenotype", str(scores), "--scores", "iqq", "-o", str(output)]) == 65
+    lines = [line for line in capsys.readouterr().err.splitlines() if not line.startswith("note:")]
     assert [line.split(":")[1].strip() for line in lines[:3]] == [
-        "scores.tsv, row 1, column iq",
+        "scores.tsv, row 1",
         "sheet.csv, row 2, column age_value",
         "sheet.csv, row 3, column participant_id",
     ]
@@ -49,6 +49,28 @@ def test_check_of_an_unreadable_sheet_still_looks_at_the_scores(sheet, capsys):
     scores = sheet.write("participant_id\tiq\n1\tx\n", "scores.tsv")
     assert main(["check", str(sheet.folder / "none.csv"), "--phenotype", str(scores), "--scores", "iq"]) == 65
     assert len(capsys.readouterr().err.splitlines()) == 3
+
+
+def test_a_faulty_score_table_is_told_and_does_not_stop_the_run(sheet, capsys):
+    path = sheet.rows(COLUMNS, "1,A,T1w,1,months,birth", "2,A,T1w,2,months,birth")
+    scores = sheet.write("participant_id\tiq\n1\tx\n1\t4\n2\t5\n", "scores.tsv")
+    output = sheet.folder / "records.json"
+    words = ["check", str(path), "--phenotype", str(scores), "--scores", "iq", "-o", str(output)]
+    assert main(words) == 0
+    told = [line.removeprefix("note: ") for line in capsys.readouterr().err.splitlines()]
+    notes = json.loads(output.read_text(encoding="utf-8"))["phenotype"]["notes"]
+    assert notes == told
+    assert "scores.tsv, row 2, column iq: 'x' is not a number" in notes[2]
+    assert "sub-1 is already in row 2 with other values of iq" in notes[3]
+
+
+def test_an_age_in_another_unit_than_those_of_other_children_is_doubted(sheet, capsys):
+    path = sheet.rows(
+        COLUMNS, "1,A,T1w,6,months,birth", "2,A,T1w,12,months,birth", "3,A,T1w,190,months,birth"
+    )
+    assert main(["check", str(path)]) == 0
+    assert "row 4, column age_unit: 190 months from birth is 16 years" in (words := capsys.readouterr().err)
+    assert "are days meant?" in words
 
 
 def test_check_of_a_bids_dataset(tmp_path, capsys):
@@ -71,6 +93,8 @@ def test_ledger_of_a_run_that_left_nothing(sheet, capsys):
     assert main(["check", str(sheet.rows(COLUMNS, "1,A,T1w,,,")), "-o", str(records)]) == 0
     assert main(["ledger", "--records", str(records), "-o", str(ledger)]) == 0
     assert len(ledger.read_text().splitlines()) == 2
+    described = json.loads(ledger.with_suffix(".json").read_text(encoding="utf-8"))
+    assert list(described) == ledger.read_text().splitlines()[0].split("\t")
     assert capsys.readouterr().out.endswith("1 rows: 0 ok, 0 flagged, 1 failed\nfailed at step: segment 1\n")
 
 

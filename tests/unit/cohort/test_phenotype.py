@@ -2,6 +2,7 @@
 
 import pytest
 
+from babyseg_py.cohort.ages import make_age
 from babyseg_py.cohort.phenotype import check_phenotype
 from babyseg_py.cohort.records import Record
 
@@ -16,7 +17,8 @@ def check(sheet, text, **names):
 
 def test_with_prefix_and_without_session(sheet):
     found, errors, doubts = check(sheet, "participant_id\tiq\tses_income\nsub-01\t100\tlow\n03\tn/a\thigh\n")
-    assert errors == doubts == []
+    assert errors == []
+    assert [FEW in doubt.message for doubt in doubts] == [True]
     assert found == {
         "file": str(sheet.folder / "scores.tsv"), "scores": ["iq"], "covariates": [],
         "without_scores": ["02"], "without_scans": ["03"], "visits_without_scores": [],
@@ -48,31 +50,87 @@ def test_names_that_are_not_there(sheet):
     assert "did you mean 'sex'?" in errors[1].message
 
 
+FEW = "scans and scores; associations need 10"
+
+
 @pytest.mark.parametrize(
     ("text", "row", "column", "words"),
     [
-        ("participant_id,iq\n01,1\n02,low\n", 3, "iq", "'low' is not a number"),
-        ('participant_id,iq\n01,1\n02,"2,5"\n', 3, "iq", "decimal point"),
-        ("participant_id,iq\n01,1\n02,inf\n", 3, "iq", "'inf'"),
-        ("participant_id,iq\n01,1\nsub-01,2\n", 3, "participant_id", "already in row 2"),
-        ("participant_id,session_id,iq\n01,A,1\n01,ses-A,2\n", 3, "participant_id", "ses-A is already"),
-        ("participant_id,iq\n01,1\n,2\n", 3, "participant_id", "empty"),
-        ("participant_id,iq\n01,1\n$(rm),2\n", 3, "participant_id", "'$(rm)'"),
         ("subject,iq\n01,1\n", 1, "participant_id", "missing"),
-        ("participant_id,iq\n7,1\n8,2\n", None, "participant_id", "7, 8, the scans are of 01, 02"),
         ("participant_id,iq,iq\n01,1,1\n", 1, "'iq'", "twice"),
     ],
 )
-def test_faults(sheet, text, row, column, words):
+def test_faults_that_leave_open_what_is_meant(sheet, text, row, column, words):
     errors = check(sheet, text, scores=["iq"])[1]
     assert [(error.row, error.column) for error in errors] == [(row, column)]
     assert words in errors[0].message
 
 
-def test_a_column_of_text_is_one_fault(sheet):
-    text = "participant_id,iq\n01,a\n02,b\n"
-    assert [error.row for error in check(sheet, text, scores=["iq"])[1]] == [1]
-    assert "no column holds numbers" in check(sheet, text)[1][0].message
+@pytest.mark.parametrize(
+    ("text", "row", "column", "words"),
+    [
+        ("participant_id,iq\n01,1\n02,low\n", 3, "iq", "'low' is not a number and is taken as missing"),
+        ('participant_id,iq\n01,1\n02,"2,5"\n', 3, "iq", "decimal point"),
+        ("participant_id,iq\n01,1\n02,inf\n", 3, "iq", "'inf'"),
+        ("participant_id,iq\n01,1\nsub-01,1\n", 3, "participant_id", "already in row 2 with the same values"),
+        ("participant_id,iq\n01,1\nsub-01,2\n", 3, "participant_id", "with other values of iq; the child is"),
+        ("participant_id,session_id,iq\n01,A,1\n01,ses-A,2\n", 3, "participant_id", "ses-A is already"),
+        ("participant_id,iq\n01,1\n,2\n", 3, "participant_id", "empty; the row is left out"),
+        ("participant_id,iq\n01,1\n$(rm),2\n", 3, "participant_id", "'$(rm)'"),
+        ("participant_id,iq\n7,1\n8,2\n", None, "participant_id", "7, 8, the scans are of 01, 02"),
+        ("participant_id,iq\n01,a\n02,b\n", 1, "iq", "no number, only values such as 'a'"),
+        ("participant_id,iq\n01,\n02,n/a\n", 1, "iq", "no value at all"),
+    ],
+)
+def test_faults_of_rows_and_columns_stop_nothing(sheet, text, row, column, words):
+    _, errors, doubts = check(sheet, text, scores=["iq"])
+    assert errors == []
+    told = [doubt for doubt in doubts if FEW not in doubt.message]
+    assert [(doubt.row, doubt.column) for doubt in told] == [(row, column)]
+    assert words in told[0].message
+
+
+def test_a_table_without_any_score_stops_nothing(sheet):
+    _, errors, doubts = check(sheet, "participant_id,iq,empty\n01,a,\n02,b,\n")
+    assert errors == []
+    words = [doubt.message for doubt in doubts]
+    assert "no column holds numbers" in words[0]
+    assert [doubt.column for doubt in doubts][1] == "empty"
+
+
+def test_many_values_that_are_no_numbers_are_told_in_six_sentences(sheet):
+    rows = "".join(f"{i},{'low' if i % 2 else i}\n" for i in range(40))
+    doubts = check(sheet, f"participant_id,iq\n{rows}", scores=["iq"])[2]
+    told = [doubt.message for doubt in doubts if doubt.column == "iq"]
+    assert len(told) == 6
+    assert "14 more below" in told[-1]
+
+
+def test_few_children_and_single_visits_are_told(sheet):
+    scans = [Record(row, f"{row:02d}", "A", "T1w", None, str(row)) for row in range(2, 7)]
+    text = "participant_id,iq\n" + "".join(f"{row:02d},{row}\n" for row in range(2, 7))
+    words = [problem.message for problem in check_phenotype(sheet.write(text, "scores.tsv"), scans)[1]]
+    assert words[0].startswith("5 children have scans and scores; associations need 10")
+    assert words[1].startswith("every child with scores has one visit")
+
+
+def test_ages_in_mixed_units_are_told(sheet):
+    scans = [Record(row, f"{row}", "A", "T1w", None, "", make_age(f"{3 * row}", "months", "birth"))
+             for row in range(2, 8)]  # fmt: skip
+    months = {row: 3 * row + 0.3 for row in range(2, 8)}
+    ages = months | {5: 457}
+    for column, given, told in (
+        ("age_test", ages, [5]),
+        ("age_test", months, []),
+        ("maternal_age", ages, []),
+    ):
+        text = f"participant_id,{column},iq\n" + "".join(f"{row},{age},{row}\n" for row, age in given.items())
+        problems = check_phenotype(sheet.write(text, "scores.tsv"), scans, scores=["iq"])[1]
+        found = [problem for problem in problems if "mixed units" in problem.message]
+        assert [problem.row for problem in found] == told
+        assert all(
+            "6 values" not in problem.message and "would be days" in problem.message for problem in found
+        )
 
 
 def test_table_that_cannot_be_read(tmp_path):
@@ -106,4 +164,4 @@ def test_the_nearest_child_without_a_score_is_named(sheet):
     scans = [Record(2, name, "A", "T1w", None, name) for name in ("kid01", "kid02")]
     path = sheet.write("participant_id,iq\nkid01,1\nkd02,2\n", "scores.tsv")
     _, problems = check_phenotype(path, scans)
-    assert ["is 'kid02' meant?" in problem.message for problem in problems] == [True]
+    assert ["is 'kid02' meant?" in problem.message for problem in problems if problem.column] == [True]

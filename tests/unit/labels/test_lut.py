@@ -1,11 +1,12 @@
 """The label table as files."""
 
 import csv
+import shlex
 
 import pytest
 
 from babyseg_py.labels import LABELS, STRUCTURES
-from babyseg_py.labels.lut import write_dseg_table, write_lut
+from babyseg_py.labels.lut import write_dseg_table, write_itksnap_labels, write_lut
 
 
 def test_freesurfer_table(tmp_path):
@@ -34,3 +35,13 @@ def test_bids_table(tmp_path):
 def test_nothing_else_is_left_in_the_folder(tmp_path, write):
     write(tmp_path / "one.txt")
     assert [file.name for file in tmp_path.iterdir()] == ["one.txt"]
+
+
+def test_itksnap_labels_have_eight_fields(tmp_path) -> None:
+    """Number, colour, three switches and the quoted name; the background is clear."""
+    write_itksnap_labels(tmp_path / "labels.txt")
+    rows = [shlex.split(line) for line in (tmp_path / "labels.txt").read_text().splitlines()[1:]]
+    assert len(rows) == len(STRUCTURES)
+    assert rows[0] == ["0", "0", "0", "0", "0", "0", "0", "Background"]
+    for row, structure in zip(rows[1:], STRUCTURES[1:], strict=True):
+        assert row == [str(structure.id), *map(str, structure.colour), "1", "1", "1", structure.name]

@@ -21,6 +21,7 @@ BUILDERS = (
     longitudinal.repeated_scores,
     longitudinal.specification_curves,
     longitudinal.groups,
+    longitudinal.matched,
     longitudinal.sites,
 )
 

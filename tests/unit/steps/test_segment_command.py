@@ -13,8 +13,8 @@ import torch
 
 import babyseg_py as bs
 from babyseg_py.cli import main
-from babyseg_py.images import Volume, load_image, load_labels, save_image
-from babyseg_py.labels import LABELS
+from babyseg_py.images import Volume, load_image, load_labels, save_image, save_labels
+from babyseg_py.labels import LABELS, structure_name
 from babyseg_py.models.groupnet import GroupNet, GroupNetConfig
 from babyseg_py.models.weights import FixedGrid, ModelInfo, Networks, save_weights
 
@@ -270,6 +270,43 @@ def test_python_tells_what_was_left_out(folder, weights) -> None:
     assert result.done.sources == ("a.nii.gz",)
     assert any("e.nii.gz: was left out" in sentence for sentence in result.flags)
     assert bs.segment("a.nii.gz", model=model).left_out == {}
+
+
+def test_corrected_labels_take_the_place_of_the_networks(folder, segment, capsys) -> None:
+    """Labels, volumes and sidecar are the correction's; the table says how far the network was from it."""
+    affine = np.diag([4.0, 4.0, 4.0, 1.0])
+    scan = {"scan": "T1w", "image": "a.nii.gz", "used": True, "matrix": np.eye(4).tolist(), "flags": []}
+    plan = {"grid": {"shape": [24, 28, 20], "affine": affine.tolist()}, "scans": [scan]}
+    (folder / "r.json").write_text(json.dumps(plan))
+    words = ["a.nii.gz", "--visit", "sub-1_ses-A", "--registration", "r.json", "--out-dir"]
+    assert segment(*words, "first") == 0
+    stem = "sub-1_ses-A_space-session_desc-babyseg_dseg"
+    network = load_labels(folder / "first" / f"{stem}.nii.gz")
+    changed = network.data.copy()
+    first, second = np.unique(changed[changed > 0])[:2]
+    changed[changed == first] = second
+    corrected = "sub-1_ses-A_space-session_desc-corrected_dseg.nii.gz"
+    save_labels(network.with_data(changed), folder / corrected)
+
+    assert segment(*words, "next", "--corrected", corrected) == 0
+    assert np.array_equal(load_labels(folder / "next" / f"{stem}.nii.gz").data, changed)
+    sidecar = json.loads((folder / "next" / f"{stem}.json").read_text())
+    assert sidecar["Manual"] is True
+    assert corrected in sidecar["Sources"]
+    volumes = json.loads((folder / "next" / "sub-1_ses-A_desc-posterior_volumes.json").read_text())["session"]
+    assert volumes[str(second)] == pytest.approx(np.count_nonzero(changed == second) * 64)
+    assert volumes[str(first)] == 0
+    table = pd.read_csv(folder / "next" / "sub-1_ses-A_desc-segmentation_qc.tsv", sep="\t")
+    table = table[table["metric"] == "dice_with_correction"].set_index("structure", drop=True)
+    assert table.loc[structure_name(first), "value"] == 0
+    own = np.count_nonzero(network.data == second)
+    dice = 2 * own / (own + np.count_nonzero(changed == second))
+    assert table.loc[structure_name(second), "value"] == pytest.approx(dice, rel=1e-4)
+    assert not table["flag"].any()
+
+    save_labels(Volume(changed, affine + np.outer([1, 0, 0, 0], [0, 0, 0, 500])), folder / corrected)
+    assert segment(*words, "elsewhere", "--corrected", corrected) == 65
+    assert "hardly overlaps" in capsys.readouterr().err
 
 
 def test_weights_for_other_labels_are_refused(folder, tmp_path, capsys) -> None:

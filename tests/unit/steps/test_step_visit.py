@@ -155,6 +155,32 @@ def test_morphometry_writes_both_tables(visit):
     assert float(alone["run-2_T1w"]["volume_ci_high"]) == pytest.approx(176)
 
 
+def test_a_data_dictionary_lies_beside_each_table(visit):
+    words = ["--posterior-volumes", str(visit / "posterior.json"), "--out-dir", str(visit)]
+    assert main(["morphometry", *_words(visit, *words)]) == 0
+    assert _distances(visit)[0] == 0
+    tables = [visit / f"{VISIT}_desc-{name}.tsv" for name in ("volumes_morph", "scanvolumes_morph")]
+    for table in [*tables, visit / f"{VISIT}_desc-surfacedistance_qc.tsv"]:
+        columns = json.loads(table.with_suffix(".json").read_text(encoding="utf-8"))
+        assert list(columns) == list(_read(table)[0])
+        assert all(column.get("Units") == "mm^3" for name, column in columns.items() if name.endswith("_mm3"))
+
+
+def test_morphometry_measures_the_reference_segmentation_too(visit, capsys):
+    """As the scan ``manual``; one that cannot be used costs nothing but its own rows."""
+    words = ["--posterior-volumes", str(visit / "posterior.json"), "--out-dir", str(visit / "out")]
+    assert main(["morphometry", *_words(visit, *words, "--reference", _scan_file(visit, "run-2"))]) == 0
+    table = visit / "out" / f"{VISIT}_desc-scanvolumes_morph.tsv"
+    rows = {(row["scan"], row["structure"]): row for row in _read(table)}
+    assert {scan for scan, _ in rows} == {"run-1_T1w", "run-2_T1w", "manual"}
+    left = "Left-Cerebral-White-Matter"
+    assert rows["manual", left]["volume_mm3"] == rows["run-2_T1w", left]["volume_mm3"]
+    assert rows["manual", left]["volume_posterior_mm3"] == "n/a"
+    assert main(["morphometry", *_words(visit, *words, "--reference", str(visit / "absent.nii.gz"))]) == 0
+    assert "no volumes of the reference segmentation" in capsys.readouterr().err
+    assert {row["scan"] for row in _read(table)} == {"run-1_T1w", "run-2_T1w"}
+
+
 def test_posterior_volumes_that_cannot_be_used(visit, capsys):
     (visit / "posterior.json").write_text('{"session": {}}')
     words = ["--posterior-volumes", str(visit / "posterior.json"), "--out-dir", str(visit / "out")]

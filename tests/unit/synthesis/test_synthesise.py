@@ -9,11 +9,12 @@ import torch
 
 from babyseg_py.labels import LABELS, LEFT_RIGHT_PAIRS
 from babyseg_py.synthesis.labelbank import load_bank, save_bank
-from babyseg_py.synthesis.randomise import Ranges, draw_params
+from babyseg_py.synthesis.randomise import draw_params
+from babyseg_py.synthesis.ranges import Ranges
 from babyseg_py.synthesis.synthesise import apply, blur, normalise, thick_slices
 
 GRID = (32, 40, 28)
-RANGES = Ranges(grid=GRID, brain_voxels=(18.0, 22.0))
+RANGES = Ranges.from_dict({"grid": GRID, "brain_voxels": (18.0, 22.0)})
 
 
 def draw(bank, seed=0, *, ranges=RANGES, hard=1.0):

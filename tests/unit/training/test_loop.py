@@ -1,80 +1,20 @@
-"""The training loop: it learns, it can be killed, it can be resumed from any checkpoint."""
+"""The training loop: it learns, logs, and explains what is wrong with a recipe."""
 
-import os
-import signal
-import subprocess
-import sys
 from dataclasses import replace
 
-import numpy as np
 import pytest
 import torch
-import yaml
+from tensorboardX.proto import event_pb2
 
 from babyseg_py.errors import UnusableData
-from babyseg_py.images import Volume, save_labels
+from babyseg_py.images import save_labels
+from babyseg_py.labels import LABELS, STRUCTURES
 from babyseg_py.models.weights import load_weights
-from babyseg_py.synthesis.labelbank import save_bank
-from babyseg_py.synthesis.labelbank_build import describe_map, make_bank
+from babyseg_py.training.board import panel
 from babyseg_py.training.export import export_weights
-from babyseg_py.training.loop import CHECKPOINT, Trainer, learning_rate
+from babyseg_py.training.loop import LOG, Trainer, drop_rows_after, learning_rate
 from babyseg_py.training.pack import age_from_name, pack_label_maps
 from babyseg_py.training.recipe import read_recipe, recipe_from_dict
-
-TWO_LEVELS = {"encoder": [4, 8], "decoder": [8, 8], "head": [4], "norm": True, "shared": True}
-
-
-def ball() -> Volume:
-    """Two half balls of white matter within cortex."""
-    n = 40
-    grid = np.stack(np.meshgrid(*[np.arange(n)] * 3, indexing="ij"), axis=-1) - (n - 1) / 2
-    radius, right = np.linalg.norm(grid, axis=-1), grid[..., 0] > 0
-    labels = np.zeros((n, n, n), dtype=np.int32)
-    labels[radius < 16] = np.where(right, 42, 3)[radius < 16]
-    labels[radius < 10] = np.where(right, 41, 2)[radius < 10]
-    return Volume(labels, np.diag([1.0, 1, 1, 1]) + np.array([[0, 0, 0, -19.5]] * 3 + [[0, 0, 0, 0]]))
-
-
-@pytest.fixture(scope="module")
-def recipe(tmp_path_factory):
-    path = tmp_path_factory.mktemp("bank") / "bank.npz"
-    save_bank(make_bank([describe_map(ball(), name=n, age_months=2.0) for n in ("a", "b")]), path)
-    return recipe_from_dict(
-        {
-            "bank": str(path),
-            "network": TWO_LEVELS,
-            "synthesis": {"grid": [16, 16, 16], "brain_voxels": [9, 11], "two_scans": 0.3},
-            "held_out": ["b"],
-            "steps": 12,
-            "warmup": 2,
-            "save_every": 4,
-            "validate_every": 12,
-            "validation_samples": 2,
-            "precision": "fp32",
-        }
-    )
-
-
-def weights_of(trainer: Trainer) -> list[torch.Tensor]:
-    return [*trainer.network.state_dict().values(), *trainer.mean.state_dict().values()]
-
-
-def test_resumed_equals_undisturbed(recipe, tmp_path) -> None:
-    """Stopping at a checkpoint and going on gives the same parameters, bit for bit."""
-    straight = Trainer(recipe, tmp_path / "straight")
-    straight.run()
-    first = Trainer(recipe, tmp_path / "broken")
-    for step in range(8):
-        images, target = first.samples[step]
-        first._update(images, target)
-        first.step += 1
-        if first.step % recipe.save_every == 0:
-            first._save()
-    first._update(*first.samples[8])  # lost: not saved before the kill
-    second = Trainer(recipe, tmp_path / "broken")
-    assert second.step == 8
-    second.run()
-    assert all(torch.equal(a, b) for a, b in zip(weights_of(straight), weights_of(second), strict=True))
 
 
 def test_learns(recipe, tmp_path) -> None:
@@ -86,31 +26,49 @@ def test_learns(recipe, tmp_path) -> None:
     assert after > max(0.6, before + 0.3)
 
 
-def test_killed_process_leaves_a_whole_checkpoint(recipe, tmp_path) -> None:
-    """Kill -9 during a run leaves the last checkpoint readable, and training goes on from it."""
-    config = tmp_path / "recipe.yaml"
-    plain = {
-        "bank": recipe.bank,
-        "steps": 4000,
-        "save_every": 2,
-        "validate_every": 4000,
-        "validation_samples": 2,
-    }
-    plain |= {"network": {"encoder": [4, 8], "decoder": [8, 8], "norm": True, "shared": True}}
-    plain |= {"synthesis": {"grid": [16, 16, 16], "brain_voxels": [9, 11]}, "precision": "fp32"}
-    config.write_text(yaml.safe_dump(plain))
-    out = tmp_path / "run"
-    command = [sys.executable, "-m", "babyseg_py", "train", str(config), "-o", str(out), "--threads", "1"]
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, start_new_session=True)
-    while process.poll() is None and not (out / CHECKPOINT).exists():
-        os.sched_yield()
-    running = process.poll() is None
-    if running:
-        os.killpg(process.pid, signal.SIGKILL)
-    _, errors = process.communicate()
-    assert running, errors.decode()
-    assert (out / CHECKPOINT).exists(), errors.decode()
-    assert Trainer(read_recipe(config), out).step >= 2
+def test_log_loses_the_rows_of_lost_steps(tmp_path) -> None:
+    """What came after the checkpoint goes, a half-written line too; an empty log stays empty."""
+    log = tmp_path / LOG
+    log.write_text("step,loss\n2,0.5\n4,0.4\n6,0.3\n8")
+    drop_rows_after(log, 4)
+    assert log.read_text() == "step,loss\n2,0.5\n4,0.4\n"
+    log.write_text("")
+    drop_rows_after(log, 4)
+    assert log.read_text() == ""
+
+
+def test_event_files_hold_curves_and_examples(recipe, tmp_path) -> None:
+    """TensorBoard gets loss, rate, Dice of each structure and slices; a key of the recipe turns it off."""
+    Trainer(replace(recipe, steps=4, validate_every=2), tmp_path / "on").run()
+    (file,) = (tmp_path / "on" / "tensorboard").iterdir()
+    found = events(file.read_bytes())
+    assert {"loss", "learning_rate", "dice_brain", "dice/2", "dice/42", "example/0"} <= set(found)
+    assert found["loss"] == [2, 4]
+    Trainer(replace(recipe, steps=2, tensorboard=False), tmp_path / "off").run()
+    assert not (tmp_path / "off" / "tensorboard").exists()
+
+
+def events(data: bytes) -> dict[str, list[int]]:
+    """Read the steps of each tag from an event file: records of length, checksum, message and checksum."""
+    found: dict[str, list[int]] = {}
+    while data:
+        size = int.from_bytes(data[:8], "little")
+        event = event_pb2.Event.FromString(data[12 : 12 + size])
+        data = data[16 + size :]
+        for value in event.summary.value:
+            found.setdefault(value.tag, []).append(event.step)
+    return found
+
+
+def test_example_slice_by_hand() -> None:
+    """Image, labels and labels found side by side, anterior at the top, left at the left."""
+    image, target = torch.zeros(2, 3, 1), torch.zeros(2, 3, 1, dtype=torch.uint8)
+    image[0, 2, 0], target[1, 0, 0] = 1.0, LABELS.index(17)
+    shown = panel(image, target, torch.zeros_like(target))
+    assert shown.shape == (3, 6, 3)
+    assert shown[0, 0].tolist() == [255, 255, 255]
+    assert shown[2, 3].tolist() == list(STRUCTURES[LABELS.index(17)].colour)
+    assert shown.sum() == 3 * 255 + sum(STRUCTURES[LABELS.index(17)].colour)
 
 
 def test_export(recipe, tmp_path) -> None:
@@ -135,11 +93,22 @@ def test_held_out_maps_are_not_trained_on(recipe, tmp_path) -> None:
 def test_rate_warms_up_and_falls() -> None:
     """A tenth of the way up after a tenth of the warm-up, a hundredth at the end."""
     recipe = recipe_from_dict(
-        {"bank": "b", "network": TWO_LEVELS, "steps": 1000, "warmup": 100, "learning_rate": 1.0}
+        {
+            "bank": "b",
+            "network": {},
+            "synthesis": {"grid": [64, 64, 64]},
+            "steps": 1000,
+            "warmup": 100,
+            "learning_rate": 1.0,
+        }
     )
     assert learning_rate(recipe, 9) == pytest.approx(0.1)
     assert learning_rate(recipe, 500) == 1.0
     assert learning_rate(recipe, 1000) == pytest.approx(0.01)
+    cosine = replace(recipe, fall="cosine", decay=1.0)
+    assert learning_rate(cosine, 500) == pytest.approx((1 + 0.01) / 2)
+    assert learning_rate(cosine, 250) == pytest.approx(0.01 + 0.99 * (2 + 2**0.5) / 4)
+    assert learning_rate(cosine, 1000) == pytest.approx(0.01)
 
 
 @pytest.mark.parametrize(
@@ -148,6 +117,8 @@ def test_rate_warms_up_and_falls() -> None:
         ("steps: 3", "bank, network are missing"),
         ("bank: b\nnetwork: {}\nsteeps: 3", "unknown settings steeps"),
         ("bank: b\nnetwork: {}\nsynthesis: {brane: 2}", "brane"),
+        ("bank: b\nnetwork: {}\nloss: dise", "dise.*soft_dice"),
+        ("bank: b\nnetwork: {}\nbatch: 0", "batch must be at least 1"),
         ("[1, 2", "cannot be read"),
         ("", "holds no settings"),
     ],
@@ -160,11 +131,11 @@ def test_bad_recipes_are_explained(text, message, tmp_path) -> None:
         read_recipe(path)
 
 
-def test_pack_reads_ages_from_names(tmp_path) -> None:
+def test_pack_reads_ages_from_names(ball, tmp_path) -> None:
     """Ages come from the names; a folder of files becomes one bank."""
     assert age_from_name("age-34-38mo") == 36
     assert age_from_name("adult-1") is None
-    save_labels(ball(), tmp_path / "age-4mo_dseg.nii.gz")
-    save_labels(ball(), tmp_path / "adult-1_dseg.nii.gz")
+    save_labels(ball, tmp_path / "age-4mo_dseg.nii.gz")
+    save_labels(ball, tmp_path / "adult-1_dseg.nii.gz")
     pack_label_maps(sorted(tmp_path.glob("*.nii.gz")), tmp_path / "bank.npz")
     assert (tmp_path / "bank.npz").exists()

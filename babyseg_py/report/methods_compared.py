@@ -1,0 +1,98 @@
+"""Ways of measuring against each other: Bland–Altman plots, limits of agreement and tests."""
+
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from babyseg_py.report.figures import ACCENT, FLAG, GREY, INK, WIDTH_IN, Shelf, file_name
+from babyseg_py.report.parts import Absent, Part, Picture, Plot, Table
+from babyseg_py.report.results import Results
+from babyseg_py.report.structures import PANELS, both_sides
+from babyseg_py.report.words import count, interval, number, p_value, plain_name
+
+DRAWN = 3
+_COLUMNS = 4
+NOTHING = (
+    "No comparison of methods, because fewer than three children have volumes from two contrasts, or from a "
+    "scan and a reference segmentation."
+)
+
+
+def bland_altman(results: Results, shelf: Shelf) -> Part:
+    """Draw differences against means, with bias and limits, of up to three pairs of methods."""
+    table, volumes = _table(results), results.more.get("method_volumes", pd.DataFrame())
+    pairs = table[(table["comparison"] == "pair") & table["bias_mm3"].notna()] if len(table) else table
+    if pairs.empty or volumes.empty:
+        return Absent(NOTHING)
+    # With a reference segmentation, it is what the others are judged by.
+    names = sorted(dict.fromkeys(pairs["methods"]), key=lambda words: not words.endswith("manual"))
+    pictures = tuple(draw_pair(methods, table, volumes, shelf) for methods in names[:DRAWN])
+    more = len(names) - DRAWN
+    note = f"{count(more, 'more pair')} of methods in the table below." if more > 0 else ""
+    return Plot(pictures, note=note)
+
+
+def _table(results: Results) -> pd.DataFrame:
+    return results.more.get("method_agreement", pd.DataFrame())
+
+
+def draw_pair(methods: str, agreement: pd.DataFrame, volumes: pd.DataFrame, shelf: Shelf) -> Picture:
+    """Draw the differences of two methods, such as ``T1w, manual``, a panel per structure."""
+    table = both_sides(agreement[agreement["methods"] == methods])
+    structures = [name for name in PANELS if (table["structure"] == name).any()]
+    rows = max(-(-len(structures) // _COLUMNS), 1)
+    figure = Figure(figsize=(WIDTH_IN, 0.5 + 1.75 * rows))
+    panels = figure.subplots(rows, _COLUMNS, squeeze=False).ravel()
+    first, second = methods.split(", ")
+    drawn = []
+    for axes, name in zip(panels, structures, strict=False):
+        of = volumes[volumes["structure"] == name]
+        wide = of.pivot_table(index=["participant_id", "session_id"], columns="method", values="volume_mm3")
+        points = wide[[first, second]].dropna() / 1000
+        mean, difference = points.mean(axis=1), points[second] - points[first]
+        limits = table[table["structure"] == name].iloc[0]
+        axes.plot(mean, difference, "o", color=ACCENT, markersize=2.8, markeredgewidth=0, alpha=0.6)
+        _lines(axes, limits)
+        axes.set_title(plain_name(name))
+        drawn.append(points.assign(structure=name, mean_ml=mean, difference_ml=difference).reset_index())
+    for axes in panels[len(structures) :]:
+        axes.remove()
+    figure.supxlabel("mean of both (mL)", fontsize=8)
+    figure.supylabel(f"{second} less {first} (mL)", fontsize=8)
+    alt = f"Bland–Altman plots of {second} against {first} for {count(len(structures), 'structure')}."
+    title = f"{second} less {first}"
+    numbers = pd.concat(drawn) if drawn else pd.DataFrame()
+    return shelf.add(file_name("bland_altman", methods), figure, numbers, alt=alt, title=title)
+
+
+def _lines(axes: Axes, row: pd.Series) -> None:
+    """Draw the bias and both limits with the bands of their intervals."""
+    for name, colour, low, high in (
+        ("bias_mm3", INK, "bias_ci_low", "bias_ci_high"),
+        ("limit_low", FLAG, "limit_low_ci_low", "limit_low_ci_high"),
+        ("limit_high", FLAG, "limit_high_ci_low", "limit_high_ci_high"),
+    ):
+        axes.axhline(row[name] / 1000, color=colour, linewidth=0.9)
+        axes.axhspan(row[low] / 1000, row[high] / 1000, color=colour, alpha=0.1, linewidth=0)
+    axes.axhline(0, color=GREY, linewidth=0.6, linestyle=":")
+
+
+def method_table(results: Results, shelf: Shelf) -> Part:
+    """Tabulate bias, limits, intraclass correlation and paired tests, left and right together."""
+    table = _table(results)
+    known = both_sides(table[table["icc_2_1"].notna()]) if len(table) else table
+    if known.empty:
+        return Absent(NOTHING)
+    rows = [
+        (
+            str(row["methods"]), plain_name(row["structure"]), number(row["n"], 0),
+            number(row["bias_mm3"] / 1000), interval(row["bias_ci_low"] / 1000, row["bias_ci_high"] / 1000),
+            number(row["bias_percent"], 1), interval(row["limit_low"] / 1000, row["limit_high"] / 1000),
+            number(row["icc_2_1"]), number(row["f"], 1), p_value(row["p_corrected"]), p_value(row["p_fdr"]),
+        )
+        for row in known.to_dict("records")
+    ]  # fmt: skip
+    columns = ("Methods", "Structure", "n", "Bias (mL)", "95 % interval", "Bias (%)",
+               "Limits of agreement (mL)", "ICC(2,1)", "F", "p", "p adjusted")  # fmt: skip
+    folded = f"Agreement of methods, {count(len(rows), 'row')}"
+    return Table(columns, rows, frozenset(range(2, 11)), folded=folded)

@@ -1,0 +1,77 @@
+"""The step ``agreement``: raters or methods against each other, by the volumes that each of them measured."""
+
+import argparse
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+COLUMNS = ("participant_id", "method", "structure", "volume_mm3")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the command line."""
+    words = "volumes: participant_id, method, structure, volume_mm3 and, with several visits, session_id"
+    parser.add_argument("table", metavar="F.tsv", help=words)
+    words = "table to write: bias, limits of agreement, ICC and paired tests"
+    parser.add_argument("-o", "--output", required=True, metavar="F.tsv", help=words)
+    parser.add_argument("--figures-dir", metavar="DIR", help="save a Bland–Altman figure of each pair here")
+
+
+def run(args: argparse.Namespace) -> None:
+    """Write how every two methods agree, and whether all of them do."""
+    from pathlib import Path
+
+    from babyseg_py.errors import UnusableData
+    from babyseg_py.statistics.files import write_table
+    from babyseg_py.statistics.methods import compare_methods
+    from babyseg_py.statistics.structures import volume_matrix
+    from babyseg_py.statistics.visits import visit_facts
+
+    table = _read(args.table)
+    by_method = {
+        str(name): volume_matrix(of.assign(volume_posterior_mm3=float("nan")), "labels")
+        for name, of in table.groupby("method", sort=False)
+    }
+    agreement, used = compare_methods(by_method, visit_facts(table.to_dict("records")))
+    if agreement.empty:
+        what = f"has no three children that two of its methods ({', '.join(by_method)}) measured"
+        raise UnusableData(args.table, what, "give a row per child, method and structure")
+    write_table(agreement, args.output, kind="method_agreement")
+    if args.figures_dir:
+        _draw(agreement, used, Path(args.figures_dir))
+    for row in agreement[agreement["icc_2_1"].notna()].to_dict("records"):
+        bias = "" if row["comparison"] == "all" else f", bias {row['bias_mm3']:.1f} mm³"
+        print(f"{row['methods']}: {row['structure']}: ICC(2,1) {row['icc_2_1']:.3f}{bias} (n = {row['n']})")
+
+
+def _read(path: str) -> "pd.DataFrame":
+    from babyseg_py.errors import UnusableData
+    from babyseg_py.statistics.files import missing_columns, read_table
+    from babyseg_py.statistics.visits import VISIT
+
+    table = read_table(path)
+    missing_columns(path, table.columns, COLUMNS)
+    if "session_id" not in table:
+        table = table.assign(session_id="1")
+    keys = [*VISIT, "method", "structure"]
+    if table[keys].isna().any(axis=None):
+        raise UnusableData(path, "has rows without child, session, method or structure", "fill them in")
+    if table["method"].str.contains(", ").any():
+        raise UnusableData(path, "has a method with a comma in its name", "name it in another way")
+    twice = table[table.duplicated(keys)]
+    if len(twice):
+        words = " ".join(str(cell) for cell in twice[keys].iloc[0])
+        raise UnusableData(path, f"has more than one row for {words}", "keep one of them")
+    return table
+
+
+def _draw(agreement: "pd.DataFrame", used: "pd.DataFrame", folder) -> None:
+    import matplotlib as mpl
+
+    from babyseg_py.report.figures import STYLE, Shelf
+    from babyseg_py.report.methods_compared import draw_pair
+
+    with mpl.rc_context(STYLE):
+        for methods in agreement.loc[agreement["comparison"] == "pair", "methods"].unique():
+            draw_pair(methods, agreement, used, Shelf(folder))

@@ -1,0 +1,164 @@
+"""Going on from weights with corrected label maps, without forgetting what they knew."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import yaml
+from scipy.ndimage import binary_dilation
+from torch import Tensor
+
+from babyseg_py.errors import UnusableData
+from babyseg_py.labels import LABELS
+from babyseg_py.models.weights import FixedGrid, ModelInfo, Networks
+from babyseg_py.synthesis.labelbank import LabelBank
+from babyseg_py.training.loop import Trainer
+from babyseg_py.training.losses import IGNORED
+from babyseg_py.training.recipe import Recipe, recipe_from_dict
+from babyseg_py.training.samples import Numbered, Samples, validation_visits
+from babyseg_py.training.team import Team
+
+DEFAULTS = Path(__file__).with_name("finetune.yaml")
+MARGIN = 2  # voxels around an old label of a corrected structure that count as in doubt
+WORSE = 0.01  # loss of Dice of another structure that is told
+
+
+@dataclass(frozen=True)
+class Job:
+    """What to learn from.
+
+    Parameters
+    ----------
+    corrected : LabelBank
+        Maps that were corrected by hand.
+    kept : LabelBank
+        Maps that stand for what was learned before.
+    structures : tuple of int
+        Label numbers that were corrected; what the kept maps say of them is not learned.
+    """
+
+    corrected: LabelBank
+    kept: LabelBank
+    structures: tuple[int, ...]
+
+
+class Mixture(Numbered):
+    """Visits from corrected maps (even numbers) and from kept ones (odd), each as in `Samples`."""
+
+    def __init__(self, job: Job, recipe: Recipe) -> None:
+        ranges = recipe.synthesis
+        # An age that is not known must not count as an adult's: any maturity is as likely.
+        if any(m.age_months is None for m in job.corrected.maps):
+            ranges = replace(ranges, follow_map_age=0.0)
+        self.parts = (
+            Samples(job.corrected, replace(recipe, synthesis=ranges)),
+            Samples(job.kept, recipe),
+        )
+        self.doubtful = [LABELS.index(label) for label in job.structures]
+
+    def __len__(self) -> int:
+        return len(self.parts[0])
+
+    def named_params(self, number: int) -> tuple[str, dict[str, Any]]:
+        """Map and parameters of a visit."""
+        return self.parts[number % 2].named_params(number)
+
+    def __getitem__(self, number: int) -> tuple[Tensor, Tensor]:
+        images, target = self.parts[number % 2][number]
+        return images, self._without_doubt(target) if number % 2 else target
+
+    def _without_doubt(self, target: Tensor) -> Tensor:
+        """Take corrected structures of a kept map out of the loss, with a margin around them."""
+        old = np.isin(target.numpy(), self.doubtful)
+        if not old.any():
+            return target
+        return target.masked_fill(torch.from_numpy(binary_dilation(old, iterations=MARGIN)), IGNORED)
+
+
+def finetune_recipe(path: Path | None, info: ModelInfo) -> Recipe:
+    """Read the settings of a fine-tuning for the network of given weights.
+
+    Raises
+    ------
+    UnusableData
+        If the file cannot be read, a setting is unknown or the grid does not suit the network.
+    """
+    path = path or DEFAULTS
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as problem:
+        raise UnusableData(str(path), f"cannot be read ({problem})", f"write it like {DEFAULTS}") from problem
+    if not isinstance(values, dict) or {"bank", "network"} & set(values):
+        what = "is not a list of settings without bank and network, which the weights and maps decide"
+        raise UnusableData(str(path), what, f"write it like {DEFAULTS}")
+    recipe = recipe_from_dict({**values, "bank": "", "network": asdict(info.network)}, where=str(path))
+    if isinstance(info.preprocessing, FixedGrid):  # One look sees images of any polarity.
+        recipe = replace(recipe, synthesis=replace(recipe.synthesis, polarised=False))
+    return recipe
+
+
+def finetune(
+    job: Job, recipe: Recipe, start: tuple[Networks, ModelInfo], folder: Path, *, team: Team | None = None
+) -> tuple[Networks, ModelInfo, dict[int, tuple[float, float]]]:
+    """Go on from weights with corrected maps.
+
+    Parameters
+    ----------
+    job : Job
+        Corrected and kept maps.
+    recipe : Recipe
+        From `finetune_recipe`.
+    start : (Networks, ModelInfo)
+        Weights to go on from.
+    folder : Path
+        Folder of the checkpoint and the log; what is there is gone on with.
+    team : Team, optional
+        As for `Trainer`.
+
+    Returns
+    -------
+    Networks, ModelInfo
+        The weights: the running mean, with the network of the first look as it was.
+    dict of int to (float, float)
+        Dice of each label on synthetic visits of the kept maps before and after.
+    """
+    networks, info = start
+    validation = validation_visits(job.kept, recipe)
+    trainer = Trainer(
+        recipe,
+        folder,
+        team=team,
+        samples=Mixture(job, recipe),
+        validation=validation,
+        start=networks.segment.state_dict(),
+    )
+    before = dice_by_label(networks.segment, trainer)
+    trainer.run()
+    after = dice_by_label(trainer.mean, trainer)
+    provenance = info.provenance | {
+        "finetuned_steps": str(recipe.steps),
+        "finetuned_on": f"{len(job.corrected.maps)} corrected label maps",
+    }
+    tuned = replace(networks, segment=trainer.mean.cpu())
+    changes = {label: (before[label], after[label]) for label in before}
+    return tuned, replace(info, provenance=provenance), changes
+
+
+def dice_by_label(network: torch.nn.Module, trainer: Trainer) -> dict[int, float]:
+    """Mean Dice of each label on a trainer's validation visits."""
+    mean, trainer.mean = trainer.mean, network.to(trainer.device).eval()  # type: ignore[assignment]
+    dice = torch.cat(list(trainer.validate().values())).nanmean(dim=0)
+    trainer.mean = mean
+    return {label: float(value) for label, value in zip(LABELS, dice, strict=True) if label}
+
+
+def forgotten(changes: dict[int, tuple[float, float]], structures: Sequence[int]) -> list[int]:
+    """Labels that were not corrected and fell by more than a hundredth."""
+    return [
+        label
+        for label, (before, after) in changes.items()
+        if label not in structures and before - after > WORSE
+    ]

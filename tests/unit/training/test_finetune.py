@@ -1,0 +1,159 @@
+"""Corrected maps mend what is wrong, and nothing else gets worse."""
+
+import numpy as np
+import pytest
+import torch
+import yaml
+from scipy.ndimage import binary_erosion
+
+from babyseg_py.cli import main
+from babyseg_py.errors import UnusableData
+from babyseg_py.images import Volume, save_labels
+from babyseg_py.labels import LABELS
+from babyseg_py.models.groupnet import GroupNetConfig
+from babyseg_py.models.weights import ModelInfo, Preprocessing, load_weights
+from babyseg_py.synthesis.labelbank import LabelBank
+from babyseg_py.synthesis.labelbank_build import describe_map, make_bank
+from babyseg_py.training.export import export_weights
+from babyseg_py.training.finetune import Job, Mixture, finetune_recipe, forgotten
+from babyseg_py.training.loop import Trainer
+from babyseg_py.training.losses import IGNORED, LOSSES, loss_where_known
+from babyseg_py.training.pack import pack_label_maps
+from babyseg_py.training.recipe import recipe_from_dict
+from babyseg_py.training.samples import validation_visits
+
+WHITE = (2, 41)
+SETTINGS = {
+    "steps": 60,
+    "learning_rate": 5e-3,
+    "warmup": 5,
+    "ema": 0.9,
+    "precision": "fp32",
+    "validate_every": 60,
+    "validation_samples": 6,
+    "tensorboard": False,
+    "synthesis": {"grid": [16, 16, 16], "brain_voxels": [10, 12], "shift_voxels": 1},
+}
+
+
+def biased(ball: Volume) -> Volume:
+    """White matter too small by two voxels, the rest of it called cortex."""
+    data = ball.data.copy()
+    for white, cortex in zip(WHITE, (3, 42), strict=True):
+        core = binary_erosion(np.isin(data, WHITE), iterations=3) & (data == white)
+        data[(data == white) & ~core] = cortex
+    return Volume(data, ball.affine)
+
+
+def bank(volume: Volume, name: str) -> LabelBank:
+    return make_bank([describe_map(volume, name=name, age_months=2.0)])
+
+
+@pytest.fixture
+def settings(tmp_path):
+    path = tmp_path / "settings.yaml"
+    path.write_text(yaml.safe_dump(SETTINGS))
+    return path
+
+
+def dice(weights, true_bank, recipe, labels) -> float:
+    """Mean Dice of some labels on synthetic visits of the true map."""
+    networks, _ = load_weights(weights)
+    rows = []
+    for _, images, target in validation_visits(true_bank, recipe):
+        with torch.inference_mode():
+            found = networks.segment(images[None])[0].argmax(dim=0)
+        for channel in (LABELS.index(label) for label in labels):
+            a, b = found == channel, target == channel
+            rows.append(float(2 * (a & b).sum() / (a.sum() + b.sum())))
+    return float(np.mean(rows))
+
+
+def test_corrections_mend_their_structure_alone(ball, settings, tmp_path, one_thread, capsys) -> None:
+    """A network that learned too little white matter: two corrected maps raise it, cortex stays."""
+    maps = {"wrong": biased(ball), "corrected": ball}
+    for kind, volume in maps.items():
+        for name in ("sub-1_ses-A", "sub-2_ses-A"):
+            save_labels(volume, tmp_path / kind / f"{name}_space-session_desc-{kind}_dseg.nii.gz")
+    pack_label_maps([tmp_path / "wrong"], tmp_path / "wrong.npz")
+    plain = {**SETTINGS, "steps": 140, "learning_rate": 1e-2, "bank": str(tmp_path / "wrong.npz")}
+    plain["network"] = {"encoder": [6, 12], "decoder": [12, 12], "head": [6], "norm": True, "shared": True}
+    first = recipe_from_dict(plain)
+    trainer = Trainer(first, tmp_path / "first")
+    trainer.run()
+    old, new = tmp_path / "first.safetensors", tmp_path / "next.safetensors"
+    export_weights(tmp_path / "first", tmp_path / "first", old)
+
+    words = ["--corrected", str(tmp_path / "corrected"), "--keep", str(tmp_path / "wrong.npz")]
+    words += ["--structures", "Left-Cerebral-White-Matter,41", "--weights", str(old)]
+    words += ["--config", str(settings), "-o", str(tmp_path / "run"), "--threads", "1"]
+    assert main(["finetune", *words, "--export", str(new)]) == 0
+    assert "Left-Cerebral-White-Matter" in capsys.readouterr().out
+    true = bank(ball, "true")
+    white, cortex = ([dice(path, true, first, labels) for path in (old, new)] for labels in (WHITE, (3, 42)))
+    print(white, cortex)
+    assert white[1] > white[0] + 0.1
+    assert cortex[1] > cortex[0] - 0.01
+    networks, info = load_weights(new)
+    assert info.provenance["finetuned_on"] == "2 corrected label maps"
+    for name, tensor in trainer.mean.half().float().state_dict().items():
+        assert torch.equal(networks.locate.state_dict()[name], tensor)
+
+
+def test_kept_maps_teach_nothing_of_corrected_structures(ball, settings) -> None:
+    """Voxels of the structure and around it are not learned from; visits of corrected maps are whole."""
+    network = GroupNetConfig(encoder=(2,), decoder=(2,))
+    info = ModelInfo(LABELS, network, Preprocessing(), {})
+    recipe = finetune_recipe(settings, info)
+    mixture = Mixture(Job(bank(ball, "c"), bank(ball, "k"), WHITE), recipe)
+    white = [LABELS.index(label) for label in WHITE]
+    corrected, kept = mixture[0][1], mixture[1][1]
+    assert np.isin(corrected, white).any()
+    assert IGNORED not in corrected
+    assert not np.isin(kept, white).any()
+    assert (kept == IGNORED).sum() > np.isin(mixture.parts[1][1][1], white).sum()
+    assert mixture.named_params(0)[0] == "c"
+    assert mixture.named_params(1)[0] == "k"
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_ignored_voxels_have_no_gradient(name, rng) -> None:
+    """The loss is that of the other voxels."""
+    logits = torch.from_numpy(rng.normal(size=(1, 4, 3, 4, 5))).float().requires_grad_()
+    target = torch.from_numpy(rng.integers(0, 4, size=(1, 3, 4, 5)))
+    target[0, 1] = IGNORED
+    loss = loss_where_known(name, logits, target)
+    loss.backward()
+    assert not logits.grad[0, :, 1].any()
+    assert logits.grad[0, :, 0].any()
+    rest = LOSSES[name](logits[:, :, [0, 2]], target[:, [0, 2]])
+    assert loss.item() == pytest.approx(rest.item(), rel=1e-6)
+
+
+def test_what_was_forgotten_is_named() -> None:
+    """A fall of two hundredths counts, of half a hundredth or in a corrected structure does not."""
+    changes = {3: (0.9, 0.88), 17: (0.9, 0.5), 42: (0.9, 0.895), 53: (0.5, 0.9), 8: (float("nan"), 0.5)}
+    assert forgotten(changes, [17]) == [3]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("bank: b", "without bank and network"),
+        ("steeps: 3", "unknown settings steeps"),
+        ("[", "cannot be read"),
+    ],
+)
+def test_bad_settings_are_explained(text, message, tmp_path) -> None:
+    """Every mistake is named with the file."""
+    (tmp_path / "s.yaml").write_text(text)
+    config = GroupNetConfig(encoder=(2,), decoder=(2,))
+    with pytest.raises(UnusableData, match=message):
+        finetune_recipe(tmp_path / "s.yaml", ModelInfo(LABELS, config, Preprocessing(), {}))
+
+
+def test_unknown_structures_are_named(tmp_path, capsys) -> None:
+    """A misspelt structure is a usage error."""
+    words = ["--corrected", "c", "--keep", "k", "--structures", "Hippo", "-o", str(tmp_path), "--export", "w"]
+    assert main(["finetune", *words]) == 2
+    assert "Hippo: known are" in capsys.readouterr().err
