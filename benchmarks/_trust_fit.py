@@ -30,6 +30,7 @@ OWN = 10.0  # penalty of a structure's deviations from them, relative to that
 SMALLEST_SPREAD = 0.03
 PRIOR = 1000.0  # in voxels
 LEVEL = 0.92  # of the intervals, to cover .90: visits of one label map err together
+MARGIN = 1.6  # by which limits are widened, for the same reason
 FALSE_ALARMS = 0.02  # share of sound visits with any structure below its limit, and with the brain below
 
 
@@ -68,8 +69,10 @@ def fit(records: Sequence[Record], *, weights: str = "", made_from: dict | None 
         interval=_rows(_intervals(scores)),
         spread=(SMALLEST_SPREAD,) * len(NUMBERS),
         confidence=_rows(_fit_confidence(records, predicted.mean(axis=1))),
-        least_dice=tuple(common_limits(clean, share=FALSE_ALARMS).tolist()),
-        least_mean_dice=float(common_limits(clean.mean(axis=1, keepdims=True), share=FALSE_ALARMS)[0]),
+        least_dice=tuple(common_limits(clean, share=FALSE_ALARMS, margin=MARGIN).tolist()),
+        least_mean_dice=float(
+            common_limits(clean.mean(axis=1, keepdims=True), share=FALSE_ALARMS, margin=MARGIN)[0]
+        ),
         made_from={**(made_from or {}), "penalty": penalty},
     )
 

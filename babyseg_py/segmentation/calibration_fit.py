@@ -139,7 +139,7 @@ def conformal_quantiles(scores: np.ndarray, level: float = INTERVAL) -> tuple[fl
     return float(scores[max(rank, 1) - 1]), float(scores[-max(rank, 1)])
 
 
-def common_limits(values: np.ndarray, *, share: float) -> np.ndarray:
+def common_limits(values: np.ndarray, *, share: float, margin: float = 1.0) -> np.ndarray:
     """Lower limits, as many standard deviations below each mean, that few rows pass anywhere.
 
     Parameters
@@ -148,6 +148,8 @@ def common_limits(values: np.ndarray, *, share: float) -> np.ndarray:
         Of sound cases and structures.
     share : float
         Largest share of the cases with any value below its limit.
+    margin : float
+        Factor by which the distance from the mean to the limit is then widened.
 
     Returns
     -------
@@ -157,4 +159,4 @@ def common_limits(values: np.ndarray, *, share: float) -> np.ndarray:
     mean, sd = values.mean(axis=0), values.std(axis=0)
     worst = np.sort(((values - mean) / np.maximum(sd, 1e-9)).min(axis=1))
     allowed = int(np.floor(share * len(values)))
-    return mean + (worst[allowed] - 1e-6) * sd
+    return mean + margin * (worst[allowed] - 1e-6) * sd
