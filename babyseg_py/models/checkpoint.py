@@ -23,6 +23,7 @@ from babyseg_py.models.weights import (
     ModelInfo,
     Networks,
     check_tensors,
+    checksum,
     existing_file,
     load_weights,
 )
@@ -88,7 +89,8 @@ def read_checkpoint(
     with path.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
     provenance = {"checkpoint": path.name, "checkpoint_sha256": digest, **_commits(content)}
-    return Networks(model.eval()), ModelInfo(labels, network, FixedGrid(), provenance)
+    weights = checksum({f"segment.{name}": tensor for name, tensor in model.state_dict().items()})
+    return Networks(model.eval()), ModelInfo(labels, network, FixedGrid(), provenance, weights)
 
 
 def _content(path: Path) -> Any:

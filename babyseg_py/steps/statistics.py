@@ -59,13 +59,14 @@ def run(args: argparse.Namespace) -> None:
 def _table(folder: Path, name: str):
     """One table of the cohort, with every column that `babyseg tables` writes."""
     from babyseg_py.statistics.files import missing_columns, read_table
-    from babyseg_py.statistics.gather import COLUMNS
+    from babyseg_py.statistics.gather import COLUMNS, INTERVAL
     from babyseg_py.statistics.visits import VISIT
 
     path = folder / f"{name}.tsv"
     table = read_table(path)
     of_a_scan = ["run", "suffix"] if name == "scanvolumes" else []
-    missing_columns(path, table.columns, [*VISIT, *of_a_scan, *COLUMNS[name]])
+    wanted = [column for column in COLUMNS[name] if column not in INTERVAL]
+    missing_columns(path, table.columns, [*VISIT, *of_a_scan, *wanted])
     return table
 
 
