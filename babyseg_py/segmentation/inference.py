@@ -166,8 +166,8 @@ def find_brain(
     voxel_mm = float(np.clip(voxel_mm, *VOXEL_MM_LIMITS))
     around = window_at(look.frame.anchor_mm, box, voxel_mm, multiple)
     marked = [
-        replace(scan, inverted=white_is_darker(image.cpu().numpy(), look.labels))
-        for scan, image in zip(scans, look.images, strict=True)
+        replace(scan, inverted=_is_inverted(segmenter, same, image.cpu().numpy(), look.labels, around))
+        for scan, same, image in zip(scans, alike, look.images, strict=True)
     ]
     return FirstLook(around, marked, facing)
 
@@ -189,13 +189,10 @@ def _look(segmenter: Segmenter, images: Tensor, window: Window) -> _Look:
     if locate is None:
         raise TypeError("these weights take one look, not two")
     posteriors = drop_fragments(forward(segmenter, locate, images), segmenter.info.labels)
-    certainty, channels = posteriors.max(dim=0)
-    brain = channels > 0
-    mean = float(certainty[brain].mean()) if brain.any() else 0.0
-    labels = np.array(segmenter.info.labels)[channels.numpy()]
+    labels = np.array(segmenter.info.labels)[posteriors.argmax(dim=0).numpy()]
     volume_mm3 = float(posteriors[1:].sum()) * window.voxel_mm**3
     frame = head_frame(posteriors, segmenter.info.labels, window)
-    return _Look(window, images, labels, mean, volume_mm3, frame)
+    return _Look(window, images, labels, certainty_of(posteriors), volume_mm3, frame)
 
 
 def _most_certain_facing(segmenter: Segmenter, images: Tensor, window: Window) -> tuple[str, _Look]:
@@ -235,15 +232,43 @@ def _look_along_head(segmenter: Segmenter, scans: Sequence[Scan], look: _Look) -
     return again if again.certainty > look.certainty - TILT_MARGIN else look
 
 
-def white_is_darker(image: np.ndarray, labels: np.ndarray) -> bool:
-    """Tell the polarity of a contrast from a rough segmentation.
+def white_is_darker(image: np.ndarray, labels: np.ndarray) -> bool | None:
+    """Tell the polarity of a contrast from a rough segmentation; None where the medians do not.
 
-    Cortex and deep grey matter vote with equal weight, because a rough cortex holds fluid too and the
-    deep nuclei follow the cortex in T1w and T2w at every age.
+    White matter has to be darker, or brighter, than cortex and deep grey matter alike: a rough cortex holds
+    fluid too, and around three to six months white matter lies between the two.
     """
     white = np.median(image[np.isin(labels, WHITE)])
     grey = [np.median(image[np.isin(labels, group)]) for group in GREY if np.isin(labels, group).any()]
-    return bool(grey) and bool(white < np.mean(grey))
+    darker = {bool(white < median) for median in grey}
+    return darker.pop() if len(darker) == 1 else None
+
+
+def _is_inverted(
+    segmenter: Segmenter, scan: Scan, image: np.ndarray, labels: np.ndarray, window: Window
+) -> bool:
+    """Tell whether a scan has to be inverted: by its medians, else by what the network is more certain of."""
+    darker = white_is_darker(image, labels)
+    if darker is not None:
+        return darker
+    plain, inverted = (
+        certainty_of(
+            forward(
+                segmenter,
+                segmenter.networks.segment,
+                sample_scans(segmenter, [replace(scan, inverted=either)], window),
+            )
+        )
+        for either in (False, True)
+    )
+    return inverted > plain
+
+
+def certainty_of(posteriors: Tensor) -> float:
+    """Mean of the largest posterior over what is labelled; 0 if nothing is."""
+    certainty, channels = posteriors.max(dim=0)
+    brain = channels > 0
+    return float(certainty[brain].mean()) if brain.any() else 0.0
 
 
 def predict(segmenter: Segmenter, scans: Sequence[Scan], window: Window, *, flip: bool = False) -> Tensor:

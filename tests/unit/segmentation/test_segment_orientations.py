@@ -236,11 +236,18 @@ def test_polarity_is_read_from_the_tissues() -> None:
     """White matter darker than grey is noticed, fluid within the cortex notwithstanding."""
     labels = np.repeat([2, 3, 10, 41, 42, 49], 50)
     white_dark = np.repeat([0.4, 0.7, 0.7, 0.4, 0.7, 0.7], 50)
-    assert white_is_darker(white_dark, labels)
-    assert not white_is_darker(1 - white_dark, labels)
+    assert white_is_darker(white_dark, labels) is True
+    assert white_is_darker(1 - white_dark, labels) is False
     fluid = white_dark.copy()
     fluid[50:70] = 0.1
     assert white_is_darker(fluid, labels)
+
+
+def test_polarity_is_open_where_white_matter_lies_between_cortex_and_deep_grey() -> None:
+    labels = np.repeat([2, 3, 10, 41, 42, 49], 50)
+    between = np.repeat([0.6, 0.5, 0.7, 0.6, 0.5, 0.7], 50)
+    assert white_is_darker(between, labels) is None
+    assert white_is_darker(1 - between, labels) is None
 
 
 @pytest.mark.parametrize("axcodes", ["LIA", "PSR", "ARI"])
