@@ -13,7 +13,7 @@ from babyseg_py.images.geometry import reorient
 from babyseg_py.labels import LABELS
 from babyseg_py.models.groupnet import GroupNet, GroupNetConfig
 from babyseg_py.models.weights import ModelInfo, Networks, Preprocessing
-from babyseg_py.segmentation.inference import Segmenter, predict, sample_scan, white_is_darker
+from babyseg_py.segmentation.inference import Polarity, Segmenter, polarity, predict, sample_scan
 from babyseg_py.segmentation.sampling import probabilities_on_grid, sample_posteriors
 from babyseg_py.segmentation.visit import on_own_grid, segment_visit
 from babyseg_py.segmentation.window import (
@@ -236,18 +236,18 @@ def test_polarity_is_read_from_the_tissues() -> None:
     """White matter darker than grey is noticed, fluid within the cortex notwithstanding."""
     labels = np.repeat([2, 3, 10, 41, 42, 49], 50)
     white_dark = np.repeat([0.4, 0.7, 0.7, 0.4, 0.7, 0.7], 50)
-    assert white_is_darker(white_dark, labels) is True
-    assert white_is_darker(1 - white_dark, labels) is False
+    assert polarity(white_dark, labels) == Polarity(darker=True, clear=True)
+    assert polarity(1 - white_dark, labels) == Polarity(darker=False, clear=True)
     fluid = white_dark.copy()
     fluid[50:70] = 0.1
-    assert white_is_darker(fluid, labels)
+    assert polarity(fluid, labels) == Polarity(darker=True, clear=True)
 
 
-def test_polarity_is_open_where_white_matter_lies_between_cortex_and_deep_grey() -> None:
+def test_polarity_is_not_clear_where_white_matter_lies_between_cortex_and_deep_grey() -> None:
     labels = np.repeat([2, 3, 10, 41, 42, 49], 50)
-    between = np.repeat([0.6, 0.5, 0.7, 0.6, 0.5, 0.7], 50)
-    assert white_is_darker(between, labels) is None
-    assert white_is_darker(1 - between, labels) is None
+    between = np.repeat([0.55, 0.5, 0.7, 0.55, 0.5, 0.7], 50)
+    assert polarity(between, labels) == Polarity(darker=True, clear=False)
+    assert polarity(1 - between, labels) == Polarity(darker=False, clear=False)
 
 
 @pytest.mark.parametrize("axcodes", ["LIA", "PSR", "ARI"])
