@@ -83,6 +83,6 @@ def test_a_corrected_dseg_is_handed_to_segmentation(project, launch, write_sheet
         folder: sorted(path.name for path in (launch / "work").glob(f"*/*/{folder}/*"))
         for folder in ("corrected", "reference")
     }
-    assert [len(names) for names in tasks.values()] == [1, 1]
+    assert [len(names) for names in tasks.values()] == [1, 2]  # surface distances and volumes of a reference
     assert "_desc-corrected_" in tasks["corrected"][0]
-    assert "_desc-manual_" in tasks["reference"][0]
+    assert all("_desc-manual_" in name for name in tasks["reference"])
