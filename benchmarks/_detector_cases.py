@@ -7,6 +7,7 @@ What a scanner or a header does wrong is planted in the image, before the networ
 import csv
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -99,7 +100,7 @@ def _synthetic(data: Path, samples: int = 4) -> list[Case]:
     for bare in (1.0, 0.0):
         for number in range(samples):
             kind = "bare" if bare else "head"
-            make = lambda n=number, b=bare: _synthesised(data, n, b)  # noqa: E731
+            make = partial(_synthesised, data, number, bare)
             cases.append(Case("clean", f"synthetic-{kind}-{number}", make, [*HELD_OUT.values()][number % 2]))
     return cases
 
@@ -145,8 +146,12 @@ def _faults(base: Case) -> Iterator[Case]:
         names = list(variants)
         start = sum(map(ord, base.name)) % 2
         for name in names[start::2]:
-            make = lambda b=base, f=variants[name]: f(reorient(b.make(), "RAS"))  # noqa: E731
+            make = partial(_faulty, base, variants[name])
             yield Case(kind, f"{kind}-{name}-{base.name}".replace(" ", "_"), make, base.age_months)
+
+
+def _faulty(base: Case, fault: Callable[[Volume], Volume]) -> Volume:
+    return fault(reorient(base.make(), "RAS"))
 
 
 def _bounds(volume: Volume, axis: int) -> tuple[int, int]:

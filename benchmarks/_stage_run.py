@@ -1,16 +1,17 @@
 """Run `babyseg segment` in this fresh process; print seconds and CPU seconds of each stage, as JSON."""
 
+# ruff: noqa: E402  # the imports that follow are part of what is timed
 import time
 
 BEGIN = time.perf_counter()
 
-import json  # noqa: E402
-import sys  # noqa: E402
-from contextlib import contextmanager  # noqa: E402
-from itertools import pairwise  # noqa: E402
+import json
+import sys
+from contextlib import contextmanager
+from itertools import pairwise
 
-from babyseg_py import terminal  # noqa: E402
-from babyseg_py.cli import main  # noqa: E402
+from babyseg_py import terminal
+from babyseg_py.cli import main
 
 
 def run() -> None:

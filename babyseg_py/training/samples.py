@@ -1,5 +1,6 @@
 """Synthetic visits to train on and to validate with, each numbered: the number alone decides what it is."""
 
+from abc import ABC, abstractmethod
 from dataclasses import replace
 
 import numpy as np
@@ -15,12 +16,12 @@ VALIDATION = 987654321  # keeps the visits of validation apart from those of tra
 KINDS = ("brain", "head", "clean")
 
 
-class Numbered(Dataset):
+class Numbered(Dataset, ABC):
     """Visits by number, which can say what each is made of."""
 
+    @abstractmethod
     def named_params(self, number: int) -> tuple[str, Params]:
         """Name of the map that a visit is made from, and its parameters."""
-        raise NotImplementedError
 
 
 class Samples(Numbered):
