@@ -13,7 +13,15 @@ from babyseg_py.images.geometry import reorient
 from babyseg_py.labels import LABELS
 from babyseg_py.models.groupnet import GroupNet, GroupNetConfig
 from babyseg_py.models.weights import ModelInfo, Networks, Preprocessing
-from babyseg_py.segmentation.inference import Polarity, Segmenter, polarity, predict, sample_scan
+from babyseg_py.segmentation.inference import (
+    Polarity,
+    Segmenter,
+    polarity,
+    predict_images,
+    sample_scan,
+    sample_scans,
+    scans_stored_alike,
+)
 from babyseg_py.segmentation.sampling import probabilities_on_grid, sample_posteriors
 from babyseg_py.segmentation.visit import on_own_grid, segment_visit
 from babyseg_py.segmentation.window import (
@@ -39,6 +47,11 @@ def segmenter() -> Segmenter:
     info = ModelInfo(LABELS, config, Preprocessing(), {})
     networks = Networks(GroupNet(config).eval(), GroupNet(config).eval())
     return Segmenter(networks, info, torch.device("cpu"), "fp32")
+
+
+def predict(segmenter: Segmenter, scans: list[Scan], window: Window, *, flip: bool = False) -> torch.Tensor:
+    images = sample_scans(segmenter, scans_stored_alike(scans), window)
+    return predict_images(segmenter, images, flip=flip)[0]
 
 
 @pytest.fixture
