@@ -1,6 +1,7 @@
 """The command and the package as a whole: quick to explain themselves, complete in a shell."""
 
 import os
+import shlex
 import subprocess
 import sys
 
@@ -47,7 +48,7 @@ def test_shell_completion(line, expected) -> None:
     pytest.importorskip("argcomplete")
     reading, writing = os.pipe()
     asked = {"COMP_LINE": line, "COMP_POINT": str(len(line)), "_ARGCOMPLETE": "1", "_ARGCOMPLETE_IFS": "\n"}
-    script = f"exec {sys.executable} -m babyseg_py 8>&{writing}"
+    script = f"exec {shlex.quote(sys.executable)} -m babyseg_py 8>&{writing}"
     subprocess.run(["bash", "-c", script], env={**os.environ, **asked}, pass_fds=[writing], check=False)
     os.close(writing)
     with os.fdopen(reading) as stream:
