@@ -36,7 +36,7 @@ class Result:
     @property
     def labels(self) -> Volume:
         """FreeSurfer label numbers on the grid of the first scan, ``.data`` (I, J, K) and ``.affine``."""
-        return self.done.visit.together.labels
+        return self.done.result.labels
 
     @property
     def uncertainty(self) -> Volume:
@@ -55,7 +55,7 @@ class Result:
         `volume_ci_low` and `volume_ci_high` are the ends of an interval that holds the true volume in nine of
         ten cases; NaN if not `calibrated`.
         """
-        return outputs.volume_frame(self.done.visit.together).set_index("label")
+        return outputs.volume_frame(self.done.result).set_index("label")
 
     @property
     def qc(self) -> pd.DataFrame:
@@ -78,11 +78,13 @@ class Result:
         Returns
         -------
         PIL.Image.Image
-            Axial, coronal and sagittal slices; left of the picture is left of the child. A notebook shows
-            it, ``.save(path)`` keeps it.
+            Axial, coronal and sagittal slices with the 22 labels; left of the picture is left of the child. A
+            notebook shows it, ``.save(path)`` keeps it.
         """
         title = Path(self.done.sources[0]).name
-        return Image.open(BytesIO(draw_snapshot(self.done.first, self.labels, title=title)))
+        return Image.open(
+            BytesIO(draw_snapshot(self.done.first, self.done.visit.together.labels, title=title))
+        )
 
     def save(self, path: Path | str) -> None:
         """Write the label map with its sidecar JSON, BIDS table and colour table, over existing files too.
@@ -94,7 +96,7 @@ class Result:
         """
         visit = self.done.visit
         outputs.write_labels(
-            visit.together,
+            self.done.result,
             Path(path),
             sources=self.done.sources,
             segmenter=self.model,

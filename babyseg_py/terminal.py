@@ -1,7 +1,7 @@
 """What a user sees on a terminal: a bar with the stage while something runs, and a table at the end."""
 
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 from rich.console import Console
@@ -9,7 +9,7 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeEl
 from rich.table import Table
 from rich.text import Text
 
-from babyseg_py.labels import LEFT_RIGHT_PAIRS, STRUCTURES
+from babyseg_py.labels import STRUCTURES, Structure
 
 
 @contextmanager
@@ -51,7 +51,9 @@ def progress_bar(title: str, stages: int) -> Iterator[Callable[[str], None]]:
         yield begin
 
 
-def print_volumes(volumes_mm3: Mapping[int, float], *, title: str) -> None:
+def print_volumes(
+    volumes_mm3: Mapping[int, float], *, title: str, structures: Sequence[Structure] = STRUCTURES
+) -> None:
     """Print volumes in ml on standard output, left beside right; nothing if it is not a terminal.
 
     Parameters
@@ -60,6 +62,8 @@ def print_volumes(volumes_mm3: Mapping[int, float], *, title: str) -> None:
         Volume of each label in mm³.
     title : str
         Line above the table.
+    structures : sequence of Structure
+        Their table, background first.
     """
     if not sys.stdout.isatty():
         return
@@ -67,11 +71,12 @@ def print_volumes(volumes_mm3: Mapping[int, float], *, title: str) -> None:
     table.add_column("structure")
     for name in ("left ml", "right ml"):
         table.add_column(name, justify="right")
-    right_of = dict(LEFT_RIGHT_PAIRS)
-    for s in STRUCTURES[1:]:
+    by_name = {s.name: s.id for s in structures}
+    for s in structures[1:]:
+        name = s.name.removeprefix("Left-")
         if s.side == "left":
-            pair = (volumes_mm3[s.id], volumes_mm3[right_of[s.id]])
-            table.add_row(s.name.removeprefix("Left-"), *(f"{v / 1000:.2f}" for v in pair))
+            pair = (volumes_mm3[s.id], volumes_mm3[by_name[f"Right-{name}"]])
+            table.add_row(name, *(f"{v / 1000:.2f}" for v in pair))
         elif s.side == "none":
             table.add_row(s.name, f"{volumes_mm3[s.id] / 1000:.2f}", "")
     table.add_section()

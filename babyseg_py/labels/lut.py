@@ -1,5 +1,6 @@
 """The label table in the formats that viewers and BIDS ask for."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from babyseg_py.labels.table import STRUCTURES, Structure
@@ -28,6 +29,16 @@ _TISSUE_SHORT = {
     "VentralDC": "VDC",
     "Basal-Ganglia": "BGG",
     "Background": "BG",
+    "3rd-Ventricle": "V3",
+    "4th-Ventricle": "V4",
+    "CSF": "CSF",
+    "Inf-Lat-Vent": "ILV",
+    "Cerebellum-Cortex": "CBC",
+    "Cerebellum-White-Matter": "CBW",
+    "Vermis": "VER",
+    "Putamen": "PUT",
+    "Pallidum": "PAL",
+    "Accumbens-area": "ACC",
 }
 
 
@@ -49,16 +60,18 @@ def label_files(path: Path) -> tuple[Path, Path, Path, Path]:
     return path, sidecar, table, lut
 
 
-def write_lut(path: Path | str) -> None:
-    """Write the label table as a FreeSurfer colour table, for Freeview and FSLeyes.
+def write_lut(path: Path | str, structures: Sequence[Structure] = STRUCTURES) -> None:
+    """Write a label table as a FreeSurfer colour table, for Freeview and FSLeyes.
 
     Parameters
     ----------
     path : Path or str
         Text file: number, name, red, green, blue and transparency of each structure.
+    structures : sequence of Structure
+        The table.
     """
     rows = ["#No. Label Name:                      R   G   B   A"]
-    rows += [f"{s.id:<4d} {s.name:<32s} {_triple(s)} 0" for s in STRUCTURES]
+    rows += [f"{s.id:<4d} {s.name:<32s} {_triple(s)} 0" for s in structures]
     _write(rows, path)
 
 
@@ -78,16 +91,18 @@ def write_itksnap_labels(path: Path | str) -> None:
     _write(rows, path)
 
 
-def write_dseg_table(path: Path | str) -> None:
-    """Write the label table as the BIDS table that goes with a discrete segmentation.
+def write_dseg_table(path: Path | str, structures: Sequence[Structure] = STRUCTURES) -> None:
+    """Write a label table as the BIDS table that goes with a discrete segmentation.
 
     Parameters
     ----------
     path : Path or str
         The ``dseg.tsv`` file: index, name, abbreviation, color, mapping to the standard tissues of BIDS.
+    structures : sequence of Structure
+        The table.
     """
     rows = ["\t".join(("index", "name", "abbreviation", "color", "mapping"))]
-    for s in STRUCTURES:
+    for s in structures:
         colour = "#{:02x}{:02x}{:02x}".format(*s.colour)
         rows.append("\t".join((str(s.id), s.name, _abbreviation(s), colour, str(BIDS_MAPPING[s.tissue]))))
     _write(rows, path)

@@ -1,10 +1,11 @@
-"""Where the default weights lie: in the package, which links to the project's folder of weights."""
+"""Where the weights that the package ships lie: in it, which links to the project's folder of weights."""
 
 from pathlib import Path
 
 from babyseg_py.errors import UnusableData
 
 NAME = "babyseg-default.safetensors"
+REFINER = "babyseg-fuller.safetensors"
 
 
 def default_weights() -> Path:
@@ -15,9 +16,22 @@ def default_weights() -> Path:
     UnusableData
         If the installation lacks them.
     """
-    path = Path(__file__).resolve().parents[1] / "weights" / NAME
+    return _shipped(NAME, "install again, or name weights with --weights")
+
+
+def default_refiner() -> Path:
+    """Path of the network that divides structures into the fuller label set.
+
+    Raises
+    ------
+    UnusableData
+        If the installation lacks it.
+    """
+    return _shipped(REFINER, "install again, or leave --labels fuller")
+
+
+def _shipped(name: str, advice: str) -> Path:
+    path = Path(__file__).resolve().parents[1] / "weights" / name
     if path.is_file():
         return path
-    raise UnusableData(
-        NAME, "the default weights are not installed", "install again, or name weights with --weights"
-    )
+    raise UnusableData(name, "is not installed", advice)

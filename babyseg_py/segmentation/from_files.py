@@ -11,15 +11,16 @@ from babyseg_py.errors import UnusableData
 from babyseg_py.images import Volume, load_image
 from babyseg_py.images.geometry import resample
 from babyseg_py.images.header import ImageHeader, inspect_header
-from babyseg_py.models.default import default_weights
+from babyseg_py.models.default import default_refiner, default_weights
 from babyseg_py.models.weights import FixedGrid
 from babyseg_py.registration.checks import Flag
 from babyseg_py.registration.pyramid import prepare
 from babyseg_py.registration.visit import UNCONFIRMED, register_visit
 from babyseg_py.segmentation.detectors import detect_visit
+from babyseg_py.segmentation.fuller import Divided, divide, with_refiner
 from babyseg_py.segmentation.inference import Segmenter, load_segmenter
 from babyseg_py.segmentation.quality import Measure, finding, measure_quality, orientation
-from babyseg_py.segmentation.sampling import sample_posteriors
+from babyseg_py.segmentation.sampling import Segmentation, sample_posteriors
 from babyseg_py.segmentation.several import LeftOut, fingerprint
 from babyseg_py.segmentation.visit import Progress, VisitResult, segment_visit
 from babyseg_py.segmentation.window import Scan
@@ -41,6 +42,8 @@ class SegmentedFiles:
         Labels, uncertainty, volumes and posteriors, and the scans that were left out with the reasons.
     measures : tuple of Measure
         Quality measures.
+    divided : Divided or None
+        The same in the fuller label set, if that was asked for.
     """
 
     sources: tuple[str, ...]
@@ -48,10 +51,21 @@ class SegmentedFiles:
     to_session: np.ndarray
     visit: VisitResult
     measures: tuple[Measure, ...]
+    divided: Divided | None = None
+
+    @property
+    def result(self) -> Segmentation | Divided:
+        """Labels and volumes in the label set that was asked for."""
+        return self.divided or self.visit.together
 
 
 def load_model(
-    weights: Path | str | None = None, *, device: str = "auto", precision: str = "auto", threads: int = 0
+    weights: Path | str | None = None,
+    *,
+    device: str = "auto",
+    precision: str = "auto",
+    threads: int = 0,
+    labels: str = "babyseg",
 ) -> Segmenter:
     """Load the network once, for any number of visits.
 
@@ -66,6 +80,8 @@ def load_model(
         ``fp32``, ``bf16``, or ``auto`` for bfloat16 where the device has it.
     threads : int
         Largest number of threads of this process; 0 leaves it as it is.
+    labels : str
+        ``babyseg`` for the 22 labels, ``fuller`` for some of them divided into parts.
 
     Returns
     -------
@@ -75,18 +91,24 @@ def load_model(
     Raises
     ------
     UsageError
-        If a GPU is asked for and there is none.
+        If a GPU is asked for and there is none, or the label set does not go with the weights.
     UnusableData
         If the weights cannot be used.
     """
     if threads:
         torch.set_num_threads(threads)
-    return load_segmenter(weights or default_weights(), device=device, precision=precision)
+    segmenter = load_segmenter(weights or default_weights(), device=device, precision=precision)
+    return with_refiner(segmenter, default_refiner()) if labels == "fuller" else segmenter
 
 
 def stage_count(segmenter: Segmenter, scans: int) -> int:
     """Count the stages that `segment_files` tells of for so many scans, and one of writing."""
-    return 4 + (scans > 1) + (segmenter.networks.locate is not None) * (1 + (scans > 1))
+    return (
+        4
+        + (segmenter.refiner is not None)
+        + (scans > 1)
+        + (segmenter.networks.locate is not None) * (1 + (scans > 1))
+    )
 
 
 def segment_files(
@@ -143,12 +165,17 @@ def segment_files(
     visit = replace(visit, left_out=(*left_out, *session.left_out))
     visit, first, to_session = _on_first_grid(segmenter, str(images[0]), grid, visit)
     used = {scan.name for scan in visit.scans}
+    divided = None
+    if segmenter.refiner:
+        progress("dividing structures")
+        divided = divide(segmenter, visit, visit.together, to_session=to_session)
     return SegmentedFiles(
         sources=tuple(name for name in dict.fromkeys(map(str, images)) if name in used),
         first=first,
         to_session=to_session,
         visit=visit,
         measures=tuple(_measures(segmenter, visit, session.flags, age_months)),
+        divided=divided,
     )
 
 

@@ -23,6 +23,7 @@ from babyseg_py.models.checkpoint import load_networks
 from babyseg_py.models.fastnet import prepare, run
 from babyseg_py.models.groupnet import GroupNet
 from babyseg_py.models.memory import plan_run
+from babyseg_py.models.refiner import Refiner
 from babyseg_py.models.weights import ModelInfo, Networks, Preprocessing
 from babyseg_py.segmentation.calibration import Calibration, find_calibration
 from babyseg_py.segmentation.evidence import Passes, compare_passes
@@ -77,6 +78,8 @@ class Segmenter:
         ``fp32`` or ``bf16``.
     calibration : Calibration or None
         What its certainty is worth; None for weights that were not calibrated.
+    refiner : Refiner or None
+        What divides structures into the fuller label set; None for the 22 labels.
     """
 
     networks: Networks
@@ -84,6 +87,7 @@ class Segmenter:
     device: torch.device
     precision: str
     calibration: Calibration | None = None
+    refiner: Refiner | None = None
 
     @property
     def mirrored_channels(self) -> list[int]:

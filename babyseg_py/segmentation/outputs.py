@@ -13,12 +13,14 @@ import pandas as pd
 
 from babyseg_py import __version__
 from babyseg_py.images import Volume, save_image, save_labels
-from babyseg_py.labels import STRUCTURES
+from babyseg_py.labels import STRUCTURES, Structure
+from babyseg_py.labels.fuller import fuller_structures
 from babyseg_py.labels.lut import label_files, write_dseg_table, write_lut
 from babyseg_py.names import bids_name, parse_name
 from babyseg_py.registration.visit import UNCONFIRMED
 from babyseg_py.segmentation.corrected import take_correction
 from babyseg_py.segmentation.detectors import detect_visit
+from babyseg_py.segmentation.fuller import Divided
 from babyseg_py.segmentation.inference import Segmenter
 from babyseg_py.segmentation.quality import Measure, finding, measure_quality, orientation
 from babyseg_py.segmentation.sampling import Segmentation, probabilities_on_grid
@@ -154,7 +156,7 @@ def notes_of(visit: VisitResult) -> list[str]:
 
 
 def write_labels(
-    result: Segmentation,
+    result: Segmentation | Divided,
     path: Path,
     *,
     sources: Sequence[str],
@@ -178,8 +180,13 @@ def write_labels(
     if notes:
         sidecar["Notes"] = list(notes)
     _write_json(sidecar, json_path)
-    write_dseg_table(table_path)
-    write_lut(lut_path)
+    write_dseg_table(table_path, structures_of(result))
+    write_lut(lut_path, structures_of(result))
+
+
+def structures_of(result: Segmentation | Divided) -> tuple[Structure, ...]:
+    """Label table of a result, background first."""
+    return fuller_structures() if isinstance(result, Divided) else STRUCTURES
 
 
 def write_uncertainty(uncertainty: Volume, path: Path) -> None:
@@ -199,7 +206,7 @@ def write_posteriors(
         nib.save(image, partial)
 
 
-def volume_frame(result: Segmentation) -> pd.DataFrame:
+def volume_frame(result: Segmentation | Divided) -> pd.DataFrame:
     """Tabulate volumes from labels and from posteriors, and their interval, in mm³, one structure a row."""
     counts = np.bincount(result.labels.data.ravel(), minlength=256)
     voxel, unknown = result.labels.voxel_volume_mm3, (np.nan, np.nan)
@@ -208,12 +215,12 @@ def volume_frame(result: Segmentation) -> pd.DataFrame:
             *(s.id, s.name, round(float(counts[s.id] * voxel), 3), round(result.volumes_mm3[s.id], 3)),
             *(round(end, 3) for end in result.intervals_mm3.get(s.id, unknown)),
         )
-        for s in STRUCTURES[1:]
+        for s in structures_of(result)[1:]
     ]
     return pd.DataFrame(rows, columns=VOLUME_COLUMNS)
 
 
-def write_volumes(result: Segmentation, path: Path) -> None:
+def write_volumes(result: Segmentation | Divided, path: Path) -> None:
     """Write volumes from labels and from posteriors, and their interval, in mm³."""
     _write_table(volume_frame(result), path)
 

@@ -162,6 +162,58 @@ def _first_largest(p: Tensor) -> tuple[Tensor, Tensor]:
     return index, best
 
 
+def covered(
+    window: Window, shape: tuple[int, ...], affine: np.ndarray, *, to_session: np.ndarray | None = None
+) -> np.ndarray:
+    """Box of a grid that holds all that the window covers, as a mask of the grid."""
+    matrix = affine if to_session is None else to_session @ affine
+    low, high = _box_in_grid(window, np.linalg.solve(window.affine, matrix), shape)
+    mask = np.zeros(shape, dtype=bool)
+    mask[tuple(slice(a, b) for a, b in zip(low, high, strict=True))] = True
+    return mask
+
+
+def sample_channels(
+    channels: Tensor,
+    window: Window,
+    affine: np.ndarray,
+    where: np.ndarray,
+    *,
+    to_session: np.ndarray | None = None,
+) -> np.ndarray:
+    """Interpolate maps of the window linearly at some voxels of a grid.
+
+    Parameters
+    ----------
+    channels : (C, *window) Tensor
+        Maps on the network's window.
+    window : Window
+        Its place in the session's world.
+    affine : (4, 4) np.ndarray
+        Grid to its own world, RAS mm.
+    where : (I, J, K) np.ndarray of bool
+        Voxels that are wanted.
+    to_session : (4, 4) np.ndarray, optional
+        The grid's world to the session's world; identity if not given.
+
+    Returns
+    -------
+    (C, N) np.ndarray of float32
+        In the order of ``np.nonzero(where)``; zero outside the window.
+    """
+    matrix = affine if to_session is None else to_session @ affine
+    to_window = torch.from_numpy(np.linalg.solve(window.affine, matrix)).float()
+    voxels = torch.from_numpy(np.argwhere(where)).float()
+    size = torch.tensor(window.shape, dtype=torch.float32)
+    result = np.empty((len(channels), len(voxels)), dtype=np.float32)
+    for start in range(0, len(voxels), SLAB_VOXELS):
+        part = slice(start, start + SLAB_VOXELS)
+        position = voxels[part] @ to_window[:3, :3].T + to_window[:3, 3]
+        places = (2 * position / (size - 1) - 1).flip(-1)[None, None, None]
+        result[:, part] = _sample(channels, places)[:, 0, 0].numpy()
+    return result
+
+
 def probabilities_on_grid(
     posteriors: Tensor, window: Window, shape: tuple[int, int, int], affine: np.ndarray
 ) -> np.ndarray:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from babyseg_py.errors import UnusableData, UsageError
+from babyseg_py.labels.fuller import LABEL_SETS
 
 EXIT_UNUSABLE = 65
 IMAGE_ENDING = re.compile(r"\.(nii|mgz|mgh)(\.gz)?$", re.IGNORECASE)
@@ -26,7 +27,7 @@ class Job:
         Its scans.
     labels : Path
         Where the labels go.
-    posteriors, uncertainty, volumes, qc : Path or None
+    posteriors, uncertainty, mask, volumes, qc : Path or None
         Where the rest goes, if it is asked for.
     """
 
@@ -34,6 +35,7 @@ class Job:
     labels: Path
     posteriors: Path | None = None
     uncertainty: Path | None = None
+    mask: Path | None = None
     volumes: Path | None = None
     qc: Path | None = None
 
@@ -72,6 +74,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--age-months", type=float, help="chronological age, narrows what volume is plausible"
     )
+    parser.add_argument(
+        "--labels",
+        choices=LABEL_SETS,
+        default=LABEL_SETS[0],
+        help="22 labels, or fuller: putamen, pallidum, accumbens, parts of the cerebellum and of the fluid "
+        "spaces apart",
+    )
+    parser.add_argument("--mask", metavar="F", help="with --labels fuller: brain with its fluid spaces")
     pipeline = parser.add_argument_group("as a step of the pipeline, in place of -o")
     pipeline.add_argument("--visit", metavar="sub-X_ses-Y", help="id of the visit")
     pipeline.add_argument("--registration", metavar="F.json", help="result of `babyseg register`")
@@ -85,6 +95,8 @@ def run(args: argparse.Namespace) -> int:
         raise UsageError("--out-dir needs --visit and --registration")
     if not args.out_dir and not args.output:
         raise UsageError("say where the labels go with -o dseg.nii.gz")
+    if args.mask and args.labels != "fuller":
+        raise UsageError("--mask needs --labels fuller, which knows the fluid spaces")
     jobs = [] if args.out_dir else _jobs(args)
     threads = args.threads or os.cpu_count() or 1
     os.environ["OMP_NUM_THREADS"] = str(threads)
@@ -105,7 +117,9 @@ def _load(args: argparse.Namespace, threads: int):
         from babyseg_py.segmentation.from_files import load_model
 
         keep_freed_memory()
-        return load_model(args.weights, device=args.device, precision=args.precision, threads=threads)
+        return load_model(
+            args.weights, device=args.device, precision=args.precision, threads=threads, labels=args.labels
+        )
 
 
 def _jobs(args: argparse.Namespace) -> list[Job]:
@@ -116,15 +130,15 @@ def _jobs(args: argparse.Namespace) -> list[Job]:
     if args.output.endswith(("/", os.sep)) or Path(args.output).is_dir():
         jobs = _jobs_in_folder(args)
     else:
-        others = (args.posteriors, args.uncertainty, args.volumes, args.qc)
+        others = (args.posteriors, args.uncertainty, args.mask, args.volumes, args.qc)
         jobs = [Job(tuple(args.images), Path(args.output), *(Path(f) if f else None for f in others))]
-        for image in (args.output, args.posteriors, args.uncertainty):
+        for image in (args.output, args.posteriors, args.uncertainty, args.mask):
             if image and not image.lower().endswith((".nii", ".nii.gz")):
                 raise UsageError(f"cannot write {image}: name it .nii.gz or .nii")
     files = [
         path
         for job in jobs
-        for path in (*label_files(job.labels), job.posteriors, job.uncertainty, job.volumes, job.qc)
+        for path in (*label_files(job.labels), job.posteriors, job.uncertainty, job.mask, job.volumes, job.qc)
         if path
     ]
     refuse_to_overwrite(files, force=args.force)
@@ -132,7 +146,7 @@ def _jobs(args: argparse.Namespace) -> list[Job]:
 
 
 def _jobs_in_folder(args: argparse.Namespace) -> list[Job]:
-    if args.posteriors or args.uncertainty or args.volumes or args.qc:
+    if args.posteriors or args.uncertainty or args.mask or args.volumes or args.qc:
         raise UsageError(
             "-o is a folder, in which volumes and QC get names of their own: leave those options"
         )
@@ -176,11 +190,12 @@ def _one_visit(args: argparse.Namespace, job: Job, segmenter, title: str):
 
 
 def _write(job: Job, done, segmenter) -> None:
+    from babyseg_py.images import save_labels
     from babyseg_py.segmentation import outputs
 
     result = done.visit
     outputs.write_labels(
-        result.together,
+        done.result,
         job.labels,
         sources=done.sources,
         segmenter=segmenter,
@@ -191,7 +206,9 @@ def _write(job: Job, done, segmenter) -> None:
     if job.posteriors:
         outputs.write_posteriors(result, segmenter, done.first, job.posteriors, to_session=done.to_session)
     if job.volumes:
-        outputs.write_volumes(result.together, job.volumes)
+        outputs.write_volumes(done.result, job.volumes)
+    if job.mask:
+        save_labels(done.divided.brain_mask, job.mask)
     if job.qc:
         outputs.write_quality(done.measures, job.qc)
 
@@ -208,7 +225,11 @@ def _tell(args: argparse.Namespace, job: Job, done, *, alone: bool) -> None:
     if args.json:
         print(json.dumps(_summary(job, done), ensure_ascii=False), flush=True)
     elif alone:
-        print_volumes(done.visit.together.volumes_mm3, title=f"{job.labels}: volumes from posteriors")
+        print_volumes(
+            done.result.volumes_mm3,
+            title=f"{job.labels}: volumes from posteriors",
+            structures=outputs.structures_of(done.result),
+        )
 
 
 def _summary(job: Job, done) -> dict[str, Any]:
@@ -222,7 +243,7 @@ def _summary(job: Job, done) -> dict[str, Any]:
         "labels": str(job.labels),
         "volumes": [
             {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in row.items()}
-            for row in outputs.volume_frame(done.visit.together).to_dict("records")
+            for row in outputs.volume_frame(done.result).to_dict("records")
         ],
         "flags": [
             {k: v if isinstance(v, str) or math.isfinite(v) else None for k, v in f.items()} for f in flags

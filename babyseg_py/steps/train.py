@@ -28,6 +28,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--locate", metavar="DIR", help="with --export: run of the network that finds the brain"
     )
     parser.add_argument(
+        "--refine",
+        nargs=2,
+        metavar=("WEIGHTS", "F.safetensors"),
+        help="train what divides the structures that these weights segment into the fuller label set",
+    )
+    parser.add_argument(
         "--replay", metavar="F.json", help="make the visits of a step that stopped a training again"
     )
     parser.add_argument("--device", default="cpu", choices=("auto", "cpu", "cuda"))
@@ -60,7 +66,27 @@ def run(args: argparse.Namespace) -> None:
         note = pack_label_maps([Path(path) for path in args.pack], Path(recipe.bank), label_table=table)
         if note:
             print(f"babyseg train: note: {note}", file=sys.stderr)
+    if args.refine:
+        _refine(recipe, folder, args.refine[0], Path(args.refine[1]), args.device)
+        return
     _train(recipe, folder, args.device)
+
+
+def _refine(recipe, folder: Path, weights: str, target: Path, device: str) -> None:
+    from functools import partial
+
+    from babyseg_py.errors import UnusableData
+    from babyseg_py.models.weights import Preprocessing
+    from babyseg_py.segmentation.inference import forward, load_segmenter
+    from babyseg_py.training.refine import train_refiner
+
+    segmenter = load_segmenter(weights, device=device)
+    if not isinstance(segmenter.info.preprocessing, Preprocessing):
+        what = "take one look at images of either polarity, which a refiner does not understand"
+        raise UnusableData(weights, what, "give weights that take two looks, such as the default ones")
+    segment = partial(forward, segmenter, segmenter.networks.segment)
+    provenance = {"weights": segmenter.info.checksum, "bank": Path(recipe.bank).name}
+    train_refiner(recipe, segment, folder, target, provenance=provenance)
 
 
 def _train(recipe, folder: Path, device: str) -> None:

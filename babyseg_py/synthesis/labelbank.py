@@ -56,17 +56,23 @@ class LabelBank:
         Channel of the output structure of each fine class.
     mirrored : (C,) np.ndarray
         Channel of the output structure of each fine class after a left-right flip.
+    parts : (C,) np.ndarray or None
+        Parts of its structure that each fine class may be, as bits (`labels.fuller.allowed_parts`); None in a
+        bank that does not tell.
     """
 
     maps: tuple[LabelMap, ...]
     tissue: np.ndarray
     target: np.ndarray
     mirrored: np.ndarray
+    parts: np.ndarray | None = None
 
 
 def save_bank(bank: LabelBank, path: Path | str) -> None:
     """Write a bank to one compressed file of plain arrays."""
     arrays = {"tissue": bank.tissue, "target": bank.target, "mirrored": bank.mirrored}
+    if bank.parts is not None:
+        arrays["parts"] = bank.parts
     for number, label_map in enumerate(bank.maps):
         age = np.nan if label_map.age_months is None else label_map.age_months
         arrays[f"{number}/name"] = np.array(label_map.name)
@@ -109,4 +115,5 @@ def _read_bank(path: Path | str) -> LabelBank:
                     centre=arrays[f"{number}/centre"],
                 )
             )
-        return LabelBank(tuple(maps), arrays["tissue"], arrays["target"], arrays["mirrored"])
+        parts = arrays.get("parts", None)
+        return LabelBank(tuple(maps), arrays["tissue"], arrays["target"], arrays["mirrored"], parts)

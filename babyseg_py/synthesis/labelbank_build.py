@@ -1,11 +1,14 @@
 """Preparation of label maps for synthesis."""
 
+from dataclasses import replace
+
 import edt
 import numpy as np
 
 from babyseg_py.images import Volume
 from babyseg_py.images.geometry import reorient, resample
 from babyseg_py.labels import LABELS, LEFT_RIGHT_PAIRS
+from babyseg_py.labels.fuller import Part, allowed_parts, parts
 from babyseg_py.labels.merge import merge_labels
 from babyseg_py.synthesis.labelbank import DISTANCE_STEP_MM, LabelBank, LabelMap
 from babyseg_py.synthesis.tissues import tissue_table
@@ -14,6 +17,8 @@ MARGIN_MM = 24
 CLOSING_MM = 4.0
 DEEP_WHITE_MM = 4.5
 DEEP_CEREBELLUM_MM = 5.0
+MOST_CLASSES = 256
+UNTOLD = 2**16  # no label number
 
 
 def describe_map(volume: Volume, *, name: str, age_months: float | None) -> tuple[LabelMap, np.ndarray]:
@@ -22,7 +27,7 @@ def describe_map(volume: Volume, *, name: str, age_months: float | None) -> tupl
     Returns
     -------
     LabelMap
-        Map whose classes are ``tissue * 32 + channel``, to be numbered densely by `make_bank`.
+        Map whose classes are ``parts << 16 | tissue << 8 | channel``, to be numbered densely by `make_bank`.
     (N,) np.ndarray
         The codes that occur.
     """
@@ -52,7 +57,8 @@ def describe_map(volume: Volume, *, name: str, age_months: float | None) -> tupl
 
     channel = np.zeros(max(LABELS) + 1, dtype=np.uint8)
     channel[list(LABELS)] = np.arange(len(LABELS))
-    codes = tissue.astype(np.uint16) * 32 + channel[merged]
+    parts = _parts(raw, merged, closed, tissue == table.number("choroid_plexus"))
+    codes = parts << 16 | tissue.astype(np.int64) << 8 | channel[merged]
     box = np.stack([np.flatnonzero(closed.any(axis=other))[[0, -1]] for other in ((1, 2), (0, 2), (0, 1))])
     described = LabelMap(
         name=name,
@@ -69,15 +75,35 @@ def describe_map(volume: Volume, *, name: str, age_months: float | None) -> tupl
 def make_bank(described: list[tuple[LabelMap, np.ndarray]]) -> LabelBank:
     """Give dense numbers to the fine classes of all maps densely."""
     codes = np.unique(np.concatenate([codes for _, codes in described]))
-    dense = np.zeros(int(codes.max()) + 1, dtype=np.uint8)
-    dense[codes] = np.arange(len(codes))
+    if len(codes) > MOST_CLASSES:
+        raise ValueError(f"{len(codes)} fine classes, more than a byte can number")
     swap = np.arange(len(LABELS))
     for left, right in LEFT_RIGHT_PAIRS:
         i, j = LABELS.index(left), LABELS.index(right)
         swap[[i, j]] = j, i
-    maps = tuple(LabelMap(**{**vars(m), "classes": dense[m.classes]}) for m, _ in described)
-    target = (codes % 32).astype(np.int64)
-    return LabelBank(maps, (codes // 32).astype(np.int64), target, swap[target])
+    maps = tuple(replace(m, classes=np.searchsorted(codes, m.classes).astype(np.uint8)) for m, _ in described)
+    target = codes & 255
+    return LabelBank(maps, codes >> 8 & 255, target, swap[target], codes >> 16)
+
+
+def _parts(raw: np.ndarray, merged: np.ndarray, closed: np.ndarray, plexus: np.ndarray) -> np.ndarray:
+    """Bits of the parts that each voxel may be, see `allowed_parts`.
+
+    Extra-axial fluid is, whatever the map says, what lies within the closing of the brain and is nothing
+    else. Of choroid plexus, which is background here, it is not said whether it is fluid.
+    """
+    background = (merged == 0) & ~np.isin(raw, (14, 15))
+    labels = raw.astype(np.int64)
+    labels[background] = np.where(closed[background], 24, 0)
+    labels[plexus] = UNTOLD
+    pairs = merged.astype(np.int64) * (UNTOLD + 1) + labels
+    found = np.flatnonzero(np.bincount(pairs.ravel()))
+    present = frozenset((found % (UNTOLD + 1)).tolist())
+    bits = np.zeros(int(found.max()) + 1, dtype=np.int64)
+    for pair in found.tolist():
+        parent, label = divmod(pair, UNTOLD + 1)
+        bits[pair] = allowed_parts(parent, label if Part(parent, label) in parts() else None, present)
+    return bits[pairs]
 
 
 def _canonical(volume: Volume) -> Volume:
