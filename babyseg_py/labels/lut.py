@@ -78,6 +78,15 @@ def write_itksnap_labels(path: Path | str) -> None:
     _write(rows, path)
 
 
+DSEG_COLUMNS = {
+    "index": {"Description": "FreeSurfer label number, as in the label map beside it."},
+    "name": {"Description": "FreeSurfer name of the structure."},
+    "abbreviation": {"Description": "Short name, L or R for the side at its end."},
+    "color": {"Description": "Colour as hexadecimal red, green and blue."},
+    "mapping": {"Description": "Number of the tissue in the standard list of BIDS."},
+}
+
+
 def write_dseg_table(path: Path | str) -> None:
     """Write the label table as the BIDS table that goes with a discrete segmentation.
 

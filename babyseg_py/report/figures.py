@@ -13,6 +13,7 @@ from matplotlib.ticker import FuncFormatter, NullFormatter
 
 from babyseg_py.report.files import write_bytes
 from babyseg_py.report.parts import Picture
+from babyseg_py.statistics.files import write_dictionary
 
 ACCENT, INK, GREY, PALE, FLAG = "#0f5c6e", "#1d2a2f", "#7c888d", "#d9e0e2", "#b35c00"
 WIDTH_IN = 10.0
@@ -38,12 +39,14 @@ class Shelf:
     Parameters
     ----------
     folder : Path or None
-        Every figure is also saved here as PNG and SVG, with its numbers as TSV beside it.
+        Every figure is also saved here as PNG and SVG, with its numbers as TSV and their data dictionary.
     """
 
     folder: Path | None = None
 
-    def add(self, name: str, figure: Figure, numbers: pd.DataFrame, *, alt: str, title: str = "") -> Picture:
+    def add(
+        self, name: str, figure: Figure, numbers: pd.DataFrame, *, table: str, alt: str, title: str = ""
+    ) -> Picture:
         """Save a figure and return it for the page: as SVG, or as PNG where that is smaller to load.
 
         Parameters
@@ -54,6 +57,8 @@ class Shelf:
             Drawn figure.
         numbers : pd.DataFrame
             The numbers that it shows.
+        table : str
+            Name of the table in the data dictionaries that describes the columns of these numbers.
         alt : str
             What it shows, in words, for those who cannot see it.
         title : str
@@ -64,10 +69,11 @@ class Shelf:
         if self.folder is not None:
             write_bytes(self.folder / f"{name}.svg", svg)
             write_bytes(self.folder / f"{name}.png", png)
-            table = numbers.to_csv(
+            rows = numbers.to_csv(
                 sep="\t", index=False, na_rep="n/a", float_format="%.6g", lineterminator="\n"
             )
-            write_bytes(self.folder / f"{name}.tsv", table.encode("utf-8"))
+            write_bytes(self.folder / f"{name}.tsv", rows.encode("utf-8"))
+            write_dictionary(self.folder / f"{name}.tsv", table)
         small = len(svg) <= SVG_LIMIT
         source = data_uri(svg, "image/svg+xml") if small else data_uri(png, "image/png")
         width, height = (round(size * CSS_PER_IN) for size in figure.get_size_inches())

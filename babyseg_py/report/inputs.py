@@ -82,7 +82,7 @@ def ages(results: Results, shelf: Shelf) -> Part:
         figure.legend(loc="outside upper right", ncols=3)
         numbers = shown[["participant_id", "session_id", "age_days", "age_reference", "status"]]
         alt = f"{count(len(shown), 'visit')} of {count(len(order), 'child', 'children')} along the {label}."
-        pictures.append(shelf.add(f"ages_{reference}", figure, numbers, alt=alt))
+        pictures.append(shelf.add(f"ages_{reference}", figure, numbers, table="figure_ages", alt=alt))
     if not pictures:
         return Absent("No figure of ages, because the samplesheet gives none.")
     missing = int(visits["age_days"].isna().sum())

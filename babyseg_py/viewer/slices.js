@@ -101,7 +101,7 @@ export const drawSlice = (canvas, view, scene) => {
   if (uncertainty) {
     put(picture(cut(uncertainty.data, view, shape, cross), value => {
       const share = Math.min(1, (2 * value) / 65535);
-      return rgba(255, Math.round(255 * share * share), 40, Math.round(255 * opacity * Math.sqrt(share)));
+      return rgba(255, Math.round(255 * share * share), 40, Math.round(255 * opacity * share));
     }), true);
   }
   if (labels && style !== "none") {

@@ -13,6 +13,7 @@ const scene = {shape: null, cross: null, image: null, labels: null, uncertainty:
 const state = {row: 0, session: null, volumes: new Map(), meshes: [], turn: {...START}, places: {}, visit: 0};
 
 const address = row => `${row.participant}/${row.session}`;
+const mmOf = value => (Math.abs(value) < 0.05 ? 0 : value).toFixed(1);
 const say = words => { $("message").textContent = words; };
 
 // --- Loading
@@ -129,6 +130,7 @@ const describe = row => {
   document.querySelector(`input[name=verdict][value="${row.verdict}"]`).checked = true;
   $("note").value = row.note;
   $("saved").textContent = "";
+  $("zoom").value = 100;
   options($("image"), []);
   options($("labels"), []);
 };
@@ -146,15 +148,17 @@ const setWindow = ([black, white]) => {
 };
 
 const tellPlace = () => {
+  for (const name of NAMES) $(`${name}-place`).disabled = !scene.shape;
   if (!scene.shape) {
     $("place").replaceChildren();
+    for (const name of NAMES) $(`${name}-mm`).textContent = "";
     return;
   }
   const {voxel_mm: size, origin_mm: origin} = state.session;
   const mm = scene.cross.map((n, k) => origin[k] + n * size);
   const at = scene.cross[0] + scene.shape[0] * (scene.cross[1] + scene.shape[1] * scene.cross[2]);
   const value = layer => layer.low + (layer.data[at] / 65535) * (layer.high - layer.low);
-  const rows = [["R, A, S", `${mm.map(n => n.toFixed(1)).join(", ")} mm`]];
+  const rows = [["R, A, S", `${mm.map(mmOf).join(", ")} mm`]];
   if (scene.image) rows.push(["Image", value(scene.image).toPrecision(4)]);
   if (scene.labels) {
     const label = scene.labels.data[at], known = about.structures[label];
@@ -174,7 +178,7 @@ const tellPlace = () => {
   for (const name of NAMES) {
     const axis = VIEWS[name].cut;
     $(`${name}-place`).value = scene.cross[axis];
-    $(`${name}-mm`).textContent = `${mm[axis].toFixed(1)} mm`;
+    $(`${name}-mm`).textContent = `${mmOf(mm[axis])} mm`;
   }
 };
 
