@@ -196,7 +196,7 @@ def measured(words: list[str]) -> Cost:
 
 def opened(page: Path, profile: Path) -> tuple[float, float, list[str]]:
     """Seconds until the page has loaded and until it is painted and idle, and what it complained of."""
-    sys.path.insert(0, str(ROOT / "tests" / "unit" / "report"))
+    sys.path.insert(0, str(ROOT / "tests"))
     from chromium import browser  # noqa: PLC0415  # the tests' own way to a browser
 
     with browser(profile) as tab:
