@@ -10,6 +10,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, NullFormatter
+from PIL import Image
 
 from babyseg_py.report.files import write_bytes
 from babyseg_py.report.parts import Picture
@@ -75,7 +76,7 @@ class Shelf:
             write_bytes(self.folder / f"{name}.tsv", rows.encode("utf-8"))
             write_dictionary(self.folder / f"{name}.tsv", table)
         small = len(svg) <= SVG_LIMIT
-        source = data_uri(svg, "image/svg+xml") if small else data_uri(png, "image/png")
+        source = data_uri(svg, "image/svg+xml") if small else data_uri(_few_colours(png), "image/png")
         width, height = (round(size * CSS_PER_IN) for size in figure.get_size_inches())
         return Picture(source, alt, width, height, title)
 
@@ -88,6 +89,15 @@ def file_name(kind: str, what: str) -> str:
 def data_uri(content: bytes, mime: str) -> str:
     """Return bytes as a data URI."""
     return f"data:{mime};base64,{base64.b64encode(content).decode('ascii')}"
+
+
+def _few_colours(png: bytes) -> bytes:
+    """Return a picture with a palette, which lines and dots lose nothing by, in a third of the bytes."""
+    buffer = BytesIO()
+    Image.open(BytesIO(png)).convert("RGB").quantize(256, dither=Image.Dither.NONE).save(
+        buffer, format="PNG", optimize=True
+    )
+    return buffer.getvalue()
 
 
 def _render(figure: Figure, form: str, **options) -> bytes:

@@ -47,15 +47,16 @@ def colours(page: Page, view: str) -> set[str]:
     settled(page)
     return set(
         page.run(
-            f"(c => {{ const d = c.getContext('2d').getImageData(0, 0, c.width, c.height).data, s = new Set();"
-            "for (let i = 0; i < d.length; i += 4) s.add(`${d[i]},${d[i + 1]},${d[i + 2]}`); return [...s]; })"
+            "(c => { const d = c.getContext('2d').getImageData(0, 0, c.width, c.height).data;"
+            "const s = new Set(); for (let i = 0; i < d.length; i += 4)"
+            "s.add(`${d[i]},${d[i + 1]},${d[i + 2]}`); return [...s]; })"
             f"(document.getElementById('{view}'))"
         )
     )
 
 
 def place(page: Page) -> dict[str, str]:
-    """What is said of the voxel at the cross."""
+    """Read what is said of the voxel at the cross."""
     settled(page)
     words = page.run("[...document.querySelectorAll('#place dt, #place dd')].map(e => e.textContent)")
     return dict(zip(words[::2], words[1::2], strict=True))

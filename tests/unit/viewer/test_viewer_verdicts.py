@@ -37,8 +37,10 @@ def test_others_stay_and_the_own_one_is_replaced(tmp_path):
     (tmp_path / "qc_verdicts.tsv").write_text("\n".join(old) + "\n")
     save_verdict(tmp_path, "01", "A", verdict="correct", note="edge")
     assert lines(tmp_path) == [
-        "session_id\tparticipant_id\tverdict\trater\tnote", "B\t02\tpass\tyou\tn/a", "A\t01\tcorrect\tme\tedge",
-    ]  # fmt: skip
+        "session_id\tparticipant_id\tverdict\trater\tnote",
+        "B\t02\tpass\tyou\tn/a",
+        "A\t01\tcorrect\tme\tedge",
+    ]
     save_verdict(tmp_path, "02", "B", verdict="", note="")
     assert len(lines(tmp_path)) == 2
     save_verdict(tmp_path, "01", "A", verdict="", note="")
