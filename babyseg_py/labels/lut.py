@@ -79,11 +79,14 @@ def write_itksnap_labels(path: Path | str) -> None:
 
 
 DSEG_COLUMNS = {
-    "index": {"Description": "FreeSurfer label number, as in the label map beside it."},
+    "index": {
+        "Description": "FreeSurfer label number, as in the label map beside it.",
+        "Format": "integer",
+    },
     "name": {"Description": "FreeSurfer name of the structure."},
     "abbreviation": {"Description": "Short name, L or R for the side at its end."},
     "color": {"Description": "Colour as hexadecimal red, green and blue."},
-    "mapping": {"Description": "Number of the tissue in the standard list of BIDS."},
+    "mapping": {"Description": "Number of the tissue in the standard list of BIDS.", "Format": "integer"},
 }
 
 
