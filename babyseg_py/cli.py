@@ -29,6 +29,7 @@ STEPS = {
     "statistics": "reliability, growth and associations with behaviour",
     "report": "write the report of a cohort",
     "snapshot": "draw the label contours of a visit",
+    "view": "look at the sessions of a results folder in the browser, and judge them",
     "synthesize": "make an image from a label map",
     "train": "train a network from a recipe",
     "finetune": "go on training from weights with corrected label maps",

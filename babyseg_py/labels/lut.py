@@ -91,6 +91,18 @@ def write_itksnap_labels(path: Path | str) -> None:
     _write(rows, path)
 
 
+DSEG_COLUMNS = {
+    "index": {
+        "Description": "FreeSurfer label number, as in the label map beside it.",
+        "Format": "integer",
+    },
+    "name": {"Description": "FreeSurfer name of the structure."},
+    "abbreviation": {"Description": "Short name, L or R for the side at its end."},
+    "color": {"Description": "Colour as hexadecimal red, green and blue."},
+    "mapping": {"Description": "Number of the tissue in the standard list of BIDS.", "Format": "integer"},
+}
+
+
 def write_dseg_table(path: Path | str, structures: Sequence[Structure] = STRUCTURES) -> None:
     """Write a label table as the BIDS table that goes with a discrete segmentation.
 

@@ -104,7 +104,9 @@ def _forest(score: str, table: pd.DataFrame, shelf: Shelf) -> Picture:
         f"{plain_name(clearest['structure'])}, ρ {number(clearest['rho'])}, "
         f"interval {interval(clearest['ci_low'], clearest['ci_high'])}."
     )
-    return shelf.add(file_name("associations", score), figure, table, alt=alt, title=score)
+    return shelf.add(
+        file_name("associations", score), figure, table, table="associations", alt=alt, title=score
+    )
 
 
 def _intervals(axes: Axes, table: pd.DataFrame, heights: pd.Series, marker: str, colour: str) -> None:

@@ -61,7 +61,7 @@ def _figure(reference: str, structures: list[str], table: pd.DataFrame, shelf: S
     )  # fmt: skip
     children = count(table["participant_id"].nunique(), "child", "children")
     alt = f"Volume against {label} for {len(structures)} structures; {children}."
-    return shelf.add(f"growth_{reference}", figure, numbers, alt=alt)
+    return shelf.add(f"growth_{reference}", figure, numbers, table="figure_ages", alt=alt)
 
 
 def published(results: Results, shelf: Shelf) -> Part:
@@ -92,7 +92,16 @@ def published(results: Results, shelf: Shelf) -> Part:
     words = f"{count(len(out), 'session')} of {len(known)} outside the band of published growth"
     note = f"{words}: {listing(out['visit_id'].tolist(), 6)}." if len(out) else f"{words}."
     return Plot(
-        (shelf.add("published_growth", figure, known, alt=f"Total brain volume over age. {note}"),), note
+        (
+            shelf.add(
+                "published_growth",
+                figure,
+                known,
+                table="growth_plausibility",
+                alt=f"Total brain volume over age. {note}",
+            ),
+        ),
+        note,
     )
 
 

@@ -14,6 +14,7 @@ AXES = {
 }
 NAMED_CHILDREN = 40
 NAMED_FAULTS = 60
+LONGEST_LEDGER = 3000
 
 
 def contents(results: Results, shelf: Shelf) -> Part:
@@ -82,7 +83,7 @@ def ages(results: Results, shelf: Shelf) -> Part:
         figure.legend(loc="outside upper right", ncols=3)
         numbers = shown[["participant_id", "session_id", "age_days", "age_reference", "status"]]
         alt = f"{count(len(shown), 'visit')} of {count(len(order), 'child', 'children')} along the {label}."
-        pictures.append(shelf.add(f"ages_{reference}", figure, numbers, alt=alt))
+        pictures.append(shelf.add(f"ages_{reference}", figure, numbers, table="figure_ages", alt=alt))
     if not pictures:
         return Absent("No figure of ages, because the samplesheet gives none.")
     missing = int(visits["age_days"].isna().sum())
@@ -96,11 +97,18 @@ def causes(results: Results, shelf: Shelf) -> Part:
     bad = results.ledger[results.ledger["status"].isin(["failed", "flagged"])]
     if bad.empty:
         return Absent("Every scan went through without failure or flag.")
-    return Table(*_ledger_cells(bad.sort_values("status", key=lambda s: s != "failed", kind="stable")))
+    ordered = bad.sort_values("status", key=lambda s: s != "failed", kind="stable")
+    more = len(ordered) - LONGEST_LEDGER
+    note = f"{count(more, 'more row')} in ledger.tsv." if more > 0 else ""
+    return Table(*_ledger_cells(ordered.head(LONGEST_LEDGER)), note=note)
 
 
 def whole_ledger(results: Results, shelf: Shelf) -> Part:
     """Show every row of the samplesheet with its end."""
+    if len(results.ledger) > LONGEST_LEDGER:
+        return Absent(
+            f"The ledger has {count(len(results.ledger), 'row')}, too many for a page: see ledger.tsv."
+        )
     columns, rows, numeric = _ledger_cells(results.ledger)
     return Table(columns, rows, numeric, folded=f"The whole ledger, {count(len(rows), 'row')}")
 

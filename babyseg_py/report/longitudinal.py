@@ -123,7 +123,7 @@ def _centile_figure(reference: str, table: pd.DataFrame, shelf: Shelf) -> Pictur
     figure.supxlabel(f"age ({words})", fontsize=8)
     figure.supylabel("volume (mL)", fontsize=8)
     alt = f"Centile curves with their bands over age in {words} for {len(structures)} structures."
-    return shelf.add(f"centiles_{reference}", figure, table, alt=alt)
+    return shelf.add(f"centiles_{reference}", figure, table, table="centiles", alt=alt)
 
 
 def repeated_scores(results: Results, shelf: Shelf) -> Part:
@@ -178,7 +178,9 @@ def _curve(table: pd.DataFrame, shelf: Shelf) -> Picture:
         f"the main way has {number(table['rho'][main].iloc[0]) if main.any() else 'none'}."
     )
     title = f"{score}: {plain_name(structure)}"
-    return shelf.add(file_name("specifications", score), figure, table, alt=alt, title=title)
+    return shelf.add(
+        file_name("specifications", score), figure, table, table="specifications", alt=alt, title=title
+    )
 
 
 def _choices(axes: Axes, table: pd.DataFrame, place: np.ndarray) -> None:

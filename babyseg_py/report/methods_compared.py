@@ -54,7 +54,13 @@ def draw_pair(methods: str, agreement: pd.DataFrame, volumes: pd.DataFrame, shel
         axes.plot(mean, difference, "o", color=ACCENT, markersize=2.8, markeredgewidth=0, alpha=0.6)
         _lines(axes, limits)
         axes.set_title(plain_name(name))
-        drawn.append(points.assign(structure=name, mean_ml=mean, difference_ml=difference).reset_index())
+        points = points.set_axis(["first_ml", "second_ml"], axis=1).reset_index()
+        drawn.append(
+            points.assign(
+                structure=name, first_method=first, second_method=second,
+                mean_ml=mean.to_numpy(), difference_ml=difference.to_numpy(),
+            )
+        )  # fmt: skip
     for axes in panels[len(structures) :]:
         axes.remove()
     figure.supxlabel("mean of both (mL)", fontsize=8)
@@ -62,7 +68,9 @@ def draw_pair(methods: str, agreement: pd.DataFrame, volumes: pd.DataFrame, shel
     alt = f"Bland–Altman plots of {second} against {first} for {count(len(structures), 'structure')}."
     title = f"{second} less {first}"
     numbers = pd.concat(drawn) if drawn else pd.DataFrame()
-    return shelf.add(file_name("bland_altman", methods), figure, numbers, alt=alt, title=title)
+    return shelf.add(
+        file_name("bland_altman", methods), figure, numbers, table="figure_bland_altman", alt=alt, title=title
+    )
 
 
 def _lines(axes: Axes, row: pd.Series) -> None:

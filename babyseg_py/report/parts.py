@@ -110,6 +110,7 @@ class Cards:
     first: list[Card]
     rest: list[Card] = field(default_factory=list)
     fold: bool = False
+    note: str = ""
     kind: ClassVar[str] = "cards"
 
 

@@ -92,7 +92,7 @@ def _score_figure(metric: str, groups: list[tuple[str, pd.DataFrame]], shelf: Sh
     data = pd.concat([of for _, of in groups])
     alt = f"{_words(metric)}: {count(len(data), 'value')}, median {number(data['value'].median())}."
     columns = ["participant_id", "session_id", "scan", "structure", "metric", "value", "low", "high", "flag"]
-    return shelf.add(file_name("qc", metric), figure, data[columns], alt=alt)
+    return shelf.add(file_name("qc", metric), figure, data[columns], table="qc", alt=alt)
 
 
 def _kind(reference: str, candidate: str) -> str:
@@ -157,7 +157,10 @@ def distances(results: Results, shelf: Shelf) -> Part:
         "dice",
     ]
     alt = "Surface distance and Dice by structure. " + _medians(shown)
-    return Plot((shelf.add("surface_distance", figure, shown[columns], alt=alt),), note=_medians(shown))
+    return Plot(
+        (shelf.add("surface_distance", figure, shown[columns], table="surfacedistance", alt=alt),),
+        note=_medians(shown),
+    )
 
 
 def _medians(shown: pd.DataFrame) -> str:
@@ -209,7 +212,16 @@ def contrasts(results: Results, shelf: Shelf) -> Part:
         f"{plain_name(str(worst)).lower()}, {number(bias, 1)} %."
     )
     return Plot(
-        (shelf.add("t1w_t2w", figure, pairs, alt=f"Volumes from T2w against T1w. {note}"),), note=note
+        (
+            shelf.add(
+                "t1w_t2w",
+                figure,
+                pairs,
+                table="figure_contrasts",
+                alt=f"Volumes from T2w against T1w. {note}",
+            ),
+        ),
+        note=note,
     )
 
 

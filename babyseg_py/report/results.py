@@ -11,7 +11,7 @@ import yaml
 
 from babyseg_py.errors import UnusableData
 from babyseg_py.names import parse_name, scan_label, visit_id
-from babyseg_py.statistics.files import read_lines
+from babyseg_py.statistics.files import read_cells
 
 TABLES = {
     "volumes": "volumes.tsv",
@@ -235,9 +235,8 @@ def _read_table(path: Path) -> pd.DataFrame:
     """Read a table of the cohort; one that is absent or without a header is an empty frame."""
     if not path.is_file() or not path.stat().st_size:
         return pd.DataFrame()
-    header, *rows = read_lines(path)
-    table = pd.DataFrame(rows, columns=header, dtype=object)
-    for name in header:
+    table = read_cells(path)
+    for name in table.columns:
         known = table[name].where(~table[name].isin(["n/a", ""]))
         table[name] = pd.to_numeric(known, errors="coerce") if name in NUMBERS else known
     return _with_visit(table, path)

@@ -13,6 +13,7 @@ from babyseg_py.report.words import age, count, number, plain_name, sentence_cas
 
 FOLD_ABOVE = 12
 MESSAGES = 6
+PICTURES = 1000
 
 
 def legend(results: Results, shelf: Shelf) -> Part:
@@ -32,22 +33,29 @@ def contact_sheet(results: Results, shelf: Shelf) -> Part:
         [visits["status"] == "flagged", unusual, visits["status"] == "failed"], [0, 1, 2], default=3
     )
     visits = visits.sort_values(["rank", "size"], ascending=[True, False], kind="stable")
-    pictures, flags, corrected = _pictures(results), visit_flags(results), _corrections(results)
+    shown = [visit for visit in visits["visit_id"] if visit in results.snapshots][:PICTURES]
+    pictures = _pictures(results, shown)
+    flags, corrected = visit_flags(results), _corrections(results)
     cards = []
     for row in visits.to_dict("records"):
         visit = row["visit_id"]
         said = [*corrected.get(visit, []), *flags.get(visit, [])]
+        said += [] if visit in results.snapshots else ["There is no picture of this session."]
         cards.append((row["rank"] < 3, _card(row, said, pictures.get(visit), results.child_pages)))
     first, rest = ([card for doubtful, card in cards if doubtful is want] for want in (True, False))
-    return Cards(first, rest, fold=len(cards) > FOLD_ABOVE)
+    left = len(results.snapshots) - len(shown)
+    words = (
+        f"The pictures of {count(left, 'more session')} are on the pages of the children." if left > 0 else ""
+    )
+    return Cards(first, rest, fold=len(cards) > FOLD_ABOVE, note=words)
 
 
-def _pictures(results: Results) -> dict[str, Picture]:
-    """Picture of each visit, small enough together."""
+def _pictures(results: Results, shown: list[str]) -> dict[str, Picture]:
+    """Picture of each of some visits, small enough together."""
     visits = results.visits.set_index("visit_id")
-    shown = {visit: path for visit, path in results.snapshots.items() if visit in visits.index}
     pictures = {}
-    for (visit, _), (content, mime) in zip(shown.items(), shrink(list(shown.values())), strict=True):
+    contents = shrink([results.snapshots[visit] for visit in shown]) if shown else []
+    for visit, (content, mime) in zip(shown, contents, strict=True):
         child, session = visits.loc[visit, ["participant_id", "session_id"]]
         alt = f"Slices through the brain of child {child}, session {session}, with outlines of the labels"
         pictures[visit] = Picture(data_uri(content, mime), alt, *size_of(content))
@@ -59,8 +67,6 @@ def _card(row: dict, flags: list[str], picture: Picture | None, pages: str) -> C
     reasons = row["reasons"]
     new = [flag for flag in flags if not any(flag in reason for reason in reasons)]
     messages = list(dict.fromkeys([*reasons, *new, *_unusual(row)]))
-    if picture is None:
-        messages.append("There is no picture of this session.")
     if len(messages) > MESSAGES:
         more = count(len(messages) - MESSAGES + 1, "more message")
         messages[MESSAGES - 1 :] = [f"{more} in cohort/qc.tsv and in the ledger"]

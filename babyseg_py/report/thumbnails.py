@@ -7,7 +7,7 @@ from PIL import Image
 
 from babyseg_py.errors import UnusableData
 
-PICTURES_BYTES = 8_000_000
+PICTURES_BYTES = 6_000_000
 # Width in pixels and WebP quality, from the best to the smallest.
 SETTINGS = ((960, 70), (800, 65), (640, 60), (560, 55), (480, 50), (400, 45), (340, 40), (280, 35), (220, 30))
 SAMPLE = 5

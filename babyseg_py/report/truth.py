@@ -48,7 +48,16 @@ def recovered_volumes(results: Results, shelf: Shelf) -> Part:
         f"median size of the error {number(pairs['error_percent'].abs().median(), 1)} %."
     )
     return Plot(
-        (shelf.add("truth_volumes", figure, pairs, alt=f"Measured against true volumes. {note}"),), note=note
+        (
+            shelf.add(
+                "truth_volumes",
+                figure,
+                pairs,
+                table="figure_truth",
+                alt=f"Measured against true volumes. {note}",
+            ),
+        ),
+        note=note,
     )
 
 

@@ -15,7 +15,7 @@ from babyseg_py import __version__
 from babyseg_py.images import Volume, save_image, save_labels
 from babyseg_py.labels import STRUCTURES, Structure
 from babyseg_py.labels.fuller import fuller_structures
-from babyseg_py.labels.lut import label_files, write_dseg_table, write_lut
+from babyseg_py.labels.lut import DSEG_COLUMNS, label_files, write_dseg_table, write_lut
 from babyseg_py.names import bids_name, parse_name
 from babyseg_py.registration.visit import UNCONFIRMED
 from babyseg_py.segmentation.corrected import take_correction
@@ -179,7 +179,7 @@ def write_labels(
     }
     if notes:
         sidecar["Notes"] = list(notes)
-    _write_json(sidecar, json_path)
+    _write_json(sidecar | DSEG_COLUMNS, json_path)  # BIDS: one file for the map and for its table
     write_dseg_table(table_path, structures_of(result))
     write_lut(lut_path, structures_of(result))
 

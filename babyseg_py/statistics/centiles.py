@@ -174,7 +174,7 @@ def _penalty(p: int, n: int) -> float:
 
 def _fit(data: Visits, median: AgeScale | None, spread: AgeScale | None, shape: bool) -> Curves:
     unit = float(np.median(data.volumes))
-    x, w = _columns(data.days, median), _columns(data.days, spread)
+    (x, x_size), (w, w_size) = _of_one_size(data.days, median), _of_one_size(data.days, spread)
     v = data.volumes / unit
     logs = np.log(v)
     start = np.linalg.lstsq(x, logs, rcond=None)[0]
@@ -188,12 +188,16 @@ def _fit(data: Visits, median: AgeScale | None, spread: AgeScale | None, shape: 
     def curvature(values: np.ndarray) -> np.ndarray:
         return -_hessian(values, lambda at: _likelihood(at, v, x, w, shape)[1])
 
-    found = optimize.minimize(loss, theta, jac=True, hess=curvature, method="trust-exact")
+    # Of thousands of visits the sum is too large for its own last digits: a smaller slope is never reached.
+    flat = {"gtol": max(1e-4, 1e-6 * len(v))}
+    found = optimize.minimize(loss, theta, jac=True, hess=curvature, method="trust-exact", options=flat)
     _, codes = np.unique(data.children, return_inverse=True)
     n, p = int(codes.max()) + 1, len(theta)
+    size = np.concatenate([x_size, w_size, [1.0] * shape])
     covariance = _robust(found.x, lambda values: _likelihood(values, v, x, w, shape)[1], codes)
+    covariance /= np.outer(size, size)
     aic = 2 * found.fun + 2 * len(v) * np.log(unit) + _penalty(p, n)
-    theta = found.x.copy()
+    theta = found.x / size
     theta[x.shape[1]] += 0.5 * np.log(n / (n - x.shape[1]))
     return Curves(median, spread, shape, theta, covariance, max(n - p, 1), unit, float(aic))
 
@@ -201,6 +205,13 @@ def _fit(data: Visits, median: AgeScale | None, spread: AgeScale | None, shape: 
 def _columns(days: np.ndarray, scale: AgeScale | None) -> np.ndarray:
     ones = np.ones((len(days), 1))
     return ones if scale is None else np.column_stack([ones, scale(days)])
+
+
+def _of_one_size(days: np.ndarray, scale: AgeScale | None) -> tuple[np.ndarray, np.ndarray]:
+    """Return columns of mean square 1 and their divisors: among unlike slopes a search gets lost."""
+    columns = _columns(days, scale)
+    size = np.sqrt((columns**2).mean(axis=0))
+    return columns / size, size
 
 
 def _lms(

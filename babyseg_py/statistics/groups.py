@@ -1,6 +1,7 @@
 """Groups of children compared: analysis of covariance with differences of every pair of groups."""
 
 from dataclasses import dataclass
+from functools import cache
 from itertools import combinations
 
 import numpy as np
@@ -237,7 +238,7 @@ def _pair(fitted: Ancova, i: int, j: int) -> dict:
     covariance = fitted.covariance
     error = np.sqrt(covariance[i, i] + covariance[j, j] - 2 * covariance[i, j])
     k, df = len(fitted.names), fitted.df2
-    quantile = stats.studentized_range.ppf(0.95, k, df) / np.sqrt(2)
+    quantile = _range_quantile(k, df)
     small = 1 - 3 / (4 * df - 1)
     g = small * difference / fitted.sd
     spread = small * np.sqrt((error / fitted.sd) ** 2 + (difference / fitted.sd) ** 2 / (2 * df))
@@ -247,12 +248,22 @@ def _pair(fitted: Ancova, i: int, j: int) -> dict:
         "difference_mm3": difference,
         "ci_low": difference - quantile * error,
         "ci_high": difference + quantile * error,
-        "p_tukey": float(stats.studentized_range.sf(np.sqrt(2) * abs(difference) / error, k, df)),
+        "p_tukey": _range_tail(abs(difference) / error, k, df),
         "df2": df,
         "hedges_g": g,
         "hedges_g_ci_low": g - reach,
         "hedges_g_ci_high": g + reach,
     }
+
+
+@cache
+def _range_quantile(k: int, df: int) -> float:
+    """95 % quantile of Tukey's studentised range over the root of 2; of two groups that is Student's t."""
+    return float(stats.t.ppf(0.975, df) if k == 2 else stats.studentized_range.ppf(0.95, k, df) / np.sqrt(2))
+
+
+def _range_tail(t: float, k: int, df: int) -> float:
+    return float(2 * stats.t.sf(t, df) if k == 2 else stats.studentized_range.sf(np.sqrt(2) * t, k, df))
 
 
 def eta_interval(fitted: Ancova, *, level: float = 0.9) -> tuple[float, float]:

@@ -125,6 +125,7 @@ def _write_sidecar(path, args: argparse.Namespace) -> None:
     from pathlib import Path
 
     from babyseg_py import __version__
+    from babyseg_py.labels.lut import DSEG_COLUMNS
     from babyseg_py.report.files import write_text
 
     content = {
@@ -134,4 +135,4 @@ def _write_sidecar(path, args: argparse.Namespace) -> None:
         "Method": {"staple": "STAPLE for many labels", "majority": "majority vote"}[args.method],
         "SpatialReference": "the grid of this file",
     }
-    write_text(path, json.dumps(content, indent=2) + "\n")
+    write_text(path, json.dumps(content | DSEG_COLUMNS, indent=2) + "\n")

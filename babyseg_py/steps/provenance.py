@@ -17,6 +17,7 @@ BIDS_VERSION = "1.10.0"
 # What BIDS derivatives have no name for.
 NOT_BIDS = (
     "cohort", "children", "pipeline_info", "ledger.tsv", "ledger.json", "qc_verdicts.tsv",
+    "qc_verdicts.json",
     "report.html", "references.bib",
     "*_desc-uncertainty_map.nii.gz",
     "*_dseg_lut.txt", "*_snapshot.png", "*_morph.tsv", "*_qc.tsv",

@@ -9,6 +9,7 @@ import nibabel as nib
 import numpy as np
 import pandas as pd
 import pytest
+from walk import undescribed
 
 from babyseg_py.labels.table import LABELS
 
@@ -174,3 +175,8 @@ def test_the_dataset_passes_the_bids_validator(cohort):
     validator = str(Path(sys.executable).with_name("bids-validator-deno"))
     done = subprocess.run([validator, str(cohort.run.outdir)], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout
+
+
+def test_every_table_has_a_dictionary_that_describes_every_column(cohort):
+    assert len(list(cohort.run.outdir.rglob("*.tsv"))) > 20
+    assert undescribed(cohort.run.outdir) == []

@@ -151,7 +151,9 @@ def test_every_figure_is_saved_with_its_numbers(full):
     files = sorted((folder / "figures").iterdir())
     names = {path.stem for path in files}
     assert {"growth_birth", "associations_language", "surface_distance", "t1w_t2w", "truth_volumes"} <= names
-    assert {path.name for path in files} == {f"{n}.{end}" for n in names for end in ("png", "svg", "tsv")}
+    assert {path.name for path in files} == {
+        f"{n}.{end}" for n in names for end in ("png", "svg", "tsv", "json")
+    }
     growth = pd.read_csv(folder / "figures" / "growth_birth.tsv", sep="\t")
     true = pd.read_csv(folder.parent / folder.name / "figures" / "truth_volumes.tsv", sep="\t")
     assert growth["volume_mm3"].notna().all()

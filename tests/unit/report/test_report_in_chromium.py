@@ -16,7 +16,8 @@ def page(tmp_path_factory) -> Iterator[Page]:
     folder = tmp_path_factory.mktemp("chromium")
     cohort = simulate(folder / "results", children=4)
     target = folder / "report.html"
-    assert main(cohort.arguments(target, "--truth", str(cohort.root / "truth"))) == 0
+    more = ("--truth", str(cohort.root / "truth"), "--children-dir", str(folder / "children"))
+    assert main(cohort.arguments(target, *more)) == 0
     with browser(folder / "profile") as opened:
         opened.open(target, width=NARROW)
         yield opened
@@ -55,5 +56,29 @@ def test_the_page_is_silent_and_asks_for_nothing_else(page):
     assert [url.rsplit("/", 1)[-1] for url in page.requests()] == ["report.html"]
 
 
-def test_it_prints(page):
+def test_it_prints_and_nothing_is_cut_at_the_edge(page):
+    """On paper all tables that are open fit the width of A4 less margins of 1 cm."""
+    page.run("document.querySelectorAll('details').forEach(fold => fold.open = true)")
+    size = {"width": 718, "height": 1000, "deviceScaleFactor": 1, "mobile": False}
+    page.call("Emulation.setDeviceMetricsOverride", **size)
+    page.call("Emulation.setEmulatedMedia", media="print")
+    outside = (
+        "[...document.querySelectorAll('table, img, svg, p, li')].filter(one => one.checkVisibility())"
+        ".filter(one => one.getBoundingClientRect().right > 719).map(one => one.outerHTML.slice(0, 80))"
+    )
+    assert page.run(outside) == []
+    page.call("Emulation.setEmulatedMedia", media="")
     assert len(page.call("Page.printToPDF", printBackground=True)["data"]) > 50_000
+
+
+def test_those_without_mouse_or_screen_can_use_it(page):
+    page.run("document.querySelectorAll('details').forEach(fold => fold.open = true)")
+    assert page.violations() == []
+
+
+def test_a_child_page_too_and_it_names_the_viewer(page):
+    """The last test of the module, as it leaves the report."""
+    report = page.run("location.href")
+    page.open(report.replace("report.html", "children/sub-02.html"))
+    assert page.violations() == []
+    assert "babyseg view RESULTS sub-02 ses-Y" in page.run("document.body.textContent")

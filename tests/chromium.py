@@ -8,6 +8,7 @@ import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from importlib.resources import files
 from pathlib import Path
 
 FLAGS = (
@@ -62,12 +63,14 @@ class Page:
         message, _, self.pending = self.pending.partition(b"\0")
         return json.loads(message)
 
-    def open(self, path: Path, *, width: int = 1200) -> None:
-        """Open a file and wait until it has loaded."""
+    def open(self, page: Path | str, *, width: int = 1200) -> None:
+        """Open a file, or an address, and wait until it has loaded."""
         self.call(
             "Emulation.setDeviceMetricsOverride", width=width, height=900, deviceScaleFactor=1, mobile=False
         )
-        self.call("Page.navigate", url=path.resolve().as_uri())
+        url = page if isinstance(page, str) else page.resolve().as_uri()
+        self.events = [event for event in self.events if event.get("method") != "Page.loadEventFired"]
+        self.call("Page.navigate", url=url)
         while not any(event.get("method") == "Page.loadEventFired" for event in self.events):
             self.events.append(self._receive())
 
@@ -76,6 +79,22 @@ class Page:
         reply = self.call("Runtime.evaluate", expression=script, awaitPromise=True, returnByValue=True)
         assert "exceptionDetails" not in reply, reply
         return reply["result"].get("value")
+
+    def until(self, condition: str) -> None:
+        """Wait for a condition of the page; the test's own time limit ends it."""
+        self.run(f"new Promise(done => {{ const look = () => ({condition}) ? done(true) : "
+                 "requestAnimationFrame(look); look(); })")  # fmt: skip
+
+    def violations(self) -> list[str]:
+        """List what axe-core finds serious or critical, for those who use no mouse or no screen."""
+        script = files("axe_playwright_python").joinpath("axe.min.js").read_text(encoding="utf-8")
+        self.run(f"{script}; 0")
+        found = self.run("axe.run().then(found => JSON.stringify(found.violations))")
+        return [
+            f"{one['id']}: {[node['html'][:120] for node in one['nodes'][:3]]}"
+            for one in json.loads(found)
+            if one["impact"] in {"serious", "critical"}
+        ]
 
     def complaints(self) -> list[str]:
         """Everything that the page wrote to the console, refused or could not load."""
