@@ -1,6 +1,7 @@
 // From checked records to a report: the pipeline's table of contents.
 
 include { ANALYSIS } from '../subworkflows/analysis'
+include { CHILDREN } from '../subworkflows/children'
 include { SCANS } from '../subworkflows/scans'
 include { VISITS } from '../subworkflows/visits'
 include { extension ; fromJson ; stageable } from '../subworkflows/files'
@@ -8,7 +9,7 @@ include { extension ; fromJson ; stageable } from '../subworkflows/files'
 workflow COHORT {
     take:
     records // list of maps, one per row of the sheet: [[row: 2, scan_id: 'sub-01_ses-A_T1w', image: '/data/a.nii.gz', …], …]
-    inputs // map of files: [records: records.json, phenotype: [scores.tsv] or [], weights: w.safetensors, truth: [folder] or []]
+    inputs // map of files and verdicts: [records: records.json, phenotype: [scores.tsv] or [], verdicts: [[participant_id: '01', …]], weights: w.safetensors, truth: [folder] or []]
     options // map of parameters: [device: 'auto', tolerance: 1.0, …]
     code // map of step → fingerprint of its source: [n4: '3f…', …]
 
@@ -23,6 +24,9 @@ workflow COHORT {
     visited = VISITS(visits, scanned.outcomes, inputs.weights, options, code)
     failures = scanned.failures.mix(visited.failures).map { unit, file -> goOn(unit, file, options.fail_fast) }
 
+    visits_of = records.groupBy { record -> "sub-${record.participant_id}".toString() }.collectEntries { id, rows -> [id, rows.collect { row -> row.visit_id }.unique().size()] }
+    grown = CHILDREN(visited.whole, visits_of, inputs.verdicts, options, code)
+
     ANALYSIS(
         inputs,
         failures,
@@ -32,6 +36,10 @@ workflow COHORT {
         visited.volumes,
         visited.scan_volumes,
         visited.snapshots,
+        grown.failures,
+        grown.used,
+        grown.volumes,
+        grown.pictures,
         options,
         code,
     )
