@@ -16,7 +16,7 @@ from babyseg_py.synthesis.digital_infant import draw_child, grow
 from babyseg_py.synthesis.digital_infant import load_model as load_infant
 from babyseg_py.synthesis.digital_infant_images import Scan, make_scene, take_scan
 
-AGES_MONTHS = ((1, 6), (3, 12), (6, 12), (12, 24), (2, 9), (6, 8, 12))
+AGES_MONTHS = ((1, 6), (3, 12), (6, 12), (12, 24))
 REPEATS = "ab"
 SPACING_MM = 1.3
 

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from scipy.ndimage import affine_transform, gaussian_filter
+from torch.nn import functional
 
 from babyseg_py.labels import LEFT_RIGHT_PAIRS, STRUCTURES
 from babyseg_py.registration.velocity import Box, exponential, sample, smooth
@@ -24,11 +24,10 @@ from babyseg_py.registration.velocity import Box, exponential, sample, smooth
 Tensor = torch.Tensor
 
 STEPS = 255  # a probability is stored as this many steps from 0 to 1
-TEMPLATE_MM = 1.0  # of the template's grid
+TEMPLATE_MM = 1.25  # of the template's grid
 SPACING_MM = 2.0  # of the grid on which visits are compared
 VELOCITY_MM = 4.0  # of the grid of the velocities
 MARGIN_MM = 12.0  # of both grids around the brain
-BLUR_MM = 1.0  # standard deviation, of the segmentations that are compared
 # Grid of the comparison in mm, smoothness of the velocities in mm, steps of the descent.
 SCHEDULE = ((4.0, 8.0, 25), (SPACING_MM, 5.0, 40))
 STEP_MM = 0.5
@@ -213,23 +212,21 @@ def _reach(seen: Seen, affine: np.ndarray) -> np.ndarray:
 
 
 def _guides(seen: Seen) -> tuple[Tensor, np.ndarray]:
-    """Soft labels that guide, left and right together, on a grid of about `SPACING_MM`, and its affine.
-
-    Every group weighs as the cube root of its volume, inversely: small structures count more.
-    """
+    """Soft labels that guide, both sides together, averaged to about `SPACING_MM`, and their affine."""
     spacing = np.linalg.norm(seen.affine[:3, :3], axis=0)
-    step = np.maximum(SPACING_MM / spacing, 1.0)
-    shape = tuple(int(np.ceil(n / s)) for n, s in zip(seen.steps.shape[1:], step, strict=True))
-    affine = seen.affine @ np.diag([*step, 1.0])
+    step = tuple(max(1, round(SPACING_MM / s)) for s in spacing)
+    more = [-n % s for n, s in zip(seen.steps.shape[1:], step, strict=True)]
     places = {s.id: s.index for s in STRUCTURES}
     paired = {label for pair in LEFT_RIGHT_PAIRS for label in pair}
     groups = [*LEFT_RIGHT_PAIRS, *((s.id,) for s in STRUCTURES[1:] if s.id not in paired)]
-    found = np.empty((len(groups), *shape), np.float32)
-    for channel, group in enumerate(groups):
-        soft = sum(seen.steps[places[label]].astype(np.float32) for label in group) / STEPS
-        blurred = gaussian_filter(soft, BLUR_MM / spacing)
-        found[channel] = affine_transform(blurred, np.diag(step), output_shape=shape, order=1)
-    return torch.from_numpy(found), affine
+    found = []
+    for group in groups:
+        soft = sum(torch.from_numpy(seen.steps[places[label]]).float() for label in group) / STEPS
+        padded = functional.pad(soft, (0, more[2], 0, more[1], 0, more[0]))
+        found.append(functional.avg_pool3d(padded[None, None], step)[0, 0])
+    affine = seen.affine @ np.diag([*step, 1.0])
+    affine[:3, 3] += seen.affine[:3, :3] @ ((np.array(step) - 1) / 2)
+    return torch.stack(found), affine
 
 
 def _descend(
@@ -269,6 +266,7 @@ def _descend(
 
 
 def _weights(guides: list[tuple[Tensor, np.ndarray]]) -> Tensor:
+    """Weights of the guiding groups: as the cube root of their volume inversely, so that small ones count."""
     sizes = torch.stack(
         [soft.flatten(1).sum(dim=1) * abs(np.linalg.det(grid[:3, :3])) for soft, grid in guides]
     )
