@@ -24,8 +24,7 @@ workflow COHORT {
     visited = VISITS(visits, scanned.outcomes, inputs.weights, options, code)
     failures = scanned.failures.mix(visited.failures).map { unit, file -> goOn(unit, file, options.fail_fast) }
 
-    visits_of = records.groupBy { record -> "sub-${record.participant_id}".toString() }.collectEntries { id, rows -> [id, rows.collect { row -> row.visit_id }.unique().size()] }
-    grown = CHILDREN(visited.whole, visits_of, inputs.verdicts, options, code)
+    grown = CHILDREN(visited.whole, visitCounts(records), inputs.verdicts, options, code)
 
     ANALYSIS(
         inputs,
@@ -43,6 +42,12 @@ workflow COHORT {
         options,
         code,
     )
+}
+
+/** Child → number of visits in the sheet, e.g. ['sub-01': 2]. */
+def visitCounts(records) {
+    def visits = records.collect { record -> ["sub-${record.participant_id}".toString(), record.visit_id] }.unique()
+    return visits.countBy { id, _visit -> id }
 }
 
 /** What a task knows of its scan: nothing that changes when other rows of the sheet do. */

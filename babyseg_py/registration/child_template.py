@@ -25,13 +25,16 @@ Tensor = torch.Tensor
 
 STEPS = 255  # a probability is stored as this many steps from 0 to 1
 TEMPLATE_MM = 1.25  # of the template's grid
-SPACING_MM = 2.0  # of the grid on which visits are compared
+GUIDE_MM = 2.0  # of the segmentations that are compared, about
 VELOCITY_MM = 4.0  # of the grid of the velocities
 MARGIN_MM = 12.0  # of both grids around the brain
 # Grid of the comparison in mm, smoothness of the velocities in mm, steps of the descent.
-SCHEDULE = ((4.0, 8.0, 25), (SPACING_MM, 5.0, 40))
+SCHEDULE = ((4.0, 8.0, 20), (2.5, 5.0, 15))
 STEP_MM = 0.5
-ROUGHNESS = 5e-4  # what the mean squared gradient of a velocity costs, against the variance over the visits
+# What a gradient of a velocity costs against the variance over the visits. The price grows with the square
+# of the gradient below the knee and hardly beyond it: small changes, as noise makes them, cost, growth hardly.
+ROUGHNESS = 1.0
+KNEE = 0.03
 
 
 @dataclass(frozen=True)
@@ -212,9 +215,9 @@ def _reach(seen: Seen, affine: np.ndarray) -> np.ndarray:
 
 
 def _guides(seen: Seen) -> tuple[Tensor, np.ndarray]:
-    """Soft labels that guide, both sides together, averaged to about `SPACING_MM`, and their affine."""
+    """Soft labels that guide, both sides together, averaged to about `GUIDE_MM`, and their affine."""
     spacing = np.linalg.norm(seen.affine[:3, :3], axis=0)
-    step = tuple(max(1, round(SPACING_MM / s)) for s in spacing)
+    step = tuple(max(1, round(GUIDE_MM / s)) for s in spacing)
     more = [-n % s for n, s in zip(seen.steps.shape[1:], step, strict=True)]
     places = {s.id: s.index for s in STRUCTURES}
     paired = {label for pair in LEFT_RIGHT_PAIRS for label in pair}
@@ -258,11 +261,19 @@ def _descend(
             seen.append(sample(soft, transformed(moved, matrix), outside="zeros"))
         stacked = torch.stack(seen)
         variance = (stacked - stacked.mean(dim=0)).square().mean(dim=0)
-        roughness = sum((torch.diff(now, dim=a) / spacing).square().mean() for a in (2, 3, 4))
-        loss = (weights[:, None, None, None] * variance).sum(dim=0).mean() + ROUGHNESS * roughness
+        loss = (weights[:, None, None, None] * variance).sum(dim=0).mean()
+        loss = loss + ROUGHNESS * _roughness(now, spacing)
         loss.backward()
         optimiser.step()
     return now.detach()
+
+
+def _roughness(velocities: Tensor, spacing_mm: float) -> Tensor:
+    """Mean of the logarithmic (Cauchy) penalty of the squared gradients of (N, 3, A, B, C) velocities."""
+    inner = tuple(slice(n - 1) for n in velocities.shape[2:])
+    gradients = [torch.diff(velocities, dim=axis)[(..., *inner)] / spacing_mm for axis in (2, 3, 4)]
+    squared = torch.stack(gradients).square().sum(dim=(0, 2))
+    return (KNEE**2 * torch.log1p(squared / KNEE**2)).mean()
 
 
 def _weights(guides: list[tuple[Tensor, np.ndarray]]) -> Tensor:
