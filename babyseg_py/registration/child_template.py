@@ -32,7 +32,7 @@ MARGIN_MM = 12.0  # of both grids around the brain
 SCHEDULE = ((4.0, 8.0, 20), (2.5, 5.0, 15))
 STEP_MM = 0.5
 # What a gradient of a velocity costs against the variance over the visits. The price grows with the square
-# of the gradient below the knee and hardly beyond it: small changes, as noise makes them, cost, growth hardly.
+# of the gradient below the knee and hardly beyond it: small changes, as of noise, cost; growth hardly.
 ROUGHNESS = 1.0
 KNEE = 0.03
 
