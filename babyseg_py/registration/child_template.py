@@ -224,7 +224,10 @@ def _guides(seen: Seen) -> tuple[Tensor, np.ndarray]:
     groups = [*LEFT_RIGHT_PAIRS, *((s.id,) for s in STRUCTURES[1:] if s.id not in paired)]
     found = []
     for group in groups:
-        soft = sum(torch.from_numpy(seen.steps[places[label]]).float() for label in group) / STEPS
+        soft = (
+            torch.stack([torch.from_numpy(seen.steps[places[label]]).float() for label in group]).sum(0)
+            / STEPS
+        )
         padded = functional.pad(soft, (0, more[2], 0, more[1], 0, more[0]))
         found.append(functional.avg_pool3d(padded[None, None], step)[0, 0])
     affine = seen.affine @ np.diag([*step, 1.0])
@@ -270,8 +273,8 @@ def _descend(
 
 def _roughness(velocities: Tensor, spacing_mm: float) -> Tensor:
     """Mean of the logarithmic (Cauchy) penalty of the squared gradients of (N, 3, A, B, C) velocities."""
-    inner = tuple(slice(n - 1) for n in velocities.shape[2:])
-    gradients = [torch.diff(velocities, dim=axis)[(..., *inner)] / spacing_mm for axis in (2, 3, 4)]
+    a, b, c = (n - 1 for n in velocities.shape[2:])
+    gradients = [torch.diff(velocities, dim=axis)[..., :a, :b, :c] / spacing_mm for axis in (2, 3, 4)]
     squared = torch.stack(gradients).square().sum(dim=(0, 2))
     return (KNEE**2 * torch.log1p(squared / KNEE**2)).mean()
 

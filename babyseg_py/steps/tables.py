@@ -20,11 +20,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     for name, words in DESCRIPTION.items():
         text = f"{words}, or folders that hold them"
         parser.add_argument(f"--{name}", nargs="*", default=[], metavar="F.tsv", help=text)
-    words = {
+    files = {
         "--template-visits": "template_qc.tsv of the children that have a template",
         "--template-failures": "files sub-X.template.failure.json of children whose template failed",
     }
-    for option, text in words.items():
+    for option, text in files.items():
         parser.add_argument(option, nargs="*", default=[], metavar="F", help=text)
     parser.add_argument("--no-templates", action="store_true", help="templates were switched off")
     parser.add_argument("--out-dir", required=True, metavar="DIR", help="folder of the cohort's tables")
