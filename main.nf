@@ -29,7 +29,7 @@ workflow {
 
     COHORT(
         sheet.records,
-        [records: sheet.file, phenotype: sheet.phenotype, weights: existing(options.weights), truth: options.truth ? [existing(options.truth)] : []],
+        [records: sheet.file, phenotype: sheet.phenotype, verdicts: sheet.verdicts, weights: existing(options.weights), truth: options.truth ? [existing(options.truth)] : []],
         options,
         fingerprints(),
     )

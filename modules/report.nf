@@ -7,6 +7,7 @@ process REPORT {
     path ledger
     path tables, stageAs: 'tables/*', arity: '1..*'
     path snapshots, stageAs: 'snapshots/*', arity: '0..*'
+    path templates, stageAs: 'templates/*', arity: '0..*'
     path versions
     path truth, stageAs: 'truth', arity: '0..*'
     val code
@@ -26,6 +27,7 @@ process REPORT {
         --ledger ${ledger} \\
         --cohort tables \\
         ${snapshots ? '--snapshots snapshots/*' : ''} \\
+        ${templates ? '--templates templates/*' : ''} \\
         --versions ${versions} \\
         ${truth ? "--truth ${truth.first()}" : ''} \\
         --figures-dir cohort/figures \\

@@ -8,6 +8,10 @@ process TABLES {
     path scan_volumes, stageAs: 'scan_volumes/*', arity: '0..*'
     path qc, stageAs: 'qc/*', arity: '0..*'
     path distances, stageAs: 'distances/*', arity: '0..*'
+    path longitudinal, stageAs: 'longitudinal/*', arity: '0..*'
+    path template_visits, stageAs: 'templates/*', arity: '0..*'
+    path template_failures, stageAs: 'failures/*', arity: '0..*'
+    val templates
     val code
 
     output:
@@ -24,6 +28,10 @@ process TABLES {
         ${scan_volumes ? '--scan-volumes scan_volumes/*' : ''} \\
         ${qc ? '--qc qc/*' : ''} \\
         ${distances ? '--surface-distance distances/*' : ''} \\
+        ${longitudinal ? '--longitudinal longitudinal/*' : ''} \\
+        ${template_visits ? '--template-visits templates/*' : ''} \\
+        ${template_failures ? '--template-failures failures/*' : ''} \\
+        ${templates ? '' : '--no-templates'} \\
         --out-dir cohort
     """
 
@@ -31,6 +39,6 @@ process TABLES {
     """
     mkdir cohort
     touch cohort/volumes.tsv cohort/volumes_wide.tsv cohort/scanvolumes.tsv cohort/asymmetry.tsv cohort/qc.tsv
-    touch cohort/surfacedistance.tsv participants.tsv cohort/volumes.json participants.json
+    touch cohort/surfacedistance.tsv cohort/longitudinal.tsv cohort/templates.tsv participants.tsv cohort/volumes.json participants.json
     """
 }

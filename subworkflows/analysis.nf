@@ -17,6 +17,10 @@ workflow ANALYSIS {
     volumes // volumes_morph.tsv, one per visit
     scan_volumes // scanvolumes_morph.tsv, one per visit
     snapshots // snapshot.png, one per visit
+    template_failures // one failure.json per child without a template; no row of the sheet fails with it
+    template_visits // template_qc.tsv, one per child with a template
+    longitudinal // longitudinal_morph.tsv, one per visit in a template
+    templates // snapshot.png, one per child with a template
     options // map of parameters
     code // map of step → fingerprint
 
@@ -29,6 +33,10 @@ workflow ANALYSIS {
         sorted(scan_volumes),
         sorted(qc),
         sorted(distances),
+        sorted(longitudinal),
+        sorted(template_visits),
+        sorted(template_failures),
+        options.template,
         code.tables,
     )
     tested = STATISTICS(inputs.records, gathered.tables, inputs.phenotype, options.harmonise, code.statistics)
@@ -41,6 +49,7 @@ workflow ANALYSIS {
         ledger.table,
         gathered.tables.mix(tested.tables).collect(sort: { file -> file.name }),
         sorted(snapshots),
+        sorted(templates),
         provenance.versions,
         inputs.truth,
         code.report,

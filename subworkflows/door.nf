@@ -34,6 +34,7 @@ def checkedSheet(options) {
         records: checked.records,
         file: kept(text, 'records.json'),
         phenotype: phenotype ? [stageable(phenotype)] : [],
+        verdicts: checked.verdicts,
     ]
 }
 

@@ -30,7 +30,7 @@ workflow VISITS {
             .join(registered.registration)
             .join(visits.map { visit, facts -> [visit, facts.age_months, facts.corrected] }),
         weights,
-        [options.device, options.precision],
+        [options.device, options.precision, options.template],
         code.segment,
     )
 
@@ -73,8 +73,13 @@ workflow VISITS {
         unfinished('morphometry', labels.map { visit, _session, _scans -> visit }, measured.tables.mix(measured.failure)),
         unfinished('snapshot', drawn.map { visit, _image, _labels -> visit }, pictured.picture.mix(pictured.failure)),
     )
+    // [visit, the image whose grid is the session space, posteriors, table of quality]
+    whole = drawn
+        .map { visit, image, _labels -> [visit, image] }
+        .join(segmented.posteriors)
+        .join(segmented.qc)
     all_labels = segmented.labels.flatMap { _visit, files, _volumes -> files }
-    qc = segmented.qc
+    qc = segmented.qc.map { _visit, file -> file }
     distances = compared.table.map { _visit, file -> file }
     volumes = measured.tables.map { _visit, session, _scans -> session }
     scan_volumes = measured.tables.map { _visit, _session, scans -> scans }
@@ -82,6 +87,7 @@ workflow VISITS {
 
     emit:
     failures
+    whole
     all_labels
     qc
     distances

@@ -1,6 +1,7 @@
 // From checked records to a report: the pipeline's table of contents.
 
 include { ANALYSIS } from '../subworkflows/analysis'
+include { CHILDREN } from '../subworkflows/children'
 include { SCANS } from '../subworkflows/scans'
 include { VISITS } from '../subworkflows/visits'
 include { extension ; fromJson ; stageable } from '../subworkflows/files'
@@ -8,7 +9,7 @@ include { extension ; fromJson ; stageable } from '../subworkflows/files'
 workflow COHORT {
     take:
     records // list of maps, one per row of the sheet: [[row: 2, scan_id: 'sub-01_ses-A_T1w', image: '/data/a.nii.gz', …], …]
-    inputs // map of files: [records: records.json, phenotype: [scores.tsv] or [], weights: w.safetensors, truth: [folder] or []]
+    inputs // map of files and verdicts: [records: records.json, phenotype: [scores.tsv] or [], verdicts: [[participant_id: '01', …]], weights: w.safetensors, truth: [folder] or []]
     options // map of parameters: [device: 'auto', tolerance: 1.0, …]
     code // map of step → fingerprint of its source: [n4: '3f…', …]
 
@@ -23,6 +24,8 @@ workflow COHORT {
     visited = VISITS(visits, scanned.outcomes, inputs.weights, options, code)
     failures = scanned.failures.mix(visited.failures).map { unit, file -> goOn(unit, file, options.fail_fast) }
 
+    grown = CHILDREN(visited.whole, visitCounts(records), inputs.verdicts, options, code)
+
     ANALYSIS(
         inputs,
         failures,
@@ -32,9 +35,19 @@ workflow COHORT {
         visited.volumes,
         visited.scan_volumes,
         visited.snapshots,
+        grown.failures,
+        grown.used,
+        grown.volumes,
+        grown.pictures,
         options,
         code,
     )
+}
+
+/** Child → number of visits in the sheet, e.g. ['sub-01': 2]. */
+def visitCounts(records) {
+    def visits = records.collect { record -> ["sub-${record.participant_id}".toString(), record.visit_id] }.unique()
+    return visits.countBy { id, _visit -> id }
 }
 
 /** What a task knows of its scan: nothing that changes when other rows of the sheet do. */

@@ -1,15 +1,19 @@
-"""Rigid transforms as files of the Insight Toolkit, which ANTs and 3D Slicer read.
+"""Transforms as files of the Insight Toolkit, which ANTs and 3D Slicer read.
 
 ITK maps points of the output image to points of the input image, in LPS millimetres; matrices in this
 package map the same way in RAS millimetres.
 """
 
+import gzip
 import io
 import os
 from pathlib import Path
 
+import nibabel as nib
 import numpy as np
 from scipy.io import loadmat, savemat
+
+from babyseg_py.writing import appearing
 
 TYPE = "AffineTransform_double_3_3"
 LPS = np.diag([-1.0, -1.0, 1.0, 1.0])
@@ -71,3 +75,26 @@ def read_transform(path: Path | str, /) -> np.ndarray:
     lps[:3, :3] = parameters[:9].reshape(3, 3)
     lps[:3, 3] = parameters[9:] + fixed - lps[:3, :3] @ fixed
     return LPS @ lps @ LPS
+
+
+def write_displacements(displacement: np.ndarray, affine: np.ndarray, path: Path | str, /) -> None:
+    """Write a displacement field as the ITK transform that antsApplyTransforms applies.
+
+    Parameters
+    ----------
+    displacement : (I, J, K, 3) np.ndarray
+        What is added to the RAS mm of each node of the output image to come to the input image.
+    affine : (4, 4) np.ndarray
+        Node to world of the output image, RAS mm. ITK interpolates linearly between nodes and moves nothing
+        outside of them.
+    path : Path or str
+        ``.nii.gz``; the same field always gives the same bytes.
+    """
+    lps = (displacement * np.array([-1.0, -1.0, 1.0])).astype(np.float32)[:, :, :, None, :]
+    image = nib.Nifti1Image(lps, affine)
+    image.header.set_intent("vector")
+    image.header.set_xyzt_units("mm")
+    image.set_sform(affine, 1)
+    image.set_qform(affine, 1)
+    with appearing(path) as partial:
+        partial.write_bytes(gzip.compress(image.to_bytes(), compresslevel=1, mtime=0))

@@ -20,6 +20,7 @@ from babyseg_py.report.results import Results
 from babyseg_py.report.sessions import visit_flags
 from babyseg_py.report.structures import PANELS, both_sides, by_structure
 from babyseg_py.report.thumbnails import shrink, size_of
+from babyseg_py.report.within_child import child_change
 from babyseg_py.report.words import age, count, interval, number, plain_name, sentence_case, text
 
 PICTURE_BYTES = 60_000
@@ -43,7 +44,9 @@ class ChildPage:
         A panel per structure, by the label of the age axis.
     growth_note : str
         What the grey lines are.
-    changes, centiles : Table or None
+    changes, centiles, in_template : Table or None
+    template : Picture or None
+        The child's template with its labels.
     excluded : list of str
         What was left out, and why.
     """
@@ -55,6 +58,8 @@ class ChildPage:
     growth_note: str
     changes: Table | None
     centiles: Table | None
+    in_template: Table | None
+    template: Picture | None
     excluded: list[str]
 
 
@@ -102,6 +107,7 @@ def child_pages(results: Results) -> Iterator[ChildPage]:
     tables = {
         "growth": _by_child(_changes(results)),
         "centiles": _by_child(results.more.get("child_centiles", pd.DataFrame())),
+        "change": _by_child(results.more.get("change", pd.DataFrame())),
         "used": _by_child(results.more.get("association_visits", pd.DataFrame())),
         "qc": _by_child(results.qc[results.qc["flag"] == 1] if len(results.qc) else results.qc),
     }
@@ -118,6 +124,8 @@ def child_pages(results: Results) -> Iterator[ChildPage]:
             note,
             _change_table(mine["growth"]),
             _centile_table(mine["centiles"]),
+            child_change(mine["change"]),
+            _template_picture(results, str(child)),
             list(_excluded(own, mine)),
         )  # fmt: skip
 
@@ -150,6 +158,15 @@ def _cards(own: pd.DataFrame, results: Results, flags: dict[str, list[str]]) -> 
             messages += ("There is no picture of this session.",)
         details = f"{age(row['age_days'], row['age_reference'])}; {row['scans']}"
         yield Card(f"Session {row['session_id']}", row["status"], details, messages, picture)
+
+
+def _template_picture(results: Results, child: str) -> Picture | None:
+    path = results.templates.get(child)
+    if path is None:
+        return None
+    ((content, mime),) = shrink([path], limit=PICTURE_BYTES)
+    alt = "Slices through the mean of this child's visits in its template, with outlines of the labels"
+    return Picture(data_uri(content, mime), alt, *size_of(content))
 
 
 def _backgrounds(results: Results) -> dict[str, dict[str, vectors.Panel]]:

@@ -34,6 +34,7 @@ CONDITIONS: dict[str, Callable[[Results], bool]] = {
     "distances": lambda r: not r.surface_distance.empty,
     "reliability": lambda r: not r.reliability.empty,
     "growth": lambda r: not r.growth.empty and bool(r.growth["change_mm3_per_month"].notna().any()),
+    "template": lambda r: _estimated(r, "change", "change_mm3_per_month"),
     "growth_models": lambda r: _estimated(r, "growth_models", "volume_mm3"),
     "published": lambda r: _estimated(r, "growth_plausibility", "ratio"),
     "centiles": lambda r: _estimated(r, "centiles", "volume_mm3"),

@@ -23,6 +23,7 @@ from babyseg_py.report import (
     quality,
     sessions,
     truth,
+    within_child,
 )
 from babyseg_py.report.figures import STYLE, Shelf
 from babyseg_py.report.parts import Part
@@ -35,6 +36,7 @@ BUILDERS: dict[str, Callable[[Results, Shelf], Part]] = {
         inputs.contents, inputs.ages, inputs.causes, inputs.verdicts, inputs.unmatched, inputs.score_faults,
         inputs.whole_ledger,
         growth.curves, growth.published, growth.change,
+        within_child.template_visits, within_child.template_change,
         longitudinal.what_ran, longitudinal.growth_curves, longitudinal.centile_curves,
         longitudinal.repeated_scores, longitudinal.specification_curves, longitudinal.groups,
         longitudinal.matched,

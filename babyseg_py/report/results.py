@@ -26,6 +26,7 @@ MORE = (
     "analyses", "growth_models", "centiles", "behaviour_models", "specifications", "groups", "site_effects",
     "method_agreement", "method_volumes", "matched_pairs", "match_balance", "matched_differences",
     "growth_plausibility", "measurement_error", "child_centiles", "association_visits",
+    "templates", "change",
 )  # fmt: skip
 NUMBERS = {
     "row", "run", "label", "age_days", "age_months", "volume_mm3", "volume_posterior_mm3", "value", "low",
@@ -41,6 +42,7 @@ NUMBERS = {
     "limit_high_ci_high", "p_corrected", "pair", "smd", "variance_ratio", "n_cases", "n_controls",
     "mean_cases", "mean_controls", "reliability", "rho_corrected", "corrected_ci_low", "corrected_ci_high",
     "centile_ci_low", "centile_ci_high", "used", "published_mm3", "low_mm3", "high_mm3", "ratio", "outside",
+    "jacobian_mm3_per_month", "single_mm3_per_month", "agrees",
 }  # fmt: skip
 STATUSES = ("flagged", "failed", "ok")
 
@@ -73,6 +75,8 @@ class Results:
         The tables of `MORE`, each by its name.
     snapshots : dict of str to Path
         Picture of each visit.
+    templates : dict of str to Path
+        Picture of the template of each child that has one.
     versions : dict of str to str
         Version of each tool that ran.
     truth : Truth or None
@@ -96,6 +100,7 @@ class Results:
     associations: pd.DataFrame
     more: dict[str, pd.DataFrame] = field(default_factory=dict)
     snapshots: dict[str, Path] = field(default_factory=dict)
+    templates: dict[str, Path] = field(default_factory=dict)
     versions: dict[str, str] = field(default_factory=dict)
     truth: Truth | None = None
     verdicts: list[dict] = field(default_factory=list)
@@ -150,6 +155,7 @@ def read_results(
     ledger: Path | str,
     cohort: Path | str,
     snapshots: Sequence[Path | str] = (),
+    templates: Sequence[Path | str] = (),
     versions: Path | str | None = None,
     truth: Path | str | None = None,
 ) -> Results:
@@ -163,6 +169,8 @@ def read_results(
         Folder of the cohort tables; each of them may be absent.
     snapshots : sequence of path
         ``sub-X_ses-Y_desc-contours_snapshot.png``, in any order.
+    templates : sequence of path
+        ``sub-X_desc-template_snapshot.png``, in any order.
     versions : path, optional
         YAML or JSON: versions by tool, or by process and tool.
     truth : path, optional
@@ -185,6 +193,7 @@ def read_results(
         verdicts=verdicts,
         more={name: _read_table(Path(cohort) / f"{name}.tsv") for name in MORE},
         snapshots=_by_visit(snapshots),
+        templates=_by_child(templates),
         versions=_read_versions(Path(versions)) if versions else {},
         truth=_read_truth(Path(truth)) if truth else None,
     )
@@ -251,6 +260,17 @@ def _by_visit(paths: Sequence[Path | str]) -> dict[str, Path]:
         except (ValueError, KeyError) as problem:
             advice = "name it sub-X_ses-Y_desc-contours_snapshot.png"
             raise UnusableData(str(path), "its name does not say which visit it shows", advice) from problem
+    return found
+
+
+def _by_child(paths: Sequence[Path | str]) -> dict[str, Path]:
+    found = {}
+    for path in sorted(map(Path, paths)):
+        try:
+            found[str(parse_name(path)["participant"])] = path
+        except (ValueError, KeyError) as problem:
+            advice = "name it sub-X_desc-template_snapshot.png"
+            raise UnusableData(str(path), "its name does not say which child it shows", advice) from problem
     return found
 
 

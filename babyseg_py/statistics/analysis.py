@@ -7,6 +7,7 @@ import pandas as pd
 
 from babyseg_py.statistics.associations import association_tables, gather_cohort
 from babyseg_py.statistics.centiles import centile_tables
+from babyseg_py.statistics.change import change_table
 from babyseg_py.statistics.flags import flagged_scans, flagged_visits, without_flagged_structures
 from babyseg_py.statistics.groups import group_table
 from babyseg_py.statistics.growth import growth_table
@@ -26,7 +27,13 @@ from babyseg_py.statistics.specifications import specification_table
 from babyseg_py.statistics.structures import SOURCES
 from babyseg_py.statistics.visits import VISIT
 
-NOT_HARMONISED = ("reliability.tsv", "method_agreement.tsv", "site_effects.tsv", "growth_plausibility.tsv")
+NOT_HARMONISED = (
+    "reliability.tsv",
+    "method_agreement.tsv",
+    "site_effects.tsv",
+    "growth_plausibility.tsv",
+    "change.tsv",
+)
 
 
 @dataclass(frozen=True)
@@ -46,7 +53,10 @@ class Inputs:
     source : str
         ``labels`` or ``posteriors``, which associations and models use.
     harmonise : bool
-        Whether all but reliability and the agreement of methods use volumes harmonised between sites.
+        Whether all but reliability, the agreement of methods and change in templates use volumes harmonised
+        between sites.
+    longitudinal : pandas.DataFrame or None
+        Table longitudinal of the cohort: volumes of the visits that are in their child's template.
     """
 
     facts: pd.DataFrame
@@ -58,6 +68,7 @@ class Inputs:
     covariates: list[str]
     source: str
     harmonise: bool = False
+    longitudinal: pd.DataFrame | None = None
 
 
 def analyse(inputs: Inputs) -> tuple[dict[str, pd.DataFrame], str]:
@@ -84,6 +95,7 @@ def analyse(inputs: Inputs) -> tuple[dict[str, pd.DataFrame], str]:
     tables = {
         "reliability": reliability_of(scans, visits_out, scans_out),
         "growth": growth_of(volumes, inputs.facts, visits_out),
+        "change": change_of(inputs, visits_out),
     }
     tables |= growth_of_cohort(clean, inputs)
     tables |= {
@@ -110,6 +122,17 @@ def _told_harmonised(table: pd.DataFrame, refused: str, covariates: list[str]) -
         words += "; site is a covariate too, which adjusts for it twice"
     concerned = (table["ran"] == 1) & ~table["table"].isin(NOT_HARMONISED)
     return table.assign(reason=table["reason"].where(~concerned, table["reason"] + f"; {words}"))
+
+
+def change_of(inputs: Inputs, flagged: set[tuple[str, str]]) -> pd.DataFrame:
+    """Change in the children's templates, without flagged visits and structures."""
+    if inputs.longitudinal is None or inputs.longitudinal.empty:
+        return change_table(pd.DataFrame(), inputs.volumes)
+    used = inputs.longitudinal[~pd.MultiIndex.from_frame(inputs.longitudinal[VISIT]).isin(list(flagged))]
+    used, _ = without_flagged_structures(used, inputs.qc)
+    known = used["volume_posterior_mm3"].notna()
+    used = used.assign(volume_jacobian_mm3=used["volume_jacobian_mm3"].where(known))
+    return change_table(used, without_flagged_structures(inputs.volumes, inputs.qc)[0])
 
 
 def growth_of_cohort(volumes: pd.DataFrame, inputs: Inputs) -> dict[str, pd.DataFrame]:

@@ -19,6 +19,10 @@ COLUMNS = {
     "surfacedistance": [
         "reference", "candidate", "label", "structure", "dice", "assd_mm", "hd95_mm", "nsd", "tolerance_mm",
     ],
+    "longitudinal": [
+        "label", "structure", "side", "volume_mm3", "volume_posterior_mm3", "volume_jacobian_mm3",
+        "jacobian", "strength",
+    ],
 }  # fmt: skip
 
 
@@ -39,9 +43,9 @@ def cohort_tables(
     Returns
     -------
     dict of str to pandas.DataFrame
-        volumes, volumes_wide, scanvolumes, asymmetry, qc and surfacedistance; sorted by participant and
-        session, within a visit as the visit's table is; ages and covariates of the samplesheet in front.
-        Without any file a table has its columns and no row.
+        volumes, volumes_wide, scanvolumes, asymmetry, qc, surfacedistance and longitudinal; sorted by
+        participant and session, within a visit as the visit's table is; ages and covariates of the
+        samplesheet in front. Without any file a table has its columns and no row.
 
     Raises
     ------

@@ -45,6 +45,13 @@ PARTS = (
     Part("reliability", "reliability", "cv_within_percent", "n", "two scans in one visit"),
     Part("agreement of methods", "method_agreement", "icc_2_1", "n", "two ways of measuring at 3 children"),
     Part("change of each child", "growth", "change_mm3_per_month", "", "two visits with volumes and ages"),
+    Part(
+        "change in the child's own template",
+        "change",
+        "change_mm3_per_month",
+        "",
+        "two usable visits with ages",
+    ),
     Part("published growth", "growth_plausibility", "ratio", "", "ages from birth of at most two years"),
     Part("growth of the cohort", "growth_models", "volume_mm3", "n", "ages at 10 children or more"),
     Part("centiles", "centiles", "volume_mm3", "n", "ages at 15 children or more"),

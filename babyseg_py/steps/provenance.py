@@ -22,7 +22,8 @@ NOT_BIDS = (
     "*_desc-uncertainty_map.nii.gz",
     "*_dseg_lut.txt", "*_snapshot.png", "*_morph.tsv", "*_qc.tsv",
     "*_morph.json", "*_qc.json",
-    "*_volumes.json", "*_registration.json", "*_xfm.mat",
+    "*_volumes.json", "*_registration.json", "*_xfm.mat", "*_xfm.nii.gz",
+    "*_desc-logjacobian_map.nii.gz", "*_desc-logjacobian_map.json",
 )  # fmt: skip
 
 

@@ -14,6 +14,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--snapshots", nargs="*", default=[], metavar="F.png", help="pictures of the visits")
     parser.add_argument(
+        "--templates", nargs="*", default=[], metavar="F.png", help="pictures of the templates"
+    )
+    parser.add_argument(
         "--versions", metavar="F.yml", help="versions that ran, by tool or by process and tool"
     )
     parser.add_argument("--truth", metavar="DIR", help="known answers of a digital cohort")
@@ -43,6 +46,7 @@ def run(args: argparse.Namespace) -> None:
         ledger=args.ledger,
         cohort=args.cohort,
         snapshots=args.snapshots,
+        templates=args.templates,
         versions=args.versions,
         truth=args.truth,
     )

@@ -47,6 +47,7 @@ def run(args: argparse.Namespace) -> None:
         covariates=covariates,
         source=args.volume_source,
         harmonise=args.harmonise,
+        longitudinal=_table(tables, "longitudinal") if (tables / "longitudinal.tsv").is_file() else None,
     )
     results, left_out = analyse(inputs)
     for name, table in results.items():

@@ -8,6 +8,7 @@ DESCRIPTION = {
     "scan-volumes": "scanvolumes_morph.tsv of the visits",
     "qc": "segmentation_qc.tsv of the visits",
     "surface-distance": "surfacedistance_qc.tsv of the visits",
+    "longitudinal": "longitudinal_morph.tsv of the visits that are in a template",
 }
 
 
@@ -19,6 +20,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     for name, words in DESCRIPTION.items():
         text = f"{words}, or folders that hold them"
         parser.add_argument(f"--{name}", nargs="*", default=[], metavar="F.tsv", help=text)
+    files = {
+        "--template-visits": "template_qc.tsv of the children that have a template",
+        "--template-failures": "files sub-X.template.failure.json of children whose template failed",
+    }
+    for option, text in files.items():
+        parser.add_argument(option, nargs="*", default=[], metavar="F", help=text)
+    parser.add_argument("--no-templates", action="store_true", help="templates were switched off")
     parser.add_argument("--out-dir", required=True, metavar="DIR", help="folder of the cohort's tables")
     text = "table of the children (default: participants.tsv beside DIR, as BIDS has it)"
     parser.add_argument("--participants", metavar="F.tsv", help=text)
@@ -26,8 +34,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Write the tables of the cohort and of its participants, each with its data dictionary."""
-    from babyseg_py.statistics.files import read_records, write_table
+    from babyseg_py.statistics.files import read_records, read_table, write_table
     from babyseg_py.statistics.gather import cohort_tables, participants
+    from babyseg_py.statistics.templates import read_failures, template_table
     from babyseg_py.statistics.visits import visit_facts
 
     content = read_records(args.records)
@@ -37,9 +46,17 @@ def run(args: argparse.Namespace) -> None:
         "scanvolumes": _visit_tables(args.scan_volumes, "scanvolumes", "morph"),
         "qc": _visit_tables(args.qc, "segmentation", "qc"),
         "surfacedistance": _visit_tables(args.surface_distance, "surfacedistance", "qc"),
+        "longitudinal": _visit_tables(args.longitudinal, "longitudinal", "morph"),
     }
-    out = Path(args.out_dir)
-    tables = cohort_tables(parts, visit_facts(records), verdicts=content.get("verdicts") or [])
+    out, facts = Path(args.out_dir), visit_facts(records)
+    tables = cohort_tables(parts, facts, verdicts=content.get("verdicts") or [])
+    tables["templates"] = template_table(
+        facts,
+        tables["volumes"],
+        [read_table(path) for path in sorted(args.template_visits)],
+        read_failures(args.template_failures),
+        switched_off=args.no_templates,
+    )
     for name, table in tables.items():
         write_table(table, out / f"{name}.tsv")
     beside = Path(args.participants) if args.participants else out.resolve().parent / "participants.tsv"

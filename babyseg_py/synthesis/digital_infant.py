@@ -19,7 +19,8 @@ from scipy.ndimage import gaussian_filter
 
 from babyseg_py.errors import UnusableData
 from babyseg_py.images import Volume
-from babyseg_py.synthesis.digital_infant_fields import Box, exponential, sample, smooth_noise
+from babyseg_py.registration.velocity import Box, exponential, sample
+from babyseg_py.synthesis.digital_infant_fields import smooth_noise
 
 OLDEST_MONTHS = 36.0
 # Between-child standard deviations, of the logarithm.

@@ -13,7 +13,7 @@ import torch
 from scipy.ndimage import gaussian_filter
 
 from babyseg_py.images import Volume
-from babyseg_py.synthesis.digital_infant_fields import Box, exponential, sample, smooth
+from babyseg_py.registration.velocity import Box, exponential, sample, smooth
 
 Tensor = torch.Tensor
 

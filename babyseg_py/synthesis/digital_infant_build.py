@@ -21,9 +21,9 @@ from scipy.optimize import curve_fit
 from babyseg_py.errors import UnusableData
 from babyseg_py.images import Volume, load_labels
 from babyseg_py.labels.merge import merge_labels
+from babyseg_py.registration.velocity import Box, smooth
 from babyseg_py.synthesis.digital_infant import Model, grow, load_model, mean_child
 from babyseg_py.synthesis.digital_infant_align import Aligned, align
-from babyseg_py.synthesis.digital_infant_fields import Box, smooth
 from babyseg_py.synthesis.digital_infant_mean import FINE, mean_anatomy
 
 SIZE_MM = (124.0, 152.0, 122.0)  # right, anterior, superior extent of the template's brain

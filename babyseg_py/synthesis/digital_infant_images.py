@@ -9,7 +9,8 @@ from scipy.ndimage import affine_transform, gaussian_filter, zoom
 from scipy.spatial.transform import Rotation
 
 from babyseg_py.images import Volume
-from babyseg_py.synthesis.digital_infant_fields import sample, smooth_noise
+from babyseg_py.registration.velocity import sample
+from babyseg_py.synthesis.digital_infant_fields import smooth_noise
 from babyseg_py.synthesis.digital_infant_heads import head
 from babyseg_py.synthesis.tissues import CONTRASTS, tissue_table
 

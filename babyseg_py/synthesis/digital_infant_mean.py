@@ -8,8 +8,8 @@ import torch
 from scipy.ndimage import gaussian_filter
 
 from babyseg_py.images import Volume
+from babyseg_py.registration.velocity import Box, sample
 from babyseg_py.synthesis.digital_infant_align import Aligned, positions, to_index
-from babyseg_py.synthesis.digital_infant_fields import Box, sample
 
 # Background, then white matter, cortex, ventricles, choroid plexus, cerebellum, deep grey matter, brain stem,
 # third and fourth ventricle.

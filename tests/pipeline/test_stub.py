@@ -12,6 +12,7 @@ STEPS = {
     "SURFACE_DISTANCE": 2,
     "MORPHOMETRY": 2,
     "SNAPSHOT": 2,
+    "TEMPLATE": 1,
 } | dict.fromkeys(("PROVENANCE", "TABLES", "STATISTICS", "LEDGER", "REPORT"), 1)
 
 

@@ -6,10 +6,10 @@ import torch
 
 from babyseg_py.errors import UnusableData
 from babyseg_py.images import Volume, save_labels
+from babyseg_py.registration.velocity import Box
 from babyseg_py.synthesis.digital_infant import load_model
 from babyseg_py.synthesis.digital_infant_align import align, positions, to_index
 from babyseg_py.synthesis.digital_infant_build import fit_curves, main, read_maps, save, volumes
-from babyseg_py.synthesis.digital_infant_fields import Box
 from babyseg_py.synthesis.digital_infant_mean import mean_anatomy
 
 SPACING = 4.0

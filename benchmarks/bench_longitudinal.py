@@ -1,0 +1,143 @@
+"""What the template of a child does to the noise of repeat scans and to growth.
+
+    python benchmarks/bench_longitudinal.py FOLDER [--children N]
+
+Digital children are seen at two ages and scanned twice at each, with another pose, blur, bias and noise;
+the network segments every scan (kept in FOLDER: half an hour the first time). Noise is the root mean square
+over structures of the within-pair standard deviation of the log volume. "Rescan" has the two scans of one age
+as visits of one template, in which no change is true. For "volume" and "change" one scan of each age makes a
+template, and the other two make another. Slopes are those through the origin, over structures, of the log
+change on that of the visits segmented one by one, and on the true one.
+"""
+
+import argparse
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from _longitudinal_series import REPEATS, Taken, take_series
+
+from babyseg_py.labels import BRAIN_LABELS
+from babyseg_py.registration.child_template import STEPS, make_template
+from babyseg_py.segmentation.longitudinal import jacobian_volumes, pooled
+from babyseg_py.segmentation.probseg import read_probabilities
+
+STRENGTHS = (0.0, 0.25, 0.5, 0.75, 1.0)
+
+
+@dataclass(frozen=True)
+class Volumes:
+    """Volumes of the visits of one template in mm³, (visits, structures): one by one, and by the Jacobian."""
+
+    single: np.ndarray
+    jacobian: np.ndarray
+    seconds: float
+
+    def at(self, strength: float) -> np.ndarray:
+        """Volumes from posteriors that were sharpened: these are linear in the strength."""
+        return (1 - strength) * self.single + strength * self.jacobian
+
+
+def in_template(taken: list[Taken]) -> Volumes:
+    """Make a template of some scans."""
+    start = time.process_time()
+    seen = [read_probabilities(one.posteriors).seen for one in taken]
+    template = make_template(seen)
+    probabilities, voxel_mm3 = pooled(template, seen), template.box.spacing_mm**3
+    carried = [
+        jacobian_volumes(probabilities, template.jacobian(place), voxel_mm3) for place in range(len(seen))
+    ]
+    seconds = time.process_time() - start
+    single = []
+    for one in seen:
+        voxel = abs(np.linalg.det(one.affine[:3, :3])) / STEPS
+        single.append([float(channel.sum(dtype=np.int64)) * voxel for channel in one.steps[1:]])
+    jacobian = [[volumes[label] for label in BRAIN_LABELS] for volumes in carried]
+    return Volumes(np.array(single), np.array(jacobian), seconds)
+
+
+def noise(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Within-pair variance of the logarithms."""
+    return (np.log(a) - np.log(b)) ** 2 / 2
+
+
+def slope(found: np.ndarray, true: np.ndarray) -> float:
+    """Slope through the origin."""
+    return float((found * true).sum() / (true**2).sum())
+
+
+def measure(taken: list[Taken]) -> dict:
+    """Templates of one child: of two series, and of scan and rescan at each age."""
+    ages = sorted({one.age_months for one in taken})
+    place = {(one.age_months, one.repeat): one for one in taken}
+    series = [in_template([place[age, repeat] for age in ages]) for repeat in REPEATS]
+    pairs = [in_template([place[age, repeat] for repeat in REPEATS]) for age in ages]
+    true = np.array([[place[age, "a"].volumes_mm3[label] for label in BRAIN_LABELS] for age in ages])
+    return {"ages": ages, "series": series, "pairs": pairs, "true": true}
+
+
+def rows(children: list[dict]) -> list[tuple[float, ...]]:
+    """One row of the table for each strength."""
+    table = []
+    for strength in STRENGTHS:
+        rescan, volumes, changes = [], [], []
+        on_single, on_true, single, true = [], [], [], []
+        for child in children:
+            one, other = (of.at(strength) for of in child["series"])
+            rescan += [noise(*of.at(strength)) for of in child["pairs"]]
+            volumes += [noise(one, other)]
+            changes += [noise(one[-1] / one[0], other[-1] / other[0])]
+            for of in child["series"]:
+                log = np.log(of.at(strength)[-1] / of.at(strength)[0])
+                on_single.append(log)
+                single.append(np.log(of.single[-1] / of.single[0]))
+                true.append(np.log(child["true"][-1] / child["true"][0]))
+        on_true = on_single
+        rms = [100 * float(np.sqrt(np.mean(np.concatenate([np.ravel(v) for v in of]))))
+               for of in (rescan, volumes, changes)]  # fmt: skip
+        middle = 100 * float(np.median(np.sqrt(np.concatenate([np.ravel(v) for v in rescan]))))
+        slopes = slope(np.ravel(on_single), np.ravel(single)), slope(np.ravel(on_true), np.ravel(true))
+        table.append((strength, rms[0], middle, rms[1], rms[2], *slopes))
+    return table
+
+
+def main() -> None:
+    """Print the table."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--children", type=int, default=4)
+    args = parser.parse_args()
+    torch.set_num_threads(2)
+    args.folder.mkdir(parents=True, exist_ok=True)
+    taken = take_series(args.folder, children=args.children)
+    children = []
+    for number in sorted({one.child for one in taken}):
+        children.append(measure([one for one in taken if one.child == number]))
+        show(children)
+    seconds = [of.seconds for child in children for of in child["series"]]
+    print(f"\nCPU seconds of a template of two visits: median {np.median(seconds):.0f}")
+
+
+def show(children: list[dict]) -> None:
+    """Print the table of the children so far."""
+    print(f"\n{len(children)} children, {sum(len(c['ages']) for c in children)} visits, two scans of each")
+    print(
+        "| strength | rescan % | rescan, median % | volume % | change % | slope on single | slope on true |"
+    )
+    print("| ---: | ---: | ---: | ---: | ---: | ---: | ---: |")
+    for row in rows(children):
+        cells = [f"{row[0]:.2f}", *(f"{v:.2f}" for v in row[1:5]), *(f"{v:.3f}" for v in row[5:])]
+        print(f"| {' | '.join(cells)} |", flush=True)
+    agreement = [
+        100 * (np.log(of.jacobian[-1] / of.jacobian[0]) - np.log(of.single[-1] / of.single[0]))
+        for child in children
+        for of in child["series"]
+    ]
+    print(f"Jacobian less single, log change in %: median {np.median(agreement):.1f}, "
+          f"90 % within {np.percentile(np.abs(agreement), 90):.1f}", flush=True)  # fmt: skip
+
+
+if __name__ == "__main__":
+    main()
