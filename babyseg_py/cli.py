@@ -23,6 +23,7 @@ STEPS = {
     "surface-distance": "compare the segmentations of a visit with each other",
     "volumes": "volumes of a segmentation in mm³",
     "morphometry": "volumes of a visit, from labels and from posteriors",
+    "shape": "surfaces of a visit's structures, and their spherical harmonics",
     "check": "check a samplesheet, a BIDS dataset and a score table",
     "ledger": "join every row of the samplesheet with what came out",
     "tables": "gather the tables of all visits",

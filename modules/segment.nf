@@ -6,14 +6,15 @@ process SEGMENT {
     input:
     tuple val(visit), path(images, arity: '1..*'), path(registration), val(age_months), path(corrected, stageAs: 'corrected/*', arity: '0..*')
     path weights
-    tuple val(device), val(precision)
+    tuple val(device), val(precision), val(keep_posteriors)
     val code
 
     output:
     tuple val(visit), path("${visit.folder}/*_desc-babyseg_dseg.nii.gz"), path("${visit.folder}/${visit.id}_desc-posterior_volumes.json"), emit: labels, optional: true
     path "${visit.folder}/${visit.id}_desc-segmentation_qc.tsv", emit: qc, optional: true
+    tuple val(visit), path("${visit.folder}/${visit.id}_space-session_desc-babyseg_probseg.nii.gz"), emit: posteriors, optional: true
     path "${visit.folder}/*_desc-uncertainty_map.nii.gz", emit: uncertainty, optional: true
-    path "${visit.folder}/*_{dseg.json,dseg.tsv,dseg_lut.txt,qc.json}", emit: sidecars, optional: true
+    path "${visit.folder}/*_{dseg.json,dseg.tsv,dseg_lut.txt,probseg.json,qc.json}", emit: sidecars, optional: true
     tuple val(visit), path("pipeline_info/failures/${visit.id}.segment.failure.json"), emit: failure, optional: true
 
     script:
@@ -26,6 +27,7 @@ process SEGMENT {
         --out-dir ${visit.folder} \\
         ${age_months == null ? '' : "--age-months ${age_months}"} \\
         ${corrected ? '--corrected corrected/*' : ''} \\
+        ${keep_posteriors ? '--keep-posteriors' : ''} \\
         --weights ${weights} \\
         --device ${device} \\
         --precision ${precision} \\
@@ -42,6 +44,7 @@ process SEGMENT {
     touch ${visit.id}_space-session_desc-babyseg_dseg.tsv
     touch ${visit.id}_space-session_desc-babyseg_dseg_lut.txt
     touch ${visit.id}_space-session_desc-uncertainty_map.nii.gz
+    ${keep_posteriors ? "touch ${visit.id}_space-session_desc-babyseg_probseg.nii.gz" : ''}
     touch ${visit.id}_desc-posterior_volumes.json
     touch ${visit.id}_desc-segmentation_qc.tsv
     for image in ${images.collect { image -> image.name.replaceAll(/_desc-n4_(\w+)\.nii\.gz/, '_space-$1') }.join(' ')}; do

@@ -17,6 +17,7 @@ workflow ANALYSIS {
     volumes // volumes_morph.tsv, one per visit
     scan_volumes // scanvolumes_morph.tsv, one per visit
     snapshots // snapshot.png, one per visit
+    shapes // shape.json of spherical harmonics, one per visit, or none
     options // map of parameters
     code // map of step → fingerprint
 
@@ -31,7 +32,7 @@ workflow ANALYSIS {
         sorted(distances),
         code.tables,
     )
-    tested = STATISTICS(inputs.records, gathered.tables, inputs.phenotype, options.harmonise, code.statistics)
+    tested = STATISTICS(inputs.records, gathered.tables, inputs.phenotype, sorted(shapes), options.harmonise, code.statistics)
 
     parameters = kept(json(options), 'parameters.json')
     provenance = PROVENANCE(parameters, workflow.nextflow.version.toString(), code.provenance)

@@ -32,6 +32,7 @@ workflow COHORT {
         visited.volumes,
         visited.scan_volumes,
         visited.snapshots,
+        visited.shapes,
         options,
         code,
     )

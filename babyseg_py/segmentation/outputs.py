@@ -20,6 +20,7 @@ from babyseg_py.registration.visit import UNCONFIRMED
 from babyseg_py.segmentation.corrected import take_correction
 from babyseg_py.segmentation.detectors import detect_visit
 from babyseg_py.segmentation.inference import Segmenter
+from babyseg_py.segmentation.probseg import certain, session_probabilities, write_probabilities
 from babyseg_py.segmentation.quality import Measure, finding, measure_quality, orientation
 from babyseg_py.segmentation.sampling import Segmentation, probabilities_on_grid
 from babyseg_py.segmentation.visit import VisitResult, on_own_grid, segment_scan, segment_visit
@@ -54,6 +55,8 @@ class Visit:
         Chronological age.
     corrected : (Path, Volume) or None
         Labels of the session that were corrected by hand: their file, and the 22 labels.
+    keep_posteriors : bool
+        Write the posteriors of the session too.
     """
 
     participant: str
@@ -62,6 +65,7 @@ class Visit:
     flip: bool
     age_months: float | None
     corrected: tuple[Path, Volume] | None = None
+    keep_posteriors: bool = False
 
     def path(self, suffix: str, extension: str, *, run: int | None = None, **entities: str) -> Path:
         """Path of one file of the visit."""
@@ -129,6 +133,13 @@ def write_visit(visit: Visit, segmenter: Segmenter, scans: Sequence[Scan], plan:
         notes.append(f"corrected by hand: the labels of {visit.corrected[0].name}, not the network's")
     write_labels(session, together, sources=sources, segmenter=segmenter, notes=notes, manual=manual)
     write_uncertainty(session.uncertainty, visit.path("map", ".nii.gz", space="session", desc="uncertainty"))
+    if visit.keep_posteriors:
+        steps = (
+            certain(session.labels)
+            if visit.corrected
+            else session_probabilities(result, segmenter, shape, affine)
+        )
+        write_probabilities(steps, affine, visit.path("probseg", ".nii.gz", space="session", desc="babyseg"))
     intervals = {"session": session.intervals_mm3, "scans": interval_by_scan}
     volumes = {"session": session.volumes_mm3, "scans": by_scan, "intervals": intervals}
     _write_json(volumes, visit.path("volumes", ".json", desc="posterior"))

@@ -76,6 +76,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     pipeline.add_argument("--visit", metavar="sub-X_ses-Y", help="id of the visit")
     pipeline.add_argument("--registration", metavar="F.json", help="result of `babyseg register`")
     pipeline.add_argument("--corrected", metavar="F", help="labels corrected by hand, used as the session's")
+    pipeline.add_argument(
+        "--keep-posteriors", action="store_true", help="write the posteriors of the session too"
+    )
     pipeline.add_argument("--out-dir", metavar="DIR", help="where all files of the visit are written")
 
 
@@ -261,6 +264,7 @@ def _pipeline(args: argparse.Namespace, segmenter) -> None:
         flip=not args.no_flip,
         age_months=args.age_months,
         corrected=(Path(args.corrected), read_labels(args.corrected)) if args.corrected else None,
+        keep_posteriors=args.keep_posteriors,
     )
     outputs.write_visit(visit, segmenter, scans, plan)
     write_dictionary(visit.path("qc", ".tsv", desc="segmentation"), "qc")

@@ -12,6 +12,7 @@ STEPS = {
     "SURFACE_DISTANCE": 2,
     "MORPHOMETRY": 2,
     "SNAPSHOT": 2,
+    "SHAPE": 2,
 } | dict.fromkeys(("PROVENANCE", "TABLES", "STATISTICS", "LEDGER", "REPORT"), 1)
 
 
