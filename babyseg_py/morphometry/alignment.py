@@ -1,4 +1,4 @@
-"""Surfaces of many children brought into one frame, point by point, and the sphere that they are sampled on."""
+"""Surfaces of many children in one frame, point by point, and the sphere that they are sampled on."""
 
 import itertools
 from collections.abc import Sequence
@@ -20,8 +20,8 @@ def align(terms: np.ndarray, reference: np.ndarray, /) -> np.ndarray:
 
     The axes of the first-order ellipsoid are laid on those of the reference in each of the 24 ways (its signs
     are arbitrary, and its axes change places where two are about as long). Of the ways that fit about as well
-    as the best, the one that turns the surface least is taken, and refined by least squares, up to degree 8, over
-    rotations of the map; the rotation of the surface follows from it in closed form. No size is changed.
+    as the best, the one that turns the surface least is taken, and refined by least squares, up to degree 8,
+    over rotations of the map; the rotation of the surface follows from it in closed form. No size is changed.
 
     Parameters
     ----------
@@ -32,33 +32,14 @@ def align(terms: np.ndarray, reference: np.ndarray, /) -> np.ndarray:
     -------
     (K, 3) np.ndarray
     """
-    degree = int(np.sqrt(len(terms))) - 1
-    centred = terms.copy()
-    centred[0] = 0
-    coarse = min(degree, COARSE_DEGREE)
-    small, target = truncated(centred, coarse), truncated(reference, coarse)
-    tried = [(_fit(turned(small, start), target), start) for start in _starts(terms, reference)]
-    best = min(distance for (distance, _), _ in tried)
-    good = [((fit, start)) for fit, start in tried if fit[0] <= _AS_GOOD * best + 1e-12]
-    start = min(good, key=lambda one: Rotation.from_matrix(one[0][1]).magnitude())[1]
-
-    fine = min(degree, FINE_DEGREE)
-    middle, aim = truncated(centred, fine), truncated(reference, fine)
-
-    def left(vector: np.ndarray) -> np.ndarray:
-        map_turned = turned(middle, start @ Rotation.from_rotvec(vector).as_matrix())
-        return (map_turned @ _fit(map_turned, aim)[1].T - aim).ravel()
-
-    found = least_squares(left, np.zeros(3), x_scale=0.1, diff_step=1e-4, xtol=1e-6, ftol=1e-6)
-    map_turned = turned(centred, start @ Rotation.from_rotvec(found.x).as_matrix())
-    return map_turned @ _fit(map_turned, reference)[1].T
+    return _refined(_laid(terms, reference), reference)
 
 
 def align_all(surfaces: Sequence[np.ndarray], /) -> np.ndarray:
     """Align surfaces to their own mean, which is found by iteration.
 
-    The first reference is the surface whose ellipsoid has the axes nearest to the median, as it lies; the mean
-    keeps its orientation.
+    The first reference is the surface whose ellipsoid has the axes nearest to the median, as it lies; the
+    mean keeps its orientation.
 
     Parameters
     ----------
@@ -73,10 +54,38 @@ def align_all(surfaces: Sequence[np.ndarray], /) -> np.ndarray:
     middle = np.abs(np.log(axes / np.median(axes, axis=0))).sum(axis=1).argmin()
     reference = surfaces[middle].copy()
     reference[0] = 0
+    aligned = np.stack([_laid(terms, reference) for terms in surfaces])
     for _ in range(ROUNDS):
-        aligned = np.stack([align(terms, reference) for terms in surfaces])
         reference = aligned.mean(axis=0)
+        aligned = np.stack([_refined(terms, reference) for terms in aligned])
     return aligned
+
+
+def _laid(terms: np.ndarray, reference: np.ndarray) -> np.ndarray:
+    """Centre a surface, and lay the axes of its ellipsoid on those of the reference."""
+    centred = terms.copy()
+    centred[0] = 0
+    coarse = min(int(np.sqrt(len(terms))) - 1, COARSE_DEGREE)
+    small, target = truncated(centred, coarse), truncated(reference, coarse)
+    tried = [(*_fit(turned(small, start), target), start) for start in _starts(terms, reference)]
+    best = min(distance for distance, _, _ in tried)
+    good = [one for one in tried if one[0] <= _AS_GOOD * best + 1e-12]
+    _, rotation, start = min(good, key=lambda one: Rotation.from_matrix(one[1]).magnitude())
+    return turned(centred, start) @ rotation.T
+
+
+def _refined(terms: np.ndarray, reference: np.ndarray) -> np.ndarray:
+    """Turn the map of a surface that is nearly aligned, and with it the surface, until it fits best."""
+    fine = min(int(np.sqrt(len(terms))) - 1, FINE_DEGREE)
+    small, target = truncated(terms, fine), truncated(reference, fine)
+
+    def left(vector: np.ndarray) -> np.ndarray:
+        map_turned = turned(small, Rotation.from_rotvec(vector).as_matrix())
+        return (map_turned @ _fit(map_turned, target)[1].T - target).ravel()
+
+    found = least_squares(left, np.zeros(3), x_scale=0.1, diff_step=1e-4, xtol=1e-4, ftol=1e-5)
+    map_turned = turned(terms, Rotation.from_rotvec(found.x).as_matrix())
+    return map_turned @ _fit(map_turned, reference)[1].T
 
 
 @cache

@@ -238,8 +238,8 @@ def write_descriptions(shapes: list[Shape], path: Path, /, *, participant: str, 
     content = {
         "participant_id": participant,
         "session_id": session,
-        "Description": "Real orthonormal spherical harmonics without Condon-Shortley phase; row l² + l + m is "
-        "degree l and order m (sines for m < 0); columns are x, y and z",
+        "Description": "Real orthonormal spherical harmonics without Condon-Shortley phase; row l² + l + m "
+        "is degree l and order m (sines for m < 0); columns are x, y and z",
         "SpatialReference": "RAS+ mm of the session",
         "HighestDegree": HIGHEST_DEGREE,
         "structures": {
@@ -257,4 +257,3 @@ def _described(shape: Shape) -> dict:
         return {"problem": shape.problem}
     found = asdict(shape.description)
     return found | {"terms": np.round(shape.description.terms, 4).tolist(), "problem": shape.problem}
-

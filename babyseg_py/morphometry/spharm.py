@@ -1,4 +1,4 @@
-"""Spherical harmonic descriptions of surfaces: fitted, cut to the degree that suffices, evaluated, mirrored."""
+"""Spherical harmonic descriptions of surfaces: fitted, cut to the degree that suffices, mirrored."""
 
 from dataclasses import dataclass
 from functools import cache
@@ -7,7 +7,7 @@ import numpy as np
 
 from babyseg_py.morphometry.meshes import Mesh, vertex_areas
 
-HIGHEST_DEGREE = 18
+LOWEST_DEGREE, HIGHEST_DEGREE = 8, 18
 VERTICES_PER_TERM = 4
 TOLERANCE_MM = 0.3
 _RIDGE = 1e-9
@@ -23,7 +23,8 @@ class Description:
         Coefficients of x, y and z in mm of real orthonormal harmonics without Condon-Shortley phase, in the
         order of `basis`, up to the highest degree D that was fitted.
     degree : int
-        Smallest degree that meets the tolerance; D if none does.
+        Smallest degree from 8 on that meets the tolerance (a lower one would smooth a bump of a few mm away);
+        D if none does.
     mean_mm, p95_mm, max_mm : float
         Distance between a vertex and its place on the surface of that degree: mean and 95th percentile over
         the area, and the largest.
@@ -86,7 +87,7 @@ def describe(mesh: Mesh, directions: np.ndarray, /, *, tolerance_mm: float = TOL
     gram = design.T @ (area[:, None] * design)
     gram[np.diag_indices_from(gram)] += _RIDGE * gram[0, 0]
     terms = np.linalg.solve(gram, design.T @ (area[:, None] * mesh.vertices))
-    for degree in range(1, highest + 1):
+    for degree in range(min(LOWEST_DEGREE, highest), highest + 1):
         kept = (degree + 1) ** 2
         distance = np.linalg.norm(design[:, :kept] @ terms[:kept] - mesh.vertices, axis=1)
         order = np.argsort(distance)
@@ -100,7 +101,7 @@ def describe(mesh: Mesh, directions: np.ndarray, /, *, tolerance_mm: float = TOL
 
 def mirrored(terms: np.ndarray, /) -> np.ndarray:
     """Mirror a surface, left to right; its map is mirrored too, so that its triangles still face outwards."""
-    of_degree, order = _degrees_and_orders(int(np.sqrt(len(terms))) - 1)
+    _, order = _degrees_and_orders(int(np.sqrt(len(terms))) - 1)
     parity = np.where(order % 2 == 0, 1, -1) * np.where(order < 0, -1, 1)
     return terms * parity[:, None] * np.array([-1, 1, 1])
 

@@ -27,8 +27,8 @@ def spherical_map(mesh: Mesh, /) -> np.ndarray:
     It starts as Brechbühler et al. 1995 (https://doi.org/10.1006/cviu.1995.1013) do: latitude and longitude
     are harmonic functions of the mesh between two poles, which lie as far apart on it as can be. Latitudes
     are then spread so that every cap has its share of the area. Steps along the gradient that carries area
-    from where there is too much of it to where there is too little make the areas equal; a step that folds the
-    map is untangled, or else halved.
+    from where there is too much of it to where there is too little make the areas equal; a step that folds
+    the map is untangled, or else halved.
 
     Parameters
     ----------

@@ -50,7 +50,9 @@ def write_gifti(mesh: Mesh, path: Path | str, *, structure: str, side: str) -> N
         nib.save(GiftiImage(darrays=[points, triangles]), partial)
 
 
-def write_vtk(mesh: Mesh, path: Path | str, *, title: str, values: dict[str, np.ndarray] | None = None) -> None:
+def write_vtk(
+    mesh: Mesh, path: Path | str, *, title: str, values: dict[str, np.ndarray] | None = None
+) -> None:
     """Write a mesh as legacy VTK polydata, binary, in LPS+ mm, which its header says as 3D Slicer reads it.
 
     Parameters

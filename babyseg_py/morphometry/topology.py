@@ -56,7 +56,9 @@ def mended(values: np.ndarray, /) -> tuple[np.ndarray, int]:
     seed[np.unravel_index(depth.argmax(), depth.shape)] = True
     box = np.zeros_like(inside)
     ends = [(where.min() - 1, where.max() + 2) for where in np.nonzero(inside)]
-    box[tuple(slice(max(low, 1), min(high, n - 1)) for (low, high), n in zip(ends, box.shape, strict=True))] = True
+    box[
+        tuple(slice(max(low, 1), min(high, n - 1)) for (low, high), n in zip(ends, box.shape, strict=True))
+    ] = True
     cut = _evolved(seed, inside, depth)
     filled = _evolved(box, inside, -depth)
     best = min(cut, filled, key=lambda region: int((region != inside).sum()))
@@ -66,7 +68,7 @@ def mended(values: np.ndarray, /) -> tuple[np.ndarray, int]:
 
 
 def _evolved(start: np.ndarray, goal: np.ndarray, order: np.ndarray) -> np.ndarray:
-    """Change voxels of a region towards a goal as long as none changes its topology, the highest order first."""
+    """Change voxels of a region towards a goal where that keeps its topology, the highest order first."""
     shape = np.array(start.shape) + 2
     region = np.pad(start, 1).ravel()
     wrong = np.pad(start != goal, 1).ravel()

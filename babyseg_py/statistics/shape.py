@@ -46,7 +46,7 @@ class Contrast:
     visits : pandas.MultiIndex
         participant_id, session_id of n children.
     response : (n,) np.ndarray
-        1 in the second group and 0 in the first, or the ranks of a score in units of their standard deviation.
+        1 in the second group and 0 in the first, or the ranks of a score over their standard deviation.
     design : (n, k) np.ndarray
         Covariates.
     covariates, rule : str
@@ -114,7 +114,7 @@ def shape_tables(
     associations. Surfaces are scaled by brain volume, aligned to their mean (`align_all`), the right ones
     mirrored. The displacement of a vertex is its way from the mean along the normal of the mean surface. Each
     vertex is regressed on the contrast and the covariates; p is by the largest t of the surface under 2,000
-    permutations of Freedman and Lane, and adjusted over the structures of a contrast by Benjamini and Hochberg.
+    permutations of Freedman and Lane, and adjusted over the structures of a contrast.
 
     Parameters
     ----------
@@ -336,9 +336,7 @@ def location(template: np.ndarray, vertex: int, /) -> str:
     """Say where a vertex lies on a left (or mirrored right) surface, such as ``lateral anterior``."""
     centred = template - template.mean(axis=0)
     along = centred[vertex] / np.abs(centred).max(axis=0)
-    words = [
-        pair[int(value > 0)] for pair, value in zip(_WORDS, along, strict=True) if abs(value) > _CLEARLY
-    ]
+    words = [pair[int(value > 0)] for pair, value in zip(_WORDS, along, strict=True) if abs(value) > _CLEARLY]
     return " ".join(words) or "middle"
 
 
@@ -348,7 +346,9 @@ def _adjust(compared: list[tuple[dict, Map | None]]) -> None:
         row["p_fdr"] = adjusted
 
 
-def _kept(compared: list[tuple[dict, Map | None]], aligned: dict[str, Aligned | str]) -> Iterator[pd.DataFrame]:
+def _kept(
+    compared: list[tuple[dict, Map | None]], aligned: dict[str, Aligned | str]
+) -> Iterator[pd.DataFrame]:
     """Yield the maps of one contrast that are kept as tables."""
     maps = [(row, found) for row, found in compared if found is not None]
     best = min((row["p_max"] for row, _ in maps), default=0.0)

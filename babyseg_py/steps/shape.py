@@ -12,7 +12,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    """Write the meshes, a table of them, and the coefficients; a structure that fails is a row that says so."""
+    """Write the meshes, their table and the coefficients; a structure that fails is a row that says so."""
     from pathlib import Path
 
     import pandas as pd
