@@ -10,7 +10,7 @@ from scipy.spatial.transform import Rotation
 
 from babyseg_py.morphometry.spharm import first_order, truncated, turned
 
-ROUNDS = 3
+ROUNDS = 2
 COARSE_DEGREE, FINE_DEGREE = 5, 8
 _AS_GOOD = 1.2
 

@@ -1,13 +1,14 @@
 """Children with known surfaces: a lopsided body that varies smoothly, and a bump where it was planted."""
 
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 from scipy.spatial.transform import Rotation
 
 from babyseg_py.images import Volume
 from babyseg_py.morphometry.alignment import icosphere
-from babyseg_py.morphometry.spharm import basis
+from babyseg_py.morphometry.spharm import basis, mirrored, turned
 
 AXES_MM = {"Hippocampus": (7.0, 16.0, 6.0), "Thalamus": (9.0, 14.0, 10.0)}
 BUMP_DIRECTION = np.array([-0.9, 0.3, 0.3]) / np.linalg.norm([-0.9, 0.3, 0.3])
@@ -71,11 +72,18 @@ class Body:
 
     def terms(self) -> np.ndarray:
         """Coefficients of the body, with the map that its own directions are, turned by its pose."""
-        directions, _ = icosphere(4)
-        points = self.world(directions * self.radius_mm(directions)[:, None])
-        mirror = np.array([-1, 1, 1]) if self.right else np.ones(3)
-        design = basis((directions * mirror) @ self.rotation.T, _DEGREE)
-        return np.linalg.lstsq(design, points, rcond=None)[0]
+        directions, inverse = _sampling()
+        terms = inverse @ (directions * self.radius_mm(directions)[:, None])
+        placed = turned(mirrored(terms) if self.right else terms, self.rotation.T) @ self.rotation.T
+        placed[0] += self.shift_mm * np.sqrt(4 * np.pi)
+        return placed
+
+
+@cache
+def _sampling() -> tuple[np.ndarray, np.ndarray]:
+    """Directions of a body's frame, and the matrix that turns points along them into coefficients."""
+    directions, _ = icosphere(3)
+    return directions, np.linalg.pinv(basis(directions, _DEGREE))
 
 
 def body(
