@@ -34,6 +34,7 @@ VIEWED = ("Lateral-Ventricle", "Cerebellum", "Brain-Stem", "VentralDC")
 STEPS = 255
 MARGIN_VOXELS = 3
 SMOOTHING_VOXELS = 0.8
+WORST_SPREAD = 0.4
 _SEEN = 5 / STEPS
 ADVICE = "give the file that `babyseg segment --posteriors` wrote, or labels"
 
@@ -124,6 +125,10 @@ def _shape(structure: Structure, posteriors: Posteriors, smooth: float) -> Shape
         return Shape(structure, surface, problem=str(problem))
     wanted = vertex_areas(surface.mesh.vertices, surface.mesh.faces)
     spread = area_spread(places, surface.mesh.faces, 4 * np.pi * wanted / wanted.sum())
+    if spread > WORST_SPREAD:
+        return Shape(
+            structure, surface, problem=f"has a map onto the sphere that does not keep areas ({spread:.2f})"
+        )
     found = describe(surface.mesh, places)
     problem = "" if found.p95_mm < TOLERANCE_MM else f"is {TOLERANCE_MM} mm off at the highest degree"
     return Shape(structure, surface, found, spread, problem)

@@ -29,7 +29,7 @@ VERTEX_COLUMNS = ["contrast", "structure", "vertex", "x_mm", "y_mm", "z_mm", "ef
 FEWEST = 10
 ALPHA = 0.05
 LEVEL = 3
-SIZE = "scaled by the cube root of the brain volume, to that of the mean child"
+SIZE = "scaled by the cube root of brain volume, the logarithm of which is a covariate too"
 WITHOUT = "there are no surfaces (--shape false, or every visit failed)"
 _WORDS = (("lateral", "medial"), ("posterior", "anterior"), ("inferior", "superior"))
 _CLEARLY = 0.4
@@ -111,10 +111,11 @@ def shape_tables(
     """Compare the surfaces of the described structures between groups and along scores.
 
     One visit per child; the rules for visits and covariates are those of the group comparison and of the
-    associations. Surfaces are scaled by brain volume, aligned to their mean (`align_all`), the right ones
-    mirrored. The displacement of a vertex is its way from the mean along the normal of the mean surface. Each
-    vertex is regressed on the contrast and the covariates; p is by the largest t of the surface under 2,000
-    permutations of Freedman and Lane, and adjusted over the structures of a contrast.
+    associations. Surfaces are scaled by brain volume, of which the logarithm is a covariate too, as a structure
+    need not grow in proportion. They are aligned to their mean (`align_all`), the right ones mirrored. The
+    displacement of a vertex is its way from the mean along the normal of the mean surface. Each vertex is
+    regressed on the contrast and the covariates; p is by the largest t of the surface under 2,000 permutations
+    of Freedman and Lane, and adjusted over the structures of a contrast.
 
     Parameters
     ----------
@@ -155,7 +156,9 @@ def shape_tables(
     }
     rows, vertices = [], []
     for contrast in usable:
-        compared = [pair for name, aligned in results.items() for pair in _compare(name, aligned, contrast)]
+        compared = [
+            pair for name, aligned in results.items() for pair in _compare(name, aligned, contrast, brain)
+        ]
         _adjust(compared)
         rows += [row for row, _ in compared]
         vertices += list(_kept(compared, results))
@@ -287,8 +290,11 @@ def vertex_map(points: np.ndarray, response: np.ndarray, design: np.ndarray, /) 
     return Map(effect, t, p)
 
 
-def _compare(name: str, aligned: Aligned | str, contrast: Contrast) -> Iterator[tuple[dict, Map | None]]:
+def _compare(
+    name: str, aligned: Aligned | str, contrast: Contrast, brain: pd.Series
+) -> Iterator[tuple[dict, Map | None]]:
     """Make a row, and the map where there is one, for each side of a structure."""
+    design = np.column_stack([contrast.design, np.log(brain.loc[contrast.visits].to_numpy(float))])
     for side in ("left", "right"):
         row: dict = dict.fromkeys(COLUMNS)
         row |= {"contrast": contrast.name, "kind": contrast.kind, "side": side, "size": SIZE, "n": 0}
@@ -306,7 +312,7 @@ def _compare(name: str, aligned: Aligned | str, contrast: Contrast) -> Iterator[
         groups = contrast.response[there]
         enough = there.sum() >= FEWEST and (contrast.kind != "group" or 4 < groups.sum() < len(groups) - 4)
         found = (
-            vertex_map(aligned.points[side][place[there]], groups, contrast.design[there])
+            vertex_map(aligned.points[side][place[there]], groups, design[there])
             if enough
             else f"{int(there.sum())} children with this surface, or fewer than 5 in a group: not compared"
         )
