@@ -130,8 +130,8 @@ def _shape(structure: Structure, posteriors: Posteriors, smooth: float) -> Shape
             structure, surface, problem=f"has a map onto the sphere that does not keep areas ({spread:.2f})"
         )
     found = describe(surface.mesh, places)
-    problem = "" if found.p95_mm < TOLERANCE_MM else f"is {TOLERANCE_MM} mm off at the highest degree"
-    return Shape(structure, surface, found, spread, problem)
+    beyond = "" if found.p95_mm < TOLERANCE_MM else f"is {TOLERANCE_MM} mm off at the highest degree"
+    return Shape(structure, surface, found, spread, beyond)
 
 
 def margin_field(posteriors: Posteriors, index: int, smooth_voxels: float, /) -> Volume | None:

@@ -33,7 +33,7 @@ def surfaces(results: Results, shelf: Shelf) -> Part:
     if table.empty or vertices.empty:
         return _why(table)
     best = table.dropna(subset=["p_max"]).sort_values("p_max", kind="stable")
-    pictures = []
+    pictures: list[Picture] = []
     for row in best.to_dict("records"):
         of = vertices[(vertices["contrast"] == row["contrast"]) & (vertices["structure"] == row["structure"])]
         if len(of) and len(pictures) < SURFACES_DRAWN:

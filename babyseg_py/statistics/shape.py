@@ -132,7 +132,7 @@ def shape_tables(
     """
     found = read_descriptions(shapes) if shapes else {}
     matrix = volume_matrix(volumes, source)
-    measured = matrix.index.intersection(pd.MultiIndex.from_tuples(found, names=VISIT)) if found else []
+    measured = matrix.index[[key in found for key in matrix.index]]
     if BRAIN_VOLUME not in matrix or not len(measured):
         return _tables([{"notes": WITHOUT}], [])
     brain = matrix.loc[measured, BRAIN_VOLUME]

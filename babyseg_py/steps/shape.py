@@ -14,6 +14,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     """Write the meshes, their table and the coefficients; a structure that fails is a row that says so."""
     from pathlib import Path
+    from typing import Any
 
     import pandas as pd
 
@@ -32,9 +33,8 @@ def run(args: argparse.Namespace) -> None:
     folder = Path(args.out_dir)
 
     def place(suffix: str, extension: str, **entities: str | None) -> Path:
-        return folder / bids_name(
-            participant=participant, session=session, suffix=suffix, extension=extension, **entities
-        )
+        names: Any = {"participant": participant, "session": session, **entities}
+        return folder / bids_name(suffix=suffix, extension=extension, **names)
 
     shapes = []
     for shape in find_shapes(read_posteriors(args.posteriors)):
