@@ -111,11 +111,11 @@ def shape_tables(
     """Compare the surfaces of the described structures between groups and along scores.
 
     One visit per child; the rules for visits and covariates are those of the group comparison and of the
-    associations. Surfaces are scaled by brain volume, of which the logarithm is a covariate too, as a structure
-    need not grow in proportion. They are aligned to their mean (`align_all`), the right ones mirrored. The
-    displacement of a vertex is its way from the mean along the normal of the mean surface. Each vertex is
-    regressed on the contrast and the covariates; p is by the largest t of the surface under 2,000 permutations
-    of Freedman and Lane, and adjusted over the structures of a contrast.
+    associations. Surfaces are scaled by brain volume, of which the logarithm is a covariate too, as a
+    structure need not grow in proportion. They are aligned to their mean (`align_all`), the right ones
+    mirrored. The displacement of a vertex is its way from the mean along the normal of the mean surface. Each
+    vertex is regressed on the contrast and the covariates; p is by the largest t of the surface under 2,000
+    permutations of Freedman and Lane, and adjusted over the structures of a contrast.
 
     Parameters
     ----------
