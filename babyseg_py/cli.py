@@ -24,6 +24,7 @@ STEPS = {
     "volumes": "volumes of a segmentation in mm³",
     "morphometry": "volumes of a visit, from labels and from posteriors",
     "template": "bring the visits of a child to their mean and sharpen them by one another",
+    "shape": "surfaces of a visit's structures, and their spherical harmonics",
     "check": "check a samplesheet, a BIDS dataset and a score table",
     "ledger": "join every row of the samplesheet with what came out",
     "tables": "gather the tables of all visits",

@@ -21,6 +21,7 @@ workflow ANALYSIS {
     template_visits // template_qc.tsv, one per child with a template
     longitudinal // longitudinal_morph.tsv, one per visit in a template
     templates // snapshot.png, one per child with a template
+    shapes // shape.json of spherical harmonics, one per visit, or none
     options // map of parameters
     code // map of step → fingerprint
 
@@ -39,7 +40,7 @@ workflow ANALYSIS {
         options.template,
         code.tables,
     )
-    tested = STATISTICS(inputs.records, gathered.tables, inputs.phenotype, options.harmonise, code.statistics)
+    tested = STATISTICS(inputs.records, gathered.tables, inputs.phenotype, sorted(shapes), options.harmonise, code.statistics)
 
     parameters = kept(json(options), 'parameters.json')
     provenance = PROVENANCE(parameters, workflow.nextflow.version.toString(), code.provenance)

@@ -4,6 +4,7 @@ include { fromJson ; unfinished } from './files'
 include { MORPHOMETRY } from '../modules/morphometry'
 include { REGISTER } from '../modules/register'
 include { SEGMENT } from '../modules/segment'
+include { SHAPE } from '../modules/shape'
 include { SNAPSHOT } from '../modules/snapshot'
 include { SURFACE_DISTANCE } from '../modules/surface_distance'
 
@@ -30,7 +31,7 @@ workflow VISITS {
             .join(registered.registration)
             .join(visits.map { visit, facts -> [visit, facts.age_months, facts.corrected] }),
         weights,
-        [options.device, options.precision, options.template],
+        [options.device, options.precision, options.template || options.shape],
         code.segment,
     )
 
@@ -62,16 +63,20 @@ workflow VISITS {
         .map { visit, image, session, _scans -> [visit, image, session] }
     pictured = SNAPSHOT(drawn, code.snapshot)
 
+    shaped = SHAPE(segmented.posteriors.filter { _visit, _file -> options.shape }, code.shape)
+
     failures = registered.failure.mix(
         segmented.failure,
         compared.failure,
         measured.failure,
         pictured.failure,
+        shaped.failure,
         unfinished('register', images.map { visit, _images -> visit }, registered.registration.mix(registered.failure)),
         unfinished('segment', registered.registration.map { visit, _file -> visit }, labels.mix(segmented.failure)),
         unfinished('surface-distance', labels.map { visit, _session, _scans -> visit }, compared.table.mix(compared.failure)),
         unfinished('morphometry', labels.map { visit, _session, _scans -> visit }, measured.tables.mix(measured.failure)),
         unfinished('snapshot', drawn.map { visit, _image, _labels -> visit }, pictured.picture.mix(pictured.failure)),
+        unfinished('shape', segmented.posteriors.filter { _visit, _file -> options.shape }.map { visit, _file -> visit }, shaped.coefficients.mix(shaped.failure)),
     )
     // [visit, the image whose grid is the session space, posteriors, table of quality]
     whole = drawn
@@ -84,6 +89,7 @@ workflow VISITS {
     volumes = measured.tables.map { _visit, session, _scans -> session }
     scan_volumes = measured.tables.map { _visit, _session, scans -> scans }
     snapshots = pictured.picture.map { _visit, file -> file }
+    shapes = shaped.coefficients.map { _visit, file -> file }
 
     emit:
     failures
@@ -94,6 +100,7 @@ workflow VISITS {
     volumes
     scan_volumes
     snapshots
+    shapes
 }
 
 /** The image that the registration chose as session space. */

@@ -39,6 +39,7 @@ workflow COHORT {
         grown.used,
         grown.volumes,
         grown.pictures,
+        visited.shapes,
         options,
         code,
     )

@@ -17,8 +17,8 @@ from babyseg_py.statistics.verdicts import verdict_words
 COLUMNS = ("row", "participant_id", "session_id", "run", "suffix", "image", "status", "step", "reason")
 STATUSES = ("ok", "flagged", "failed")
 # A visit still has its labels and volumes when one of these steps fails.
-BESIDE_THE_RESULT = frozenset({"surface-distance", "snapshot"})
-ORDER = ("check", "n4", "register", "segment", "morphometry", "surface-distance", "snapshot")
+BESIDE_THE_RESULT = frozenset({"surface-distance", "snapshot", "shape"})
+ORDER = ("check", "n4", "register", "segment", "morphometry", "surface-distance", "snapshot", "shape")
 MESSAGES = 4
 LOST = "no labels came out and no step said why: its task may have been killed; see pipeline_info"
 LOST_SCAN = "this scan has no labels of its own and no step said why; see pipeline_info"

@@ -41,6 +41,7 @@ CONDITIONS: dict[str, Callable[[Results], bool]] = {
     "repeated_scores": lambda r: _estimated(r, "behaviour_models", "p"),
     "methods_compared": lambda r: _estimated(r, "method_agreement", "icc_2_1"),
     "matched": lambda r: _estimated(r, "matched_differences", "p"),
+    "shape": lambda r: _estimated(r, "shape", "p_max"),
     "sites": lambda r: _estimated(r, "site_effects", "f"),
     "measurement_error": lambda r: _estimated(r, "measurement_error", "rho_corrected"),
     "associations": lambda r: not r.associations.empty,

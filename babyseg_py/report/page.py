@@ -22,6 +22,7 @@ from babyseg_py.report import (
     methods_compared,
     quality,
     sessions,
+    shape,
     truth,
     within_child,
 )
@@ -43,6 +44,7 @@ BUILDERS: dict[str, Callable[[Results, Shelf], Part]] = {
         longitudinal.sites,
         associations.forest, associations.association_table, associations.measurement_error,
         associations.reliability,
+        shape.surfaces, shape.shape_table,
         methods_compared.bland_altman, methods_compared.method_table,
         quality.flag_counts, quality.scores, quality.distances, quality.contrasts, quality.against_manual,
         truth.planted_effects, truth.recovered_volumes, truth.recovery_table,

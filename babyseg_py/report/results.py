@@ -27,6 +27,7 @@ MORE = (
     "method_agreement", "method_volumes", "matched_pairs", "match_balance", "matched_differences",
     "growth_plausibility", "measurement_error", "child_centiles", "association_visits",
     "templates", "change",
+    "shape", "shape_vertices",
 )  # fmt: skip
 NUMBERS = {
     "row", "run", "label", "age_days", "age_months", "volume_mm3", "volume_posterior_mm3", "value", "low",
@@ -43,6 +44,8 @@ NUMBERS = {
     "mean_cases", "mean_controls", "reliability", "rho_corrected", "corrected_ci_low", "corrected_ci_high",
     "centile_ci_low", "centile_ci_high", "used", "published_mm3", "low_mm3", "high_mm3", "ratio", "outside",
     "jacobian_mm3_per_month", "single_mm3_per_month", "agrees",
+    "t_max", "effect_mm", "p_max", "x_mm", "y_mm", "z_mm", "area_mm2", "area_percent", "degree",
+    "t", "vertex",
 }  # fmt: skip
 STATUSES = ("flagged", "failed", "ok")
 

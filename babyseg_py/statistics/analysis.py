@@ -1,6 +1,7 @@
 """What goes into each analysis of the cohort: without what quality control flagged, and saying so."""
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -22,6 +23,7 @@ from babyseg_py.statistics.published import plausibility_table
 from babyseg_py.statistics.reliability import reliability_table
 from babyseg_py.statistics.repeated import repeated_table
 from babyseg_py.statistics.scorechecks import score_notes, with_notes
+from babyseg_py.statistics.shape import shape_tables
 from babyseg_py.statistics.sites import site_tables
 from babyseg_py.statistics.specifications import specification_table
 from babyseg_py.statistics.structures import SOURCES
@@ -33,6 +35,7 @@ NOT_HARMONISED = (
     "site_effects.tsv",
     "growth_plausibility.tsv",
     "change.tsv",
+    "shape.tsv",
 )
 
 
@@ -53,10 +56,12 @@ class Inputs:
     source : str
         ``labels`` or ``posteriors``, which associations and models use.
     harmonise : bool
-        Whether all but reliability, the agreement of methods and change in templates use volumes harmonised
-        between sites.
+        Whether all but reliability, the agreement of methods, change in templates and shape use volumes
+        harmonised between sites.
     longitudinal : pandas.DataFrame or None
         Table longitudinal of the cohort: volumes of the visits that are in their child's template.
+    shapes : Path or None
+        Folder of the coefficients of the surfaces; None if there are none.
     """
 
     facts: pd.DataFrame
@@ -69,6 +74,7 @@ class Inputs:
     source: str
     harmonise: bool = False
     longitudinal: pd.DataFrame | None = None
+    shapes: Path | None = None
 
 
 def analyse(inputs: Inputs) -> tuple[dict[str, pd.DataFrame], str]:
@@ -88,6 +94,7 @@ def analyse(inputs: Inputs) -> tuple[dict[str, pd.DataFrame], str]:
     clean = volumes[~flagged]
     effects, harmonised = site_tables(clean, inputs.facts, source=inputs.source)
     agreement, measured = methods_of(clean, scans, inputs.facts, visits_out, scans_out)
+    shape = shape_of(inputs, clean, visits_out)
     refused = ""
     if inputs.harmonise:
         clean, refused = harmonised_volumes(clean, inputs.facts)
@@ -108,6 +115,7 @@ def analyse(inputs: Inputs) -> tuple[dict[str, pd.DataFrame], str]:
     tables |= {"method_agreement": agreement, "method_volumes": measured}
     tables |= matching_tables(clean, inputs.facts, source=inputs.source)
     tables |= behaviour_of(inputs, volumes, visits_out)
+    tables |= shape
     tables["analyses"] = overview(tables, inputs.facts, has_scores=inputs.phenotype is not None)
     if inputs.harmonise:
         tables["analyses"] = _told_harmonised(tables["analyses"], refused, inputs.covariates)
@@ -170,6 +178,22 @@ def behaviour_of(
         ),
         "specifications": specification_table(volumes, inputs.facts, phenotype, **chosen),
     }
+
+
+def shape_of(inputs: Inputs, volumes: pd.DataFrame, flagged: set[tuple[str, str]]) -> dict[str, pd.DataFrame]:
+    """Compare surfaces between groups and along scores, scaled by the brain volumes as measured."""
+    nobody = pd.DataFrame({"participant_id": [], "session_id": []}, dtype=object)
+    scored = inputs.phenotype is not None
+    return shape_tables(
+        volumes,
+        inputs.facts,
+        inputs.phenotype if inputs.phenotype is not None else nobody,
+        inputs.shapes,
+        scores=inputs.scores if scored else [],
+        covariates=inputs.covariates if scored else [],
+        flagged=flagged,
+        source=inputs.source,
+    )
 
 
 def methods_of(

@@ -28,7 +28,7 @@ def run(args: argparse.Namespace) -> None:
     from babyseg_py.statistics.files import write_dictionary
     from babyseg_py.steps.surface_distance import scan_files
 
-    visit = _ids(args.visit)
+    visit = visit_ids(args.visit)
     posterior = _posterior_volumes(args.posterior_volumes)
     tables = {
         "volumes": [(*visit, *cells) for cells in _cells(args.dseg, *posterior["session"])],
@@ -51,7 +51,8 @@ def run(args: argparse.Namespace) -> None:
         write_dictionary(Path(args.out_dir) / name, description)
 
 
-def _ids(visit: str) -> tuple[str, str]:
+def visit_ids(visit: str) -> tuple[str, str]:
+    """Return participant and session of a visit's id."""
     from babyseg_py.errors import UsageError
     from babyseg_py.names import parse_name
 

@@ -11,7 +11,7 @@ from babyseg_py import __version__
 # The software that has a part in the results, by the names of its distributions.
 SOFTWARE = (
     "antspyx", "connected-components-3d", "edt", "matplotlib", "nibabel", "numpy", "pandas", "pingouin",
-    "pybids", "scipy", "statsmodels", "torch",
+    "pybids", "pyshtools", "scikit-image", "scipy", "statsmodels", "torch",
 )  # fmt: skip
 BIDS_VERSION = "1.10.0"
 # What BIDS derivatives have no name for.
@@ -22,6 +22,7 @@ NOT_BIDS = (
     "*_desc-uncertainty_map.nii.gz",
     "*_dseg_lut.txt", "*_snapshot.png", "*_morph.tsv", "*_qc.tsv",
     "*_morph.json", "*_qc.json",
+    "*_mesh.surf.gii", "*_mesh.vtk", "*_shape.json",
     "*_volumes.json", "*_registration.json", "*_xfm.mat", "*_xfm.nii.gz",
     "*_desc-logjacobian_map.nii.gz", "*_desc-logjacobian_map.json",
 )  # fmt: skip

@@ -23,6 +23,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--include-flagged", action="store_true", help=words)
     words = "use volumes harmonised between the sites of the samplesheet (ComBat) in all analyses that can"
     parser.add_argument("--harmonise", action="store_true", help=words)
+    words = "folder with the coefficients of the surfaces that babyseg shape wrote; switches shape on"
+    parser.add_argument("--shapes", metavar="DIR", help=words)
     parser.add_argument("--out-dir", required=True, metavar="DIR", help="folder of the results")
 
 
@@ -48,6 +50,7 @@ def run(args: argparse.Namespace) -> None:
         source=args.volume_source,
         harmonise=args.harmonise,
         longitudinal=_table(tables, "longitudinal") if (tables / "longitudinal.tsv").is_file() else None,
+        shapes=Path(args.shapes) if args.shapes else None,
     )
     results, left_out = analyse(inputs)
     for name, table in results.items():

@@ -26,7 +26,7 @@ def test_an_edit_of_the_source_repeats_the_steps_it_touches(project, again):
     module.write_text(module.read_text(encoding="utf-8") + "\n# edited\n", encoding="utf-8")
     computed = {process for process, _tag in again().computed()}
     assert "REPORT" in computed
-    assert not computed & {"N4", "REGISTER", "SEGMENT", "SURFACE_DISTANCE", "MORPHOMETRY"}
+    assert not computed & {"N4", "REGISTER", "SEGMENT", "SURFACE_DISTANCE", "MORPHOMETRY", "SHAPE"}
 
 
 def test_an_edit_of_one_step_repeats_it_and_what_follows(project, again):
@@ -49,7 +49,7 @@ def test_an_added_child_leaves_the_others_alone(workplace, write_sheet, sheet_ro
     run = again()
     mine = {(process, tag) for process, tag in run.computed() if tag.startswith("sub-03_ses-A")}
     assert {process for process, _tag in mine} == {
-        "N4", "REGISTER", "SEGMENT", "SURFACE_DISTANCE", "MORPHOMETRY", "SNAPSHOT",
+        "N4", "REGISTER", "SEGMENT", "SURFACE_DISTANCE", "MORPHOMETRY", "SNAPSHOT", "SHAPE",
     }  # fmt: skip
     assert run.computed() - mine <= WHOLE_COHORT | {("PROVENANCE", "-")}
     assert len(run.ledger()) == len(cohort.rows) + len(visit)

@@ -13,6 +13,7 @@ STEPS = {
     "MORPHOMETRY": 2,
     "SNAPSHOT": 2,
     "TEMPLATE": 1,
+    "SHAPE": 2,
 } | dict.fromkeys(("PROVENANCE", "TABLES", "STATISTICS", "LEDGER", "REPORT"), 1)
 
 

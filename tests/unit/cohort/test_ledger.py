@@ -51,7 +51,7 @@ def test_a_visit_fails():
 
 
 def test_a_visit_lacks_only_its_picture():
-    for step in ("surface-distance", "snapshot"):
+    for step in ("surface-distance", "snapshot", "shape"):
         assert ledger(failure("sub-01_ses-A", step)) == [("flagged", step)] * 3 + [("ok", "n/a")]
 
 

@@ -1,0 +1,50 @@
+"""The pictures and the table of shape."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from babyseg_py.morphometry.alignment import icosphere
+from babyseg_py.report.figures import Shelf
+from babyseg_py.report.shape import shape_table, surfaces
+from babyseg_py.statistics.shape import COLUMNS, WITHOUT
+
+
+@pytest.fixture
+def found():
+    """One surface with a bump at its lateral side, and one that could not be compared."""
+    points = icosphere(3)[0] * [7, 15, 6]
+    bump = np.exp(-(((points - [-7, 0, 0]) ** 2).sum(axis=1)) / 9)
+    vertices = pd.DataFrame(points, columns=["x_mm", "y_mm", "z_mm"]).assign(
+        contrast="B - A", structure="Left-Hippocampus", vertex=np.arange(len(points)),
+        effect_mm=bump, t=8 * bump,
+        p_max=np.where(bump > 0.5, 0.001, 0.8),
+    )  # fmt: skip
+    row = {"contrast": "B - A", "kind": "group", "structure": "Left-Hippocampus", "n": 40.0, "t_max": 8.0}
+    row |= {"effect_mm": 1.0, "p_max": 0.001, "p_fdr": 0.002, "location": "lateral", "area_mm2": 30.0}
+    other = {"contrast": "B - A", "structure": "Left-Caudate", "n": 3.0, "notes": "3 surfaces: not compared"}
+    return SimpleNamespace(
+        more={"shape": pd.DataFrame([other, row], columns=COLUMNS), "shape_vertices": vertices}
+    )
+
+
+def test_the_surface_is_drawn_with_its_numbers_beside_it(found, tmp_path):
+    part = surfaces(found, Shelf(tmp_path))
+    assert part.kind == "plot"
+    assert "left hippocampus" in part.pictures[0].title
+    assert len(part.pictures[0].source) < 400_000
+    assert len(pd.read_csv(tmp_path / "shape_B___A_Left_Hippocampus.tsv", sep="\t")) == 642
+
+
+def test_the_table_begins_with_the_smallest_p_and_says_what_failed(found):
+    part = shape_table(found, Shelf())
+    assert [row[1] for row in part.rows] == ["Left hippocampus", "Left caudate"]
+    assert part.rows[1][-1] == "3 surfaces: not compared"
+
+
+def test_without_surfaces_the_reason_is_given():
+    nothing = SimpleNamespace(more={"shape": pd.DataFrame([{"notes": WITHOUT}], columns=COLUMNS)})
+    assert WITHOUT in surfaces(nothing, Shelf()).reason
+    assert WITHOUT in shape_table(nothing, Shelf()).reason
