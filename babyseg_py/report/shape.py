@@ -94,7 +94,7 @@ def _picture(row: dict, of: pd.DataFrame, shelf: Shelf) -> Picture:
     title = f"{words}: {number(row['effect_mm'])} mm {text(row['location'])}, {p_equals(row['p_max'])}"
     alt = f"Mean surface from three sides, coloured by displacement. {title}; n = {number(row['n'], 0)}."
     name = file_name("shape", f"{row['contrast']}_{row['structure']}")
-    return shelf.add(name, figure, of, alt=alt, title=title)
+    return shelf.add(name, figure, of, table="shape_vertices", alt=alt, title=title)
 
 
 def _draw(

@@ -105,7 +105,7 @@ def write_template_images(
         sums.setdefault(suffix, []).append(found / bright)
     means = {}
     for suffix, found_of in sorted(sums.items(), key=lambda item: (-len(item[1]), item[0])):
-        mean = Volume((sum(found_of) / len(found_of)).round(3), template.box.affine)
+        mean = Volume(np.mean(found_of, axis=0).round(3), template.box.affine)
         path = files.path(suffix, ".nii.gz", space="template", desc="mean")
         save_image(mean, path)
         words = f"mean of {len(found_of)} visits, each over its {_BRIGHT}th percentile"

@@ -4,6 +4,7 @@ import gzip
 import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import nibabel as nib
 import numpy as np
@@ -112,13 +113,14 @@ def read_probabilities(path: Path | str, /) -> SessionPosteriors:
     """
     try:
         image = nib.Nifti1Image.from_filename(path)
-        slope = image.dataobj.slope if image.get_data_dtype() == np.uint8 else None
+        values: Any = image.dataobj
+        slope = values.slope if image.get_data_dtype() == np.uint8 else None
         if len(image.shape) != 4 or image.shape[3] != len(STRUCTURES):
             what = f"has shape {image.shape}, not one map for each of {len(STRUCTURES)} labels"
             raise UnusableData(str(path), what, ADVICE)
         if slope is None or not np.isclose(slope, 1 / STEPS):
             raise UnusableData(str(path), "does not hold probabilities in 255 steps", ADVICE)
-        stored = np.asarray(image.dataobj.get_unscaled())
+        stored = np.asarray(values.get_unscaled())
     except (OSError, EOFError, ValueError, nib.filebasedimages.ImageFileError) as problem:
         raise UnusableData(str(path), f"cannot be read ({problem})", ADVICE) from None
     box, start = _around_brain(stored, path)

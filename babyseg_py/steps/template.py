@@ -182,6 +182,6 @@ def _volumes(labels, posterior: dict, carried: dict, template: dict) -> "pd.Data
 def _visits(child: str, used: list[str], left_out: dict[str, str]) -> "pd.DataFrame":
     import pandas as pd
 
-    rows = [(child, session, 1, None) for session in used]
+    rows: list[tuple[str, str, int, str | None]] = [(child, session, 1, None) for session in used]
     rows += [(child, session, 0, reason) for session, reason in left_out.items()]
     return pd.DataFrame(rows, columns=["participant_id", "session_id", "used", "reason"])
