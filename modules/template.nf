@@ -9,6 +9,7 @@ process TEMPLATE {
 
     output:
     tuple val(child), path("${child.id}/anat/${child.id}_desc-template_qc.tsv"), emit: used, optional: true
+    path "${child.id}/ses-*/anat/*_desc-sides_qc.tsv", emit: sides, optional: true
     path "${child.id}/ses-*/anat/*_desc-longitudinal_morph.tsv", emit: volumes, optional: true
     path "${child.id}/ses-*/anat/*_{space-session_desc-longitudinal_dseg,mode-image_xfm,desc-logjacobian_map}.nii.gz", emit: visits, optional: true
     path "${child.id}/anat/*.nii.gz", emit: template, optional: true

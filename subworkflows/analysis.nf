@@ -12,7 +12,7 @@ workflow ANALYSIS {
     inputs // map of files: [records: records.json, phenotype: [scores.tsv] or [], truth: [folder] or []]
     failures // one failure.json per scan, or visit, and step that failed
     labels // dseg.nii.gz, of sessions and of scans
-    qc // segmentation_qc.tsv, one per visit
+    qc // segmentation_qc.tsv, one per visit; sides_qc.tsv, one per visit of a child with several
     distances // surfacedistance_qc.tsv, one per visit
     volumes // volumes_morph.tsv, one per visit
     scan_volumes // scanvolumes_morph.tsv, one per visit

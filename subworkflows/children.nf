@@ -28,12 +28,14 @@ workflow CHILDREN {
     lost = unfinished('template', children.map { items -> items[0] }, made.used.mix(made.failure))
     failures = made.failure.mix(lost).map { _child, file -> file }
     used = made.used.map { _child, file -> file }
+    sides = made.sides.flatten()
     volumes = made.volumes.flatten()
     pictures = made.picture
 
     emit:
     failures
     used
+    sides
     volumes
     pictures
 }

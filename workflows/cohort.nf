@@ -30,7 +30,7 @@ workflow COHORT {
         inputs,
         failures,
         visited.all_labels,
-        visited.qc,
+        visited.qc.mix(grown.sides),
         visited.distances,
         visited.volumes,
         visited.scan_volumes,

@@ -24,6 +24,7 @@ LOST = "no labels came out and no step said why: its task may have been killed; 
 LOST_SCAN = "this scan has no labels of its own and no step said why; see pipeline_info"
 MISSING = "n/a"
 LEFT_OUT = "left_out"  # metric of a scan that the segmentation did not use
+STEPS = {"sides_fit": "template"}  # of metrics that are not of the step segment
 
 
 @dataclass(frozen=True)
@@ -184,7 +185,7 @@ def read_outcomes(failures: Iterable[Path], qc: Iterable[Path], labels: Iterable
         visit = _visit_of(path)
         try:
             for scan, metric, message in _read_flags(path):
-                step = "register" if metric.startswith("registration") else "segment"
+                step = "register" if metric.startswith("registration") else STEPS.get(metric, "segment")
                 flags.setdefault((visit, scan), []).append((step, message))
                 if metric == LEFT_OUT:
                     left_out.add((visit, scan))

@@ -3,35 +3,26 @@
 A header that calls left right makes a brain that looks like any other one. But the folds of a child stay
 where they are while it grows, and those of its two sides differ: the labels of one visit, brought to those of
 another by an affine transform, fit better than their mirror image does. Measured with the segmentations of
-one child at 1 and 4 months: mean Dice of white matter and cortex .73 against .68 of the mirror image. Between
-children the two fit alike: they differed by -.004 to .014 in four pairs.
+one child at 1 and 4 months: mean Dice of white matter and cortex .715 against .673 of the mirror image.
+Between children the two fit alike, or the sides as they are a little better: by -.002 to .022 in six pairs.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import ants
 import numpy as np
-from scipy.ndimage import gaussian_filter
+from scipy.ndimage import affine_transform, center_of_mass
 
 from babyseg_py.images import Volume
 from babyseg_py.images.geometry import reorient, resample
-from babyseg_py.labels import LABELS, LEFT_RIGHT_PAIRS, STRUCTURES
+from babyseg_py.labels import LABELS, LEFT_RIGHT_PAIRS
 
 SPACING_MM = 1.5
-BLUR_VOXELS = 0.5
 MARGIN_VOXELS = 6
 FOLDED = (2, 3, 41, 42)
-# What the tissues look like to the registration.
-GREY = {
-    "white matter": 1.0,
-    "deep grey matter": 0.8,
-    "brain stem": 0.9,
-    "cerebellum": 0.7,
-    "cortical grey matter": 0.5,
-    "cerebrospinal fluid": 0.2,
-    "background": 0.0,
-}
+# Structures that both visits must have, of so many voxels, for an affine transform between their centroids.
+FEWEST_STRUCTURES = 8
+FEWEST_VOXELS = 30
 # How much better the mirror image has to fit to say that the sides are exchanged.
 EXCHANGED = 0.02
 
@@ -123,27 +114,35 @@ def _prepared(labels: Volume) -> np.ndarray:
 
 
 def _fit(fixed: np.ndarray, moving: np.ndarray) -> float:
-    """Mean Dice of the folded structures after an affine registration of the tissues."""
-    target, source = (_image(_tissues(labels)) for labels in (fixed, moving))
-    found = ants.registration(target, source, "Affine", random_seed=1, aff_iterations=(100, 60, 30, 0))
-    parts = [
-        ants.apply_transforms(
-            target, _image((moving == label).astype(np.float32)), found["fwdtransforms"], "linear"
-        ).numpy()
-        > 0.5
-        for label in FOLDED
-    ]
-    pairs = [(part, fixed == label) for part, label in zip(parts, FOLDED, strict=True)]
-    return float(np.mean([2 * (a & b).sum() / max(1, a.sum() + b.sum()) for a, b in pairs]))
+    """Mean Dice of the folded structures after an affine transform between centroids."""
+    matrix = _to_moving(fixed, moving)
+    dice = []
+    for label in FOLDED:
+        mask = (moving == label).astype(np.float32)
+        carried = (
+            affine_transform(mask, matrix[:3, :3], matrix[:3, 3], output_shape=fixed.shape, order=1) > 0.5
+        )
+        own = fixed == label
+        dice.append(2 * (carried & own).sum() / max(1, carried.sum() + own.sum()))
+    return float(np.mean(dice))
 
 
-def _tissues(labels: np.ndarray) -> np.ndarray:
-    grey = np.zeros(int(labels.max()) + 1, dtype=np.float32)
-    for s in STRUCTURES:
-        if s.id < len(grey):
-            grey[s.id] = GREY[s.tissue]
-    return gaussian_filter(grey[labels], BLUR_VOXELS)
+def _to_moving(fixed: np.ndarray, moving: np.ndarray) -> np.ndarray:
+    """Voxels of one map to those of the other, (4, 4): by least squares, or size and place of the whole."""
+    here, there = (_centroids(labels) for labels in (fixed, moving))
+    shared = sorted(here.keys() & there.keys())
+    matrix = np.eye(4)
+    if len(shared) >= FEWEST_STRUCTURES:
+        points = np.array([[*here[label], 1] for label in shared])
+        matrix[:3] = np.linalg.lstsq(points, np.array([there[label] for label in shared]))[0].T
+        return matrix
+    scale = np.cbrt((moving > 0).sum() / (fixed > 0).sum())
+    matrix[:3, :3] *= scale
+    matrix[:3, 3] = np.array(center_of_mass(moving > 0)) - scale * np.array(center_of_mass(fixed > 0))
+    return matrix
 
 
-def _image(data: np.ndarray):
-    return ants.from_numpy(np.ascontiguousarray(data, dtype=np.float32), spacing=(SPACING_MM,) * 3)
+def _centroids(labels: np.ndarray) -> dict[int, tuple[float, ...]]:
+    counts = np.bincount(labels.ravel(), minlength=max(LABELS) + 1)
+    found = [label for label in LABELS[1:] if counts[label] >= FEWEST_VOXELS]
+    return dict(zip(found, center_of_mass(np.ones_like(labels), labels, found), strict=True))

@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from babyseg_py.segmentation.longitudinal_files import ChildFiles
+    from babyseg_py.segmentation.probseg import SessionPosteriors
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -35,6 +36,7 @@ def run(args: argparse.Namespace) -> None:
     from babyseg_py.names import is_label
     from babyseg_py.segmentation.longitudinal import STRENGTH
     from babyseg_py.segmentation.longitudinal_files import ChildFiles
+    from babyseg_py.segmentation.probseg import read_probabilities
 
     child = args.child.removeprefix("sub-")
     strength = STRENGTH if args.strength is None else args.strength
@@ -46,6 +48,11 @@ def run(args: argparse.Namespace) -> None:
     posteriors = _by_session(args.posteriors, child)
     images = _by_session(args.images, child)
     kept, left_out = _usable(child, list(posteriors), _by_session(args.qc, child), args.verdicts)
+    read = {session: read_probabilities(posteriors[session]) for session in kept}
+    if len(kept) > 1:
+        odd = _odd_sides(child, read, Path(args.out_dir), _passed(args.verdicts))
+        left_out |= odd
+        kept = [session for session in kept if session not in odd]
     if len(kept) < 2:
         why = "; ".join(f"ses-{session}: {reason}" for session, reason in left_out.items())
         what = f"has {len(kept)} usable visit{'' if len(kept) == 1 else 's'}, and a template needs two"
@@ -54,7 +61,7 @@ def run(args: argparse.Namespace) -> None:
     if lacking:
         raise UnusableData(args.child, f"no image was given of {', '.join(lacking)}", "give all of them")
     files = ChildFiles(child, Path(args.out_dir), strength, tuple(Path(posteriors[s]).name for s in kept))
-    _write(files, {session: (posteriors[session], images[session]) for session in kept}, left_out)
+    _write(files, {session: (read[session], images[session]) for session in kept}, left_out)
 
 
 def _by_session(paths: list[str], child: str) -> dict[str, str]:
@@ -108,7 +115,42 @@ def _usable(
     return [session for session in sessions if session not in bad], reasons
 
 
-def _write(files: "ChildFiles", paths: dict[str, tuple[str, str]], left_out: dict[str, str]) -> None:
+def _odd_sides(
+    child: str, read: dict[str, "SessionPosteriors"], top: Path, passed: set[str]
+) -> dict[str, str]:
+    """Write how the sides of each visit fit; return visits that do not, unless they were passed by eye."""
+    from babyseg_py.names import bids_name
+    from babyseg_py.segmentation.child_sides import judge_sides
+    from babyseg_py.segmentation.longitudinal import most_probable
+    from babyseg_py.segmentation.outputs import write_quality
+    from babyseg_py.statistics.files import write_dictionary
+
+    visits = {session: most_probable(one.seen.steps, one.seen.affine) for session, one in read.items()}
+    odd = {}
+    for session, measure in judge_sides(visits).items():
+        name = bids_name(participant=child, session=session, suffix="qc", extension=".tsv", desc="sides")
+        path = top / f"sub-{child}" / f"ses-{session}" / "anat" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_quality([measure], path)
+        write_dictionary(path, "qc")
+        if measure.flag and session not in passed:
+            odd[session] = measure.message
+    return odd
+
+
+def _passed(verdicts: str | None) -> set[str]:
+    """Sessions that were looked at and found good."""
+    import json
+
+    said = json.loads(Path(verdicts).read_text(encoding="utf-8")) if verdicts else []
+    return {str(one["session_id"]) for one in said if one["verdict"] == "pass"}
+
+
+def _write(
+    files: "ChildFiles",
+    given: dict[str, tuple["SessionPosteriors", str]],
+    left_out: dict[str, str],
+) -> None:
     """Register, sharpen, and write every file of the child from its posteriors and images by session."""
     import numpy as np
 
@@ -119,18 +161,17 @@ def _write(files: "ChildFiles", paths: dict[str, tuple[str, str]], left_out: dic
     from babyseg_py.report.snapshot import draw_snapshot
     from babyseg_py.segmentation import longitudinal_files as out
     from babyseg_py.segmentation.longitudinal import jacobian_volumes, most_probable, pooled, sharpen
-    from babyseg_py.segmentation.probseg import read_probabilities
     from babyseg_py.statistics.files import write_table
 
-    read = [read_probabilities(path) for path, _ in paths.values()]
+    read = [one for one, _ in given.values()]
     seen = [one.seen for one in read]
-    images = {s: (str(parse_name(path)["suffix"]), load_image(path)) for s, (_, path) in paths.items()}
+    images = {s: (str(parse_name(path)["suffix"]), load_image(path)) for s, (_, path) in given.items()}
     template = make_template(seen)
     probabilities = pooled(template, seen)
     labels = most_probable(probabilities, template.box.affine)
     voxel_mm3 = template.box.spacing_mm**3
     own = jacobian_volumes(probabilities, np.ones(template.box.shape, np.float32), voxel_mm3)
-    for place, session in enumerate(paths):
+    for place, session in enumerate(given):
         jacobian = out.write_ways(files, template, place, session)
         sharpened = sharpen(template, seen, place, strength=files.strength)
         of_visit = read[place].on_grid(sharpened.labels)
@@ -148,7 +189,7 @@ def _write(files: "ChildFiles", paths: dict[str, tuple[str, str]], left_out: dic
     title = f"sub-{files.child}   mean {suffix} of its visits in its template"
     write_bytes(files.path("snapshot", ".png", desc="template"), draw_snapshot(mean, labels, title=title))
     used = files.path("qc", ".tsv", desc="template")
-    write_table(_visits(files.child, list(paths), left_out), used, kind="templates")
+    write_table(_visits(files.child, list(given), left_out), used, kind="templates")
 
 
 def _volumes(labels, posterior: dict, carried: dict, template: dict) -> "pd.DataFrame":

@@ -142,3 +142,48 @@ def test_a_file_of_another_child(child, capsys):
 def test_a_strength_that_is_none(child, capsys):
     assert main(words(child, "AB", "--strength", "2")) == 2
     assert "is not from 0 to 1" in capsys.readouterr().err
+
+
+def write_visit_with_fold(child, session, *, left: bool) -> None:
+    """Write a visit with a gyrus on one side only, named by its side as a segmentation would."""
+    labels = brain(RADII[session])
+    index = np.stack(np.meshgrid(*map(np.arange, SHAPE), indexing="ij"), axis=-1)
+    world = index @ AFFINE[:3, :3].T + AFFINE[:3, 3]
+    x = -14 if left else 14
+    labels[np.linalg.norm(world - (x, 9, 4), axis=-1) < 8] = 3 if left else 42
+    path = child / f"sub-01_ses-{session}_space-session_desc-babyseg_probseg.nii.gz"
+    write_probabilities(certain(Volume(labels, AFFINE)), AFFINE, path)
+
+
+@pytest.fixture
+def flipped(child):
+    """Write three visits of which the last has a header that calls left right."""
+    for session in "ABC":
+        write_visit_with_fold(child, session, left=session != "C")
+    return child
+
+
+def side_flags(child) -> dict[str, str]:
+    paths = sorted((child / "out").rglob("*_desc-sides_qc.tsv"))
+    return {path.name.split("_")[1]: rows(path)[0]["flag"] for path in paths}
+
+
+def test_a_visit_with_exchanged_sides_is_flagged_and_left_out(flipped):
+    assert main(words(flipped)) == 0
+    assert side_flags(flipped) == {"ses-A": "0", "ses-B": "0", "ses-C": "1"}
+    used = rows(flipped / "out/sub-01/anat/sub-01_desc-template_qc.tsv")
+    assert [row["used"] for row in used] == ["1", "1", "0"]
+    assert "left and right" in used[2]["reason"]
+
+
+def test_of_two_visits_either_may_be_the_wrong_one(flipped, capsys):
+    assert main(words(flipped, "AC")) == 65
+    assert side_flags(flipped) == {"ses-A": "1", "ses-C": "1"}
+    assert "left and right look exchanged" in capsys.readouterr().err
+
+
+def test_a_verdict_overrules_the_sides(flipped):
+    said = [{"participant_id": "01", "session_id": "C", "verdict": "pass", "note": "seen"}]
+    (flipped / "verdicts.json").write_text(json.dumps(said))
+    assert main(words(flipped, "ABC", "--verdicts", str(flipped / "verdicts.json"))) == 0
+    assert all(row["used"] == "1" for row in rows(flipped / "out/sub-01/anat/sub-01_desc-template_qc.tsv"))
