@@ -6,7 +6,7 @@ process SEGMENT {
     input:
     tuple val(visit), path(images, arity: '1..*'), path(registration), val(age_months), path(corrected, stageAs: 'corrected/*', arity: '0..*')
     path weights
-    tuple val(device), val(precision), val(keep_posteriors)
+    tuple val(device), val(precision), val(labels), val(keep_posteriors)
     val code
 
     output:
@@ -14,6 +14,8 @@ process SEGMENT {
     tuple val(visit), path("${visit.folder}/${visit.id}_desc-segmentation_qc.tsv"), emit: qc, optional: true
     tuple val(visit), path("${visit.folder}/${visit.id}_space-session_desc-babyseg_probseg.nii.gz"), emit: posteriors, optional: true
     path "${visit.folder}/*_desc-uncertainty_map.nii.gz", emit: uncertainty, optional: true
+    path "${visit.folder}/*_desc-{fuller_dseg,brain_mask}.nii.gz", emit: fuller, optional: true
+    path "${visit.folder}/${visit.id}_desc-fuller_morph.{tsv,json}", emit: fuller_volumes, optional: true
     path "${visit.folder}/*_{dseg.json,dseg.tsv,dseg_lut.txt,probseg.json,qc.json}", emit: sidecars, optional: true
     tuple val(visit), path("pipeline_info/failures/${visit.id}.segment.failure.json"), emit: failure, optional: true
 
@@ -31,6 +33,7 @@ process SEGMENT {
         --weights ${weights} \\
         --device ${device} \\
         --precision ${precision} \\
+        --labels ${labels} \\
         --threads ${task.cpus} \\
         --failure pipeline_info/failures/${visit.id}.segment.failure.json
     """
@@ -47,6 +50,7 @@ process SEGMENT {
     ${keep_posteriors ? "touch ${visit.id}_space-session_desc-babyseg_probseg.nii.gz" : ''}
     touch ${visit.id}_desc-posterior_volumes.json
     touch ${visit.id}_desc-segmentation_qc.tsv
+    ${labels == 'fuller' ? "touch ${visit.id}_space-session_desc-{fuller_dseg,brain_mask}.nii.gz" : ''}
     for image in ${images.collect { image -> image.name.replaceAll(/_desc-n4_(\w+)\.nii\.gz/, '_space-$1') }.join(' ')}; do
         touch "\${image}_desc-babyseg_dseg.nii.gz"
     done

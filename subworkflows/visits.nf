@@ -31,7 +31,7 @@ workflow VISITS {
             .join(registered.registration)
             .join(visits.map { visit, facts -> [visit, facts.age_months, facts.corrected] }),
         weights,
-        [options.device, options.precision, options.template || options.shape],
+        [options.device, options.precision, options.labels, options.template || options.shape],
         code.segment,
     )
 

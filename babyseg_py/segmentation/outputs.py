@@ -20,7 +20,7 @@ from babyseg_py.names import bids_name, parse_name
 from babyseg_py.registration.visit import UNCONFIRMED
 from babyseg_py.segmentation.corrected import take_correction
 from babyseg_py.segmentation.detectors import detect_visit
-from babyseg_py.segmentation.fuller import Divided
+from babyseg_py.segmentation.fuller import Divided, divide
 from babyseg_py.segmentation.inference import Segmenter
 from babyseg_py.segmentation.probseg import certain, session_probabilities, write_probabilities
 from babyseg_py.segmentation.quality import Measure, finding, measure_quality, orientation
@@ -142,6 +142,12 @@ def write_visit(visit: Visit, segmenter: Segmenter, scans: Sequence[Scan], plan:
             else session_probabilities(result, segmenter, shape, affine)
         )
         write_probabilities(steps, affine, visit.path("probseg", ".nii.gz", space="session", desc="babyseg"))
+    if segmenter.refiner:
+        divided = divide(segmenter, result, session)
+        path = visit.path("dseg", ".nii.gz", space="session", desc="fuller")
+        write_labels(divided, path, sources=sources, segmenter=segmenter, notes=notes, manual=manual)
+        save_labels(divided.brain_mask, visit.path("mask", ".nii.gz", space="session", desc="brain"))
+        write_volumes(divided, visit.path("morph", ".tsv", desc="fuller"))
     intervals = {"session": session.intervals_mm3, "scans": interval_by_scan}
     volumes = {"session": session.volumes_mm3, "scans": by_scan, "intervals": intervals}
     _write_json(volumes, visit.path("volumes", ".json", desc="posterior"))

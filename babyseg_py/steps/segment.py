@@ -289,6 +289,8 @@ def _pipeline(args: argparse.Namespace, segmenter) -> None:
     )
     outputs.write_visit(visit, segmenter, scans, plan)
     write_dictionary(visit.path("qc", ".tsv", desc="segmentation"), "qc")
+    if segmenter.refiner:
+        write_dictionary(visit.path("morph", ".tsv", desc="fuller"), "volumes")
 
 
 def _read_registration(path: Path) -> dict:

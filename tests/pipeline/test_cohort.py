@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 from walk import undescribed
 
+from babyseg_py.labels.fuller import fuller_structures
 from babyseg_py.labels.table import LABELS
 
 
@@ -75,7 +76,9 @@ def test_every_file_of_the_contract_is_there(cohort):
     for visit in visits(cohort):
         for ending in ("space-session_desc-babyseg_dseg.nii.gz", "space-session_desc-babyseg_dseg.json",
                        "space-session_desc-uncertainty_map.nii.gz", "desc-volumes_morph.tsv",
-                       "desc-surfacedistance_qc.tsv", "desc-segmentation_qc.tsv"):  # fmt: skip
+                       "desc-surfacedistance_qc.tsv", "desc-segmentation_qc.tsv",
+                       "space-session_desc-fuller_dseg.nii.gz", "space-session_desc-brain_mask.nii.gz",
+                       "desc-fuller_morph.tsv"):  # fmt: skip
             assert (anat(cohort, visit) / f"{visit}_{ending}").is_file(), ending
     for row in cohort.rows:
         folder = anat(cohort, f"{row['participant_id']}_{row['session_id']}")
@@ -96,8 +99,9 @@ def test_images_keep_the_grid_of_their_scan(cohort):
 
 
 def test_label_numbers_are_known(cohort):
-    known = set(LABELS)
+    fuller = {s.id for s in fuller_structures()}
     for file in cohort.run.outdir.rglob("*_dseg.nii.gz"):
+        known = fuller if "_desc-fuller_" in file.name else set(LABELS)
         assert set(np.unique(load(file).dataobj).tolist()) <= known
 
 

@@ -127,6 +127,30 @@ def test_the_documented_example_gives_what_the_command_gives(visit, segmented, t
     assert (tmp_path / "scans" / "volumes.tsv").is_file()
 
 
+def test_fuller_labels_divide_the_same_labels(visit, segmented, tmp_path):
+    """Merged again they are the 22 labels; basal ganglia and cerebellum have all of their parts."""
+    fuller, mask, volumes = tmp_path / "f.nii.gz", tmp_path / "m.nii.gz", tmp_path / "v.tsv"
+    words = ["-o", str(fuller), "--mask", str(mask), "--volumes", str(volumes), "--threads", "1"]
+    assert main(["segment", str(visit["T1w"]), str(visit["T2w"]), "--labels", "fuller", *words]) == 0
+    parts, whole = load_labels(fuller), load_labels(segmented / "dseg.nii.gz")
+    vermis = parts.data == 172
+    merged = merge_labels(parts.data, parts.affine)
+    np.testing.assert_array_equal(merged[~vermis], whole.data[~vermis])
+    assert np.isin(whole.data[vermis], (8, 47)).all()
+    assert {12, 13, 26, 51, 52, 58, 7, 46, 14, 15, 24} <= set(np.unique(parts.data).tolist())
+    np.testing.assert_array_equal(load_labels(mask).data > 0, parts.data > 0)
+    table = pd.read_csv(volumes, sep="\t").set_index("label")["volume_posterior_mm3"]
+    plain = pd.read_csv(segmented / "v.tsv", sep="\t").set_index("label")["volume_posterior_mm3"]
+    assert table[[12, 13, 26]].sum() == pytest.approx(plain[169], rel=1e-4)
+    assert table[12] > table[13] > table[26] > 0
+
+
+def test_a_mask_needs_the_fuller_labels(visit, tmp_path, capsys):
+    words = ["-o", str(tmp_path / "d.nii.gz"), "--mask", str(tmp_path / "m.nii.gz")]
+    assert main(["segment", str(visit["T1w"]), *words]) == 2
+    assert "--labels fuller" in capsys.readouterr().err
+
+
 def test_order_of_scans_does_not_matter(visit, rng):
     """Bit for bit, with a scan among them that is poorer than the others, whatever they are called."""
     segmenter = load_segmenter(default_weights(), device="cpu", precision="fp32")
