@@ -19,7 +19,7 @@ from babyseg_py.report.parts import Card, Picture, Table
 from babyseg_py.report.results import Results
 from babyseg_py.report.sessions import visit_flags
 from babyseg_py.report.structures import PANELS, both_sides, by_structure
-from babyseg_py.report.thumbnails import shrink, size_of
+from babyseg_py.report.thumbnails import Setting, fitting, shrunk, size_of
 from babyseg_py.report.within_child import child_change
 from babyseg_py.report.words import age, count, interval, number, plain_name, sentence_case, text
 
@@ -113,19 +113,20 @@ def child_pages(results: Results) -> Iterator[ChildPage]:
     }
     records = results.records.drop_duplicates("participant_id").to_dict("records")
     facts = {str(row["participant_id"]): row for row in records}
+    setting = fitting([*results.snapshots.values(), *results.templates.values()], share=PICTURE_BYTES)
     for child, own in visits.groupby("participant_id", sort=True):
         mine = {name: of.get(str(child), pd.DataFrame()) for name, of in tables.items()}
         yield ChildPage(
             str(child),
             "; ".join(f"{name} {facts[str(child)][name]}" for name in ("sex", "site", "group")
                       if isinstance(facts[str(child)][name], str)),
-            list(_cards(own, results, flags)),
+            list(_cards(own, results, flags, setting)),
             _growth(own, matrix, panels),
             note,
             _change_table(mine["growth"]),
             _centile_table(mine["centiles"]),
             child_change(mine["change"]),
-            _template_picture(results, str(child)),
+            _template_picture(results, str(child), setting),
             list(_excluded(own, mine)),
         )  # fmt: skip
 
@@ -144,13 +145,13 @@ def _changes(results: Results) -> pd.DataFrame:
     return known.sort_values("structure", key=lambda names: names.map(PANELS.index), kind="stable")
 
 
-def _cards(own: pd.DataFrame, results: Results, flags: dict[str, list[str]]) -> Iterator[Card]:
-    paths = [results.snapshots[visit] for visit in own["visit_id"] if visit in results.snapshots]
-    contents = iter(shrink(paths, limit=PICTURE_BYTES * len(paths)) if paths else [])
+def _cards(
+    own: pd.DataFrame, results: Results, flags: dict[str, list[str]], setting: Setting | None
+) -> Iterator[Card]:
     for row in own.to_dict("records"):
         picture = None
         if row["visit_id"] in results.snapshots:
-            content, mime = next(contents)
+            content, mime = shrunk(results.snapshots[row["visit_id"]], setting)
             alt = f"Slices through the brain at session {row['session_id']}, with outlines of the labels"
             picture = Picture(data_uri(content, mime), alt, *size_of(content))
         messages = tuple(dict.fromkeys([*row["reasons"], *flags.get(row["visit_id"], [])]))
@@ -160,11 +161,11 @@ def _cards(own: pd.DataFrame, results: Results, flags: dict[str, list[str]]) -> 
         yield Card(f"Session {row['session_id']}", row["status"], details, messages, picture)
 
 
-def _template_picture(results: Results, child: str) -> Picture | None:
+def _template_picture(results: Results, child: str, setting: Setting | None) -> Picture | None:
     path = results.templates.get(child)
     if path is None:
         return None
-    ((content, mime),) = shrink([path], limit=PICTURE_BYTES)
+    content, mime = shrunk(path, setting)
     alt = "Slices through the mean of this child's visits in its template, with outlines of the labels"
     return Picture(data_uri(content, mime), alt, *size_of(content))
 

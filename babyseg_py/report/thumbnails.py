@@ -11,6 +11,7 @@ PICTURES_BYTES = 6_000_000
 # Width in pixels and WebP quality, from the best to the smallest.
 SETTINGS = ((960, 70), (800, 65), (640, 60), (560, 55), (480, 50), (400, 45), (340, 40), (280, 35), (220, 30))
 SAMPLE = 5
+Setting = tuple[int, int]
 
 
 def shrink(paths: list[Path], *, limit: int = PICTURES_BYTES) -> list[tuple[bytes, str]]:
@@ -36,16 +37,31 @@ def shrink(paths: list[Path], *, limit: int = PICTURES_BYTES) -> list[tuple[byte
     UnusableData
         A file is not a picture.
     """
-    if sum(path.stat().st_size for path in paths) <= limit:
-        for path in paths:
-            _open(path)
-        return [(path.read_bytes(), "image/png") for path in paths]
+    setting = fitting(paths, share=limit / max(1, len(paths)))
+    return [shrunk(path, setting) for path in paths]
+
+
+def fitting(paths: list[Path], *, share: float) -> Setting | None:
+    """Best setting at which pictures take so many bytes each, judged by a few; None for as they are."""
+    if sum(path.stat().st_size for path in paths) <= share * len(paths):
+        return None
     sample = [_open(path) for path in paths[:: max(1, len(paths) // SAMPLE)]]
-    share = 0.93 * limit / len(paths)
     for width, quality in SETTINGS:
-        if sum(len(_webp(image, width, quality)) for image in sample) <= share * len(sample):
+        if sum(len(_webp(image, width, quality)) for image in sample) <= 0.93 * share * len(sample):
             break
-    return [(_webp(_open(path), width, quality), "image/webp") for path in paths]
+    return width, quality
+
+
+def shrunk(path: Path, setting: Setting | None) -> tuple[bytes, str]:
+    """Content and MIME type of a picture, as WebP at a width and quality, or as it is.
+
+    Raises
+    ------
+    UnusableData
+        The file is not a picture.
+    """
+    image = _open(path)
+    return (path.read_bytes(), "image/png") if setting is None else (_webp(image, *setting), "image/webp")
 
 
 def size_of(content: bytes) -> tuple[int, int]:
