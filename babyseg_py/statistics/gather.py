@@ -50,8 +50,8 @@ def cohort_tables(
     Raises
     ------
     UnusableData
-        A table lacks a column, is cut off, is of a visit that the samplesheet does not have, or two are of
-        the same visit.
+        A table lacks a column, is cut off, is of a visit that the samplesheet does not have, or two of
+        one description are of the same visit.
     """
     tables = {kind: gather(parts.get(kind, {}), columns, facts) for kind, columns in COLUMNS.items()}
     tables["qc"] = with_verdicts(tables["qc"], verdicts, facts)
@@ -64,16 +64,17 @@ def cohort_tables(
 def gather(files: dict[Path, tuple[str, str]], columns: list[str], facts: pd.DataFrame) -> pd.DataFrame:
     """Stack the tables of one kind and join the facts of the visits; further columns are left out."""
     known = set(map(tuple, facts[VISIT].to_numpy().tolist()))
-    seen: dict[tuple[str, str], Path] = {}
+    seen: dict[tuple[tuple[str, str], str], Path] = {}
     cells: list[list[str]] = []
-    for path, visit in sorted(files.items(), key=lambda item: item[1]):
-        if visit in seen:
+    for path, visit in sorted(files.items(), key=lambda item: (item[1], item[0].name)):
+        described = visit, path.name.rpartition("_desc-")[2]  # e.g. both segmentation_qc and sides_qc
+        if described in seen:
             advice = "give one table for each visit"
-            raise UnusableData(str(path), f"is of the same visit as {seen[visit]}", advice)
+            raise UnusableData(str(path), f"is of the same visit as {seen[described]}", advice)
         if visit not in known:
             what = f"sub-{visit[0]} ses-{visit[1]} is not in the samplesheet"
             raise UnusableData(str(path), what, "give the records that the table was made from")
-        seen[visit] = path
+        seen[described] = path
         header, *rows = read_lines(path)
         missing_columns(path, header, columns)
         order = [header.index(column) for column in columns]
