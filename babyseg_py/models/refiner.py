@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -14,7 +13,7 @@ from babyseg_py.errors import UnusableData
 from babyseg_py.labels import LABELS
 from babyseg_py.labels.fuller import Part, channels_of, parts
 from babyseg_py.models.groupnet import Block
-from babyseg_py.models.weights import check_tensors, checksum, existing_file
+from babyseg_py.models.weights import check_tensors, checksum, existing_file, read_tensors
 from babyseg_py.writing import appearing
 
 FORMAT = "babyseg-refiner-1"
@@ -113,16 +112,7 @@ def load_refiner(path: Path | str) -> tuple[Refiner, RefinerInfo]:
         If the file is missing, damaged, or divides structures otherwise than this program.
     """
     path = existing_file(path)
-    try:
-        with safe_open(path, framework="pt") as file:
-            metadata = file.metadata() or {}
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  # not a dict
-    except (SafetensorError, OSError) as problem:
-        raise UnusableData(str(path), f"is not a safetensors file ({problem})", ADVICE) from problem
-    if metadata.get("format") != FORMAT:
-        raise UnusableData(str(path), f"has format {metadata.get('format')!r}, not {FORMAT!r}", ADVICE)
-    if checksum(tensors) != metadata.get("checksum"):
-        raise UnusableData(str(path), "is damaged: its checksum differs", "copy the file again")
+    metadata, tensors = read_tensors(path, form=FORMAT, advice=ADVICE)
     divided = tuple(Part(*pair) for pair in json.loads(metadata["parts"]))
     if divided != parts():
         raise UnusableData(str(path), "divides structures otherwise than this program does", ADVICE)

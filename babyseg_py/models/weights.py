@@ -153,16 +153,7 @@ def load_weights(path: Path | str) -> tuple[Networks, ModelInfo]:
         If the file is missing, not ours, damaged, or does not fit the network that it names.
     """
     path = existing_file(path)
-    try:
-        with safe_open(path, framework="pt") as file:
-            metadata = file.metadata() or {}
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  # not a dict
-    except (SafetensorError, OSError) as problem:
-        raise UnusableData(str(path), f"is not a safetensors file ({problem})", ADVICE) from problem
-    if metadata.get("format") != FORMAT:
-        raise UnusableData(str(path), f"has format {metadata.get('format')!r}, not {FORMAT!r}", ADVICE)
-    if checksum(tensors) != metadata.get("checksum"):
-        raise UnusableData(str(path), "is damaged: its checksum differs", "copy the file again")
+    metadata, tensors = read_tensors(path, form=FORMAT, advice=ADVICE)
     info = _info(metadata, path)
     locate = GroupNet(info.network) if isinstance(info.preprocessing, Preprocessing) else None
     networks = Networks(GroupNet(info.network), locate)
@@ -177,6 +168,27 @@ def load_weights(path: Path | str) -> tuple[Networks, ModelInfo]:
         network.load_state_dict(own)
         network.eval()
     return networks, info
+
+
+def read_tensors(path: Path, *, form: str, advice: str) -> tuple[dict[str, str], dict[str, torch.Tensor]]:
+    """Read metadata and tensors of a safetensors file of a given format, and check that they are whole.
+
+    Raises
+    ------
+    UnusableData
+        If the file is not safetensors, of another format, or damaged.
+    """
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  # not a dict
+    except (SafetensorError, OSError) as problem:
+        raise UnusableData(str(path), f"is not a safetensors file ({problem})", advice) from problem
+    if metadata.get("format") != form:
+        raise UnusableData(str(path), f"has format {metadata.get('format')!r}, not {form!r}", advice)
+    if checksum(tensors) != metadata.get("checksum"):
+        raise UnusableData(str(path), "is damaged: its checksum differs", "copy the file again")
+    return metadata, tensors
 
 
 def existing_file(path: Path | str) -> Path:
