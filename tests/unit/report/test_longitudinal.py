@@ -100,5 +100,5 @@ def test_the_page_holds_them_and_a_missing_table_is_explained(analysed, tmp_path
     ):
         assert words in text
     for name in MORE:
-        (analysed.root / "cohort" / f"{name}.tsv").unlink()
+        (analysed.root / "cohort" / f"{name}.tsv").unlink(missing_ok=True)
     assert all(isinstance(builder(read(analysed), Shelf()), Absent) for builder in BUILDERS)
