@@ -103,6 +103,8 @@ def run(args: argparse.Namespace) -> int:
     jobs = [] if args.out_dir else _jobs(args)
     threads = args.threads or os.cpu_count() or 1
     os.environ["OMP_NUM_THREADS"] = str(threads)
+    # Threads that wait must not spin: beside other tasks that cost a fifth of the processor time.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
     segmenter = _load(args, threads)
     if args.out_dir:
