@@ -16,7 +16,7 @@ process SEGMENT {
     path "${visit.folder}/*_desc-uncertainty_map.nii.gz", emit: uncertainty, optional: true
     path "${visit.folder}/*_desc-{fuller_dseg,brain_mask}.nii.gz", emit: fuller, optional: true
     path "${visit.folder}/${visit.id}_desc-fuller_morph.{tsv,json}", emit: fuller_volumes, optional: true
-    path "${visit.folder}/*_{dseg.json,dseg.tsv,dseg_lut.txt,probseg.json,qc.json}", emit: sidecars, optional: true
+    path "${visit.folder}/*_{dseg.json,dseg.tsv,dseg_lut.txt,probseg.json,mask.json,qc.json}", emit: sidecars, optional: true
     tuple val(visit), path("pipeline_info/failures/${visit.id}.segment.failure.json"), emit: failure, optional: true
 
     script:

@@ -11,7 +11,8 @@ import torch
 
 from babyseg_py import __version__
 from babyseg_py.images import Volume, save_image, save_labels
-from babyseg_py.labels.lut import label_files, write_dseg_table, write_lut
+from babyseg_py.images.foreground import exact_background
+from babyseg_py.labels.lut import DSEG_COLUMNS, label_files, write_dseg_table, write_lut
 from babyseg_py.names import bids_name
 from babyseg_py.registration.child_template import Template, transformed
 from babyseg_py.registration.itk import write_displacements
@@ -71,7 +72,7 @@ def write_labels(files: ChildFiles, labels: Volume, *, session: str | None = Non
         else "most probable label of the posteriors of this visit, sharpened by those of the other visits",
         "SpatialReference": WORLD if session is None else "the grid of this file",
     }
-    _write_json(content, sidecar)
+    _write_json(content | DSEG_COLUMNS, sidecar)
     write_dseg_table(table)
     write_lut(lut)
 
@@ -109,7 +110,12 @@ def write_template_images(
         path = files.path(suffix, ".nii.gz", space="template", desc="mean")
         save_image(mean, path)
         words = f"mean of {len(found_of)} visits, each over its {_BRIGHT}th percentile"
-        content = {"Sources": list(files.sources), "SpatialReference": WORLD, "Description": words}
+        content = {
+            "Sources": list(files.sources),
+            "SpatialReference": WORLD,
+            "SkullStripped": exact_background(mean.data) is not None,
+            "Description": words,
+        }
         _write_json(content, path.with_name(path.name.removesuffix(".nii.gz") + ".json"))
         means[suffix] = mean
     return means

@@ -147,6 +147,8 @@ def write_visit(visit: Visit, segmenter: Segmenter, scans: Sequence[Scan], plan:
         path = visit.path("dseg", ".nii.gz", space="session", desc="fuller")
         write_labels(divided, path, sources=sources, segmenter=segmenter, notes=notes, manual=manual)
         save_labels(divided.brain_mask, visit.path("mask", ".nii.gz", space="session", desc="brain"))
+        content = {"Type": "Brain", "Sources": [path.name], "SpatialReference": "the grid of this file"}
+        _write_json(content, visit.path("mask", ".json", space="session", desc="brain"))
         write_volumes(divided, visit.path("morph", ".tsv", desc="fuller"))
     intervals = {"session": session.intervals_mm3, "scans": interval_by_scan}
     volumes = {"session": session.volumes_mm3, "scans": by_scan, "intervals": intervals}

@@ -97,6 +97,7 @@ def write_probabilities(steps: np.ndarray, affine: np.ndarray, path: Path) -> No
     content = {
         "LabelMap": [s.name for s in STRUCTURES],
         "Labels": list(LABELS),
+        "SpatialReference": "the grid of this file",
         "Description": "Probability of each label, in the order of LabelMap along the fourth dimension.",
     }
     with appearing(path.with_name(path.name.removesuffix(".nii.gz") + ".json")) as partial:
