@@ -1,13 +1,14 @@
 """The fuller label set: some of the 22 structures divided into parts, so that the parts make up the whole."""
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from importlib.resources import files
 
 from babyseg_py.labels.table import LEFT_RIGHT_PAIRS, STRUCTURES, Structure
 
 LABEL_SETS = ("babyseg", "fuller")
+WHOLLY_DIVIDED = (169, 176)  # whose own number is no part of the fuller set
 
 
 @dataclass(frozen=True)
@@ -27,30 +28,33 @@ class Part:
 
 
 @cache
+def _rows() -> list[dict]:
+    return json.loads(files("babyseg_py.labels").joinpath("fuller.json").read_text(encoding="utf-8"))
+
+
+@cache
 def fuller_structures() -> tuple[Structure, ...]:
     """Structures of the fuller set in the order of the 22, each parent followed by its parts."""
-    rows = json.loads(files("babyseg_py.labels").joinpath("fuller.json").read_text(encoding="utf-8"))
     result: dict[int, Structure] = {}
     for whole in STRUCTURES:
-        own = [row for row in rows if whole.id in row["parents"]]
-        if whole.id in {row["id"] for row in own} or not own or whole.id in (0, 4, 43):
+        if whole.id not in WHOLLY_DIVIDED:
             result.setdefault(whole.id, whole)
-        for row in own:
-            brain = row["tissue"] != "cerebrospinal fluid"
-            values = {k: v for k, v in row.items() if k != "parents"} | {"colour": tuple(row["colour"])}
-            result[row["id"]] = Structure(index=0, in_brain_volume=brain, **values)
-    return tuple(Structure(**{**vars(s), "index": i}) for i, s in enumerate(result.values()))
+        for row in _rows():
+            if whole.id in row["parents"]:
+                values = {k: v for k, v in row.items() if k != "parents"} | {"colour": tuple(row["colour"])}
+                brain = row["tissue"] != "cerebrospinal fluid"
+                result[row["id"]] = Structure(index=0, in_brain_volume=brain, **values)
+    return tuple(replace(s, index=i) for i, s in enumerate(result.values()))
 
 
 @cache
 def parts() -> tuple[Part, ...]:
     """All parts of those structures that have several, parent by parent; one channel of a refiner each."""
-    rows = json.loads(files("babyseg_py.labels").joinpath("fuller.json").read_text(encoding="utf-8"))
     result = []
     for whole in STRUCTURES:
-        children = [row["id"] for row in rows if whole.id in row["parents"]]
+        children = [row["id"] for row in _rows() if whole.id in row["parents"]]
         if children:
-            rest = [] if whole.id in (169, 176) else [whole.id]
+            rest = [] if whole.id in WHOLLY_DIVIDED else [whole.id]
             result += [Part(whole.id, child) for child in dict.fromkeys(rest + children)]
     return tuple(result)
 

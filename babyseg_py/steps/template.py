@@ -1,6 +1,7 @@
 """The step ``template``: the visits of one child brought to their mean, and sharpened by one another."""
 
 import argparse
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -47,10 +48,11 @@ def run(args: argparse.Namespace) -> None:
     torch.set_num_threads(max(1, args.threads))
     posteriors = _by_session(args.posteriors, child)
     images = _by_session(args.images, child)
-    kept, left_out = _usable(child, list(posteriors), _by_session(args.qc, child), args.verdicts)
+    said = json.loads(Path(args.verdicts).read_text(encoding="utf-8")) if args.verdicts else []
+    kept, left_out = _usable(child, list(posteriors), _by_session(args.qc, child), said)
     read = {session: read_probabilities(posteriors[session]) for session in kept}
     if len(kept) > 1:
-        odd = _odd_sides(child, read, Path(args.out_dir), _passed(args.verdicts))
+        odd = _odd_sides(child, read, Path(args.out_dir), _passed(said))
         left_out |= odd
         kept = [session for session in kept if session not in odd]
     if len(kept) < 2:
@@ -85,11 +87,9 @@ def _by_session(paths: list[str], child: str) -> dict[str, str]:
 
 
 def _usable(
-    child: str, sessions: list[str], qc: dict[str, str], verdicts: str | None
+    child: str, sessions: list[str], qc: dict[str, str], said: list[dict]
 ) -> tuple[list[str], dict[str, str]]:
     """Sessions that are not flagged as a whole, and the others with the reason."""
-    import json
-
     import pandas as pd
 
     from babyseg_py.statistics.files import read_table
@@ -97,7 +97,6 @@ def _usable(
     from babyseg_py.statistics.verdicts import with_verdicts
     from babyseg_py.statistics.visits import VISIT
 
-    said = json.loads(Path(verdicts).read_text(encoding="utf-8")) if verdicts else []
     facts = pd.DataFrame([(child, session) for session in sessions], columns=VISIT)
     columns = [*VISIT, "scan", "structure", "metric", "value", "low", "high", "flag", "message"]
     parts = [
@@ -138,11 +137,8 @@ def _odd_sides(
     return odd
 
 
-def _passed(verdicts: str | None) -> set[str]:
+def _passed(said: list[dict]) -> set[str]:
     """Sessions that were looked at and found good."""
-    import json
-
-    said = json.loads(Path(verdicts).read_text(encoding="utf-8")) if verdicts else []
     return {str(one["session_id"]) for one in said if one["verdict"] == "pass"}
 
 

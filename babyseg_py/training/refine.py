@@ -96,8 +96,8 @@ def division_loss(scores: Tensor, bits: Tensor) -> Tensor:
         masks = [bits == value for value in sets]
         total = sum(float(mask.sum()) ** 0.5 for mask in masks)
         for value, mask in zip(sets, masks, strict=True):
-            probability = sum(given[c][mask] for c in channels if value >> c & 1)
-            entropy = -(probability + CONTRADICTION).log().mean()  # type: ignore[union-attr]
+            probability = torch.stack([given[c][mask] for c in channels if value >> c & 1]).sum(dim=0)
+            entropy = -(probability + CONTRADICTION).log().mean()
             entropies.append(entropy * float(mask.sum()) ** 0.5 / total)
             if value.bit_count() == 1:
                 channel = value.bit_length() - 1
