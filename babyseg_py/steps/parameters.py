@@ -14,9 +14,16 @@ from pathlib import Path
 from typing import Any
 
 from babyseg_py.errors import UsageError
+from babyseg_py.labels.fuller import LABEL_SETS
 
 LINE = re.compile(r"^(?:\s+|params\.)(?P<name>\w+)\s*=\s*(?P<default>.+?)\s+//\s*(?P<meaning>.+?)\s*$")
 HEADING = re.compile(r"^\s+//\s*(?P<title>.+?)\s*$")
+CHOICES = {
+    "workflow": ("cohort", "train"),
+    "device": ("auto", "cpu", "cuda"),
+    "precision": ("auto", "fp32", "bf16"),
+    "labels": LABEL_SETS,
+}
 TRUTH = {"true": True, "false": False}
 
 
@@ -122,12 +129,18 @@ def coerce(given: dict[str, Any], known: list[Parameter], /) -> dict[str, Any]:
             problems.append(f"unknown parameter --{name}{_suggestion(name, list(defaults))}")
             continue
         try:
-            values[name] = _typed(value, defaults[name])
+            values[name] = _chosen(name, _typed(value, defaults[name]))
         except ValueError as problem:
             problems.append(f"--{name} {value}: {problem}")
     if problems:
         raise UsageError("; ".join(problems) + "; --help lists every parameter")
     return values
+
+
+def _chosen(name: str, value: Any) -> Any:
+    if name in CHOICES and value not in CHOICES[name]:
+        raise ValueError(f"is not one of {', '.join(CHOICES[name])}")
+    return value
 
 
 def _suggestion(name: str, names: list[str]) -> str:

@@ -6,7 +6,7 @@ import pytest
 
 from babyseg_py.cli import main
 from babyseg_py.errors import UsageError
-from babyseg_py.steps.parameters import coerce, help_text, read_parameters
+from babyseg_py.steps.parameters import CHOICES, coerce, help_text, read_parameters
 
 CONFIG = """
 params {
@@ -103,3 +103,15 @@ def test_the_command_writes_values_or_exits_with_2(tmp_path, capsys):
     assert json.loads((tmp_path / "o.json").read_text()) == {"fail_fast": False}
     assert main([*words, '{"nothing": 1}']) == 2
     assert "unknown parameter" in capsys.readouterr().err
+
+
+def test_a_choice_that_is_none_is_refused_before_it_reaches_a_task(root):
+    """Of the real configuration, whose defaults are choices themselves."""
+    known = read_parameters((root / "nextflow.config").read_text(encoding="utf-8"))
+    defaults = {p.name: p.shown for p in known if p.name in CHOICES}
+    assert coerce(defaults, known) == defaults
+    assert defaults.keys() == CHOICES.keys()
+    with pytest.raises(UsageError, match="--labels fulller: is not one of babyseg, fuller"):
+        coerce({"labels": "fulller"}, known)
+    with pytest.raises(UsageError, match="--device cpu; touch x: is not one of auto, cpu, cuda"):
+        coerce({"device": "cpu; touch x"}, known)
