@@ -15,6 +15,7 @@ from torch.nn import functional as F
 from babyseg_py.models.groupconv import (
     Kernels,
     Layers,
+    activated,
     kernels_of,
     laid_out,
     layers_of,
@@ -27,9 +28,9 @@ from babyseg_py.models.slabs import (
     Slab,
     beside_upsampled,
     convolved,
-    convolved_once,
     cut,
     even_rows,
+    group_convolved,
     posteriors_of,
     upsampled_rows,
 )
@@ -124,7 +125,7 @@ def _streamed(net: FastNet, end: UpsampledConv, images: Tensor, rows: int, keep_
         return convolved(cut(pooled, rows), net.enc[1], total)
 
     kept, quarter = _second_level(second_level(), total, keep=keep_skips)
-    coarse = _levels(net, quarter, first=2)
+    _, coarse = _levels(net, quarter, first=2)
     beside = beside_upsampled(cut(kept, rows) if keep_skips else second_level(), coarse)
     out = torch.empty((net.config.classes, *images.shape[1:]))
     posteriors_of(convolved(beside, net.dec[-1], total), skip, end, out)
@@ -173,18 +174,20 @@ def _empty(channels: int, size: Sequence[int], dtype: torch.dtype) -> Tensor:
     return torch.empty((1, channels, *size), dtype=dtype, memory_format=torch.channels_last_3d)
 
 
-def _levels(net: FastNet, maps: list[Tensor], *, first: int) -> list[Tensor]:
-    """Run all levels from an encoder level to the decoder's maps before the streamed levels."""
+def _levels(net: FastNet, maps: list[Tensor], *, first: int) -> tuple[list[list[Tensor]], list[Tensor]]:
+    """Run all levels from an encoder level on; return the maps that are still to be joined.
+
+    These are the skip connections that are left, none for streamed levels or that of the finest level, and
+    the decoder's maps at half their size.
+    """
     skips = []
     for layers in net.enc[first:]:
         maps = run_layers(maps, layers)
         skips.append(maps)
         maps = [F.max_pool3d(x, 2) for x in maps]
-    for layers in net.dec[: len(net.dec) - max(first - 1, 0)]:
-        maps = run_layers(maps, layers)
-        if skips:
-            maps = _beside(skips.pop(), maps)
-    return maps
+    for number, layers in enumerate(net.dec[: len(net.dec) - max(first - 1, 0)]):
+        maps = run_layers(_beside(skips.pop(), maps) if number else maps, layers)
+    return skips, maps
 
 
 def _beside(skips: list[Tensor], maps: list[Tensor]) -> list[Tensor]:
@@ -203,12 +206,33 @@ def _beside(skips: list[Tensor], maps: list[Tensor]) -> list[Tensor]:
 
 def _whole(net: FastNet, images: Tensor) -> Tensor:
     maps = [laid_out(image[None, None].clone(), torch.float32) for image in images]
-    maps = run_layers(_levels(net, maps, first=0), net.head)
-    mean = mean_of(maps)
-    maps.clear()
+    (skips,), maps = _levels(net, maps, first=0)
+    mean = mean_of(_head(net.head, skips, maps))
     out = torch.empty((net.config.classes, *images.shape[1:]))
     done = 0
-    for scores in convolved_once(cut([mean], ROWS), net.last, images.shape[1]):
+    for (scores,) in group_convolved(cut([mean], ROWS), net.last, images.shape[1]):
         out[:, done : done + scores.shape[2]] = scores[0].float().softmax(dim=0)
         done += scores.shape[2]
     return out
+
+
+def _head(head: Layers, skips: list[Tensor], coarse: list[Tensor]) -> list[Tensor]:
+    """Run the full-resolution convolutions on maps of the finest level, whose two parts are emptied.
+
+    The widest maps of the network, both parts side by side, exist a slab at a time; the first convolution's
+    maps take the place of the skip connection's where they have as many channels.
+    """
+    if not head:
+        return _beside(skips, coarse)
+    (kernels, norm), *rest = head
+    channels, size = len(kernels.bias), skips[0].shape[2:]
+    maps = skips if skips[0].shape[1] == channels else [_empty(channels, size, x.dtype) for x in skips]
+    done = 0
+    for slab in group_convolved(beside_upsampled(cut(skips, ROWS), coarse), kernels, size[0]):
+        for whole, x in zip(maps, slab, strict=True):
+            whole[:, :, done : done + x.shape[2]] = x
+        done += slab[0].shape[2]
+    coarse.clear()
+    for number in range(len(maps)):
+        maps[number] = activated(maps[number], norm)
+    return run_layers(maps, tuple(rest))

@@ -9,8 +9,8 @@ from babyseg_py.errors import UnusableData
 from babyseg_py.models.groupnet import GroupNetConfig
 
 USABLE = 0.9  # of what is available, for what else runs
-# Threads, compiled kernels and the allocator's gaps, whatever the grid; measured.
-BASE_BYTES = 90_000_000
+BASE_BYTES = 90_000_000  # Threads and compiled kernels, whatever the grid; measured.
+GAPS = 1.13  # What the allocator takes over what is asked of it; measured.
 # Beyond this a leaner way is taken if there is one: with scans and program it stays in the 6 GB that the
 # pipeline asks for, also where nothing enforces them.
 ENOUGH_BYTES = 4_500_000_000
@@ -92,7 +92,7 @@ def predicted_bytes(
         inputs = (config.decoder[-1] + config.encoder[0], *config.head)[-1]
         slab = 3 * 4 * config.classes * ROWS * grid[1] * grid[2]
         at_end = result + slab + itemsize * inputs * voxels
-        return int(BASE_BYTES + max(_levels_bytes(config, voxels, scans, itemsize, 0), at_end))
+        return int(BASE_BYTES + GAPS * max(_levels_bytes(config, voxels, scans, itemsize, 0), at_end))
     half, quarter, plane = voxels / 8, voxels / 64, grid[1] * grid[2] / 4
     enc, dec = config.encoder, config.decoder
     held: float = (scans + 8) * enc[0] * half + (scans * enc[1] * half if keep_skips else 0)
@@ -104,7 +104,7 @@ def predicted_bytes(
     slab += last * (thick + rows) + 8 * config.classes * thick
     kernels = 27 * 27 * last * 8 * config.classes
     ending = scans * dec[-2] * quarter + slab * plane
-    return int(BASE_BYTES + itemsize * (kernels + held + max(coarse, ending + result / itemsize)))
+    return int(BASE_BYTES + GAPS * itemsize * (kernels + held + max(coarse, ending + result / itemsize)))
 
 
 def _levels_bytes(config: GroupNetConfig, voxels: int, scans: int, itemsize: int, first: int) -> float:
@@ -129,14 +129,21 @@ def _levels_bytes(config: GroupNetConfig, voxels: int, scans: int, itemsize: int
         level = depth - number
         layer(inputs, outputs, level)
         layer(outputs, outputs, level)
-        if level - 1 >= first:
+        if level == 1 and not first and config.head:
+            # the first convolution of the head, slab by slab, its maps in place of the skip connection's
+            maps = max(enc[0], config.head[0]) * size[0]
+            peak = max(
+                peak, scans * (maps + outputs * size[1]) + (config.head[0] if config.norm else 0) * size[0]
+            )
+            held, inputs = 0.0, config.head[0]
+        elif level - 1 >= first:
             skip = enc[level - 1]
             held -= scans * skip * size[level - 1]
             inputs = outputs + skip
             both = (inputs * scans + skip) * size[level - 1] + outputs * size[level]
             peak = max(peak, held + both)
     if not first:
-        for outputs in config.head:
+        for outputs in config.head[1:]:
             layer(inputs, outputs, 0)
             inputs = outputs
     return peak * itemsize

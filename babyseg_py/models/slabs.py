@@ -60,11 +60,17 @@ def convolved(slabs: Iterator[Slab], layers: Layers, total: int) -> Iterator[Sla
     for kernels, norm in layers:
         if norm.weight is not None:
             raise ValueError("normalisation needs whole maps")
-        slabs = _convolved(slabs, kernels, norm, total)
+        slabs = _activated(group_convolved(slabs, kernels, total), norm)
     return slabs
 
 
-def _convolved(slabs: Iterator[Slab], kernels: Kernels, norm: Norm, total: int) -> Iterator[Slab]:
+def _activated(slabs: Iterator[Slab], norm: Norm) -> Iterator[Slab]:
+    for maps in slabs:
+        yield [activated(x, norm) for x in maps]
+
+
+def group_convolved(slabs: Iterator[Slab], kernels: Kernels, total: int) -> Iterator[Slab]:
+    """Apply one group convolution, without activation, to slabs of maps of so many rows."""
     rows = _Rows(total)
     for maps in slabs:
         inputs = rows.joined(group_inputs(maps, kernels))
@@ -74,16 +80,7 @@ def _convolved(slabs: Iterator[Slab], kernels: Kernels, norm: Norm, total: int) 
         results: list[Tensor] = []
         while inputs:
             results.append(convolve(inputs.pop(0), kernels, first=not results, padding=(0, 1, 1)))
-        yield [activated(x, norm) for x in group_outputs(results, kernels)]
-
-
-def convolved_once(slabs: Iterator[Slab], kernels: Kernels, total: int) -> Iterator[Tensor]:
-    """Apply one convolution, without activation, to slabs of one map."""
-    rows = _Rows(total)
-    for maps in slabs:
-        (x,) = rows.joined(maps)
-        if x.shape[2] >= 3:
-            yield convolve(x, kernels, first=True, padding=(0, 1, 1))
+        yield group_outputs(results, kernels)
 
 
 def even_rows(slabs: Iterator[Slab]) -> Iterator[Slab]:
