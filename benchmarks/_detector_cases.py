@@ -110,8 +110,15 @@ def _synthesised(data: Path, number: int, bare: float) -> Volume:
     bank = make_bank([describe_map(load_labels(p), name=p.name, age_months=a) for p, a in maps])
     one = replace(bank, maps=(bank.maps[number % len(bank.maps)],))
     size = one.maps[0].size_mm
-    ranges = Ranges(grid=(176, 208, 176), realistic=1.0, inverted=0.0, bare_brain=bare)
-    ranges = replace(ranges, brain_voxels=(size, size))
+    ranges = Ranges.from_dict(
+        {
+            "grid": (176, 208, 176),
+            "brain_voxels": (size, size),
+            "realistic": 1.0,
+            "inverted": 0.0,
+            "bare_brain": bare,
+        }
+    )
     sample = apply(one, draw_params(np.random.default_rng((number, 77)), one, ranges))
     affine = np.eye(4)
     affine[:3, 3] = -(np.array(sample.target.shape) - 1) / 2
@@ -215,9 +222,13 @@ def _no_brains() -> list[Case]:
     affine = np.diag([1.4, 1.4, 1.4, 1.0])
     affine[:3, 3] = -(np.array(SHAPE) - 1) / 2 * 1.4
     return [
-        Case("not a brain", f"nobrain-{name}", lambda m=make: Volume(m().astype(np.float32), affine))
+        Case("not a brain", f"nobrain-{name}", partial(_as_volume, make, affine))
         for name, make in makers.items()
     ]
+
+
+def _as_volume(make: Callable[[], np.ndarray], affine: np.ndarray) -> Volume:
+    return Volume(make().astype(np.float32), affine)
 
 
 def _centred() -> list[np.ndarray]:
@@ -251,7 +262,7 @@ def _grid() -> np.ndarray:
 
 def _bottles() -> np.ndarray:
     places = [(-35, -35), (35, -35), (-35, 35), (35, 35), (0, 0)]
-    return sum((40.0 + 12 * n) * _cylinder(15, *place) for n, place in enumerate(places))
+    return np.sum([(40.0 + 12 * n) * _cylinder(15, *place) for n, place in enumerate(places)], axis=0)
 
 
 def _knee(seed: int) -> np.ndarray:

@@ -73,14 +73,16 @@ def _synthetic(kind: str, number: int, bank: LabelBank) -> Case:
     size_mm = chosen.size_mm if chosen.age_months is not None else generator.uniform(*ADULT_SIZES_MM)
     voxel_mm = generator.uniform(1.2, 1.6)
     voxels = size_mm / voxel_mm
-    ranges = Ranges(
-        grid=tuple(int(np.ceil(mm / voxel_mm)) for mm in FIELD_MM),
-        brain_voxels=(voxels, voxels),
-        realistic=0.9,
-        inverted=0.0,
-        rotation_deg=15.0,
-        ghost=0.0 if kind != CLEAN else 0.1,
-        follow_map_age=1.0 if kind != "wrong age" else 0.0,
+    ranges = Ranges.from_dict(
+        {
+            "grid": [int(np.ceil(mm / voxel_mm)) for mm in FIELD_MM],
+            "brain_voxels": [voxels, voxels],
+            "realistic": 0.9,
+            "inverted": 0.0,
+            "rotation_deg": 15.0,
+            "ghost": 0.0 if kind != CLEAN else 0.1,
+            "follow_map_age": 1.0 if kind != "wrong age" else 0.0,
+        }
     )
     one = replace(bank, maps=(chosen,))
     params = draw_params(generator, one, ranges, hard=generator.uniform(0.3, 1.0) if kind == CLEAN else 0.5)

@@ -62,6 +62,7 @@ def make_record(case: Case, segmenter: Segmenter) -> Record:
         dice = 2 * both / (own + true)
     voxel = case.truth.voxel_volume_mm3
     voxels, right = _histogram(found, truth, 1 - visit.together.uncertainty.data)
+    assert visit.evidence is not None, "cases are segmented with their mirror image"
     return Record(
         kind=case.kind,
         source=case.source,
@@ -95,7 +96,7 @@ def save_record(record: Record, path: Path) -> None:
     words = {k: v for k, v in vars(record).items() if k not in arrays}
     partial = path.with_name(f".{path.name}")
     with partial.open("wb") as file:
-        np.savez_compressed(file, words=json.dumps(words), **arrays)
+        np.savez_compressed(file, allow_pickle=False, words=json.dumps(words), **arrays)
     partial.replace(path)
 
 

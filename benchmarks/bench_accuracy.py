@@ -39,12 +39,12 @@ PAIRS = {
 
 def dice(a: np.ndarray, b: np.ndarray) -> dict[int, float]:
     """Dice of each structure that either map holds."""
-    result = {}
+    result: dict[int, float] = {}
     for label in LABELS[1:]:
         x, y = a == label, b == label
         total = np.count_nonzero(x) + np.count_nonzero(y)
         if total:
-            result[label] = 2 * np.count_nonzero(x & y) / total
+            result[label] = float(2 * np.count_nonzero(x & y) / total)
     return result
 
 
@@ -57,7 +57,7 @@ def segment(segmenter: Segmenter, image: Volume) -> np.ndarray:
 def show(title: str, rows: list[dict[int, float]]) -> None:
     """Print the mean over structures and the groups of interest as a row of a table."""
     structures = {label: float(np.mean([row[label] for row in rows if label in row])) for label in LABELS[1:]}
-    worst = min(structures, key=structures.get)
+    worst = min(structures, key=structures.__getitem__)
     figures = [
         np.mean(list(structures.values())),
         *(np.mean([structures[i] for i in p]) for p in PAIRS.values()),

@@ -36,6 +36,8 @@ Found = dict[str, list[float]]
 def synthetic(segmenter: Segmenter, bank: LabelBank, samples: int) -> Iterator[tuple[str, Found]]:
     """Dice of each part over synthetic visits of each held-out map."""
     ranges = Ranges.from_dict({"realistic": 1.0, "inverted": 0.0, "polarised": True})
+    refiner = segmenter.refiner
+    assert refiner is not None, "the segmenter was loaded for the fuller labels"
     for name in HELD_OUT:
         own = replace(bank, maps=tuple(m for m in bank.maps if m.name == name))
         found: Found = {}
@@ -44,7 +46,7 @@ def synthetic(segmenter: Segmenter, bank: LabelBank, samples: int) -> Iterator[t
             params = draw_params(np.random.default_rng((SEED, number)), own, bare)
             images, bits = apply(own, params).images, parts_of(own, params).numpy()
             posteriors, _ = predict_images(segmenter, images, flip=True)
-            given = shares(segmenter.refiner(images.mean(dim=0), posteriors))
+            given = shares(refiner(images.mean(dim=0), posteriors))
             labels = np.array(LABELS)[posteriors.argmax(dim=0).numpy()]
             for channel, part in enumerate(parts()):
                 siblings = channels_of(part.parent)

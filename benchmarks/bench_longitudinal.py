@@ -80,10 +80,10 @@ def measure(taken: list[Taken]) -> dict:
 
 def rows(children: list[dict]) -> list[tuple[float, ...]]:
     """One row of the table for each strength."""
-    table = []
+    table: list[tuple[float, ...]] = []
     for strength in STRENGTHS:
         rescan, volumes, changes = [], [], []
-        on_single, on_true, single, true = [], [], [], []
+        found, single, true = [], [], []
         for child in children:
             one, other = (of.at(strength) for of in child["series"])
             rescan += [noise(*of.at(strength)) for of in child["pairs"]]
@@ -91,14 +91,13 @@ def rows(children: list[dict]) -> list[tuple[float, ...]]:
             changes += [noise(one[-1] / one[0], other[-1] / other[0])]
             for of in child["series"]:
                 log = np.log(of.at(strength)[-1] / of.at(strength)[0])
-                on_single.append(log)
+                found.append(log)
                 single.append(np.log(of.single[-1] / of.single[0]))
                 true.append(np.log(child["true"][-1] / child["true"][0]))
-        on_true = on_single
         rms = [100 * float(np.sqrt(np.mean(np.concatenate([np.ravel(v) for v in of]))))
                for of in (rescan, volumes, changes)]  # fmt: skip
         middle = 100 * float(np.median(np.sqrt(np.concatenate([np.ravel(v) for v in rescan]))))
-        slopes = slope(np.ravel(on_single), np.ravel(single)), slope(np.ravel(on_true), np.ravel(true))
+        slopes = slope(np.ravel(found), np.ravel(single)), slope(np.ravel(found), np.ravel(true))
         table.append((strength, rms[0], middle, rms[1], rms[2], *slopes))
     return table
 

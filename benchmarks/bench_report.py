@@ -121,7 +121,9 @@ def _volumes(facts: pd.DataFrame, rng: np.random.Generator) -> pd.DataFrame:
 
 
 def _qc(facts: pd.DataFrame, rng: np.random.Generator) -> pd.DataFrame:
-    kinds = [(None, None, name) for name in (*WHOLE, "score", "predicted_dice")]
+    kinds: list[tuple[str | None, str | None, str]] = [
+        (None, None, name) for name in (*WHOLE, "score", "predicted_dice")
+    ]
     for scan in (None, *SCANS):
         kinds += [(scan, s.name, name) for s in BRAIN for name in ("score", "predicted_dice", "volume_mm3")]
         kinds += [(scan, None, name) for name in WHOLE[:6]] if scan else []
@@ -130,7 +132,12 @@ def _qc(facts: pd.DataFrame, rng: np.random.Generator) -> pd.DataFrame:
     table = table.assign(value=rng.uniform(0.8, 0.97, len(table)), low=0.5, high=1.0, flag=0.0, message=None)
     first = np.flatnonzero((table["metric"] == "left_right_ratio") & table["scan"].isna())
     bad = first[rng.random(len(first)) < 0.02]
-    table.loc[bad, ["value", "flag", "message"]] = [2.4, 1.0, "the left half is 2.4 times the right half"]
+    for column, value in (
+        ("value", 2.4),
+        ("flag", 1.0),
+        ("message", "the left half is 2.4 times the right half"),
+    ):
+        table.loc[bad, column] = value
     return table[[*VISIT, *FACTS, *COLUMNS["qc"]]]
 
 

@@ -53,8 +53,14 @@ def visit(
     """Make the scans of a visit at 1 mm and its true labels: two brains alone, two in heads, and so on."""
     bank = held_out(data)
     chosen = bank.maps[number % len(bank.maps)]
-    ranges = Ranges(grid=GRID, realistic=1.0, inverted=0.0, bare_brain=float(number % 4 < 2), two_scans=1.0)
-    ranges = replace(ranges, brain_voxels=(chosen.size_mm, chosen.size_mm), **options)
+    fixed = {
+        "grid": GRID,
+        "brain_voxels": (chosen.size_mm, chosen.size_mm),
+        "realistic": 1.0,
+        "inverted": 0.0,
+    }
+    changed = {"bare_brain": float(number % 4 < 2), "two_scans": 1.0} | options
+    ranges = Ranges.from_dict(fixed | changed)
     one = replace(bank, maps=(chosen,))
     drawn = [
         draw_params(np.random.default_rng((number, 78, i)), one, ranges, hard=hard)
@@ -196,8 +202,8 @@ def bad(segmenter: Segmenter, data: Path) -> None:
                 alarms += len(out - {paths[1]})
                 good_scans += 2
     heading("planted among T1w and T2w", "found")
-    for kind, found in kinds.items():
-        row(kind, f"{sum(found)} of {len(found)}")
+    for kind, hits in kinds.items():
+        row(kind, f"{sum(hits)} of {len(hits)}")
     row("good scans left out beside them", f"{alarms} of {good_scans}")
 
 

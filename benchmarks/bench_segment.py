@@ -27,6 +27,7 @@ HERE = Path(__file__).resolve().parent
 PLAIN_BYTES_PER_VOXEL = 1400
 DEFAULT_SCAN = "../shared/data/real_t1w/infant-07_age-4mo_T1w.nii.gz"
 Run = tuple[str, str, str, str]  # kind, grid, scans, precision
+ENDS = ("reading", "sampling labels", "writing")
 FEATURES = ("avx512_bf16", "amx_bf16", "avx512f", "avx2")
 
 
@@ -181,8 +182,8 @@ def stage_table(args: argparse.Namespace, scans: list[Path], folder: Path) -> No
         command = ["segment", *map(str, scans), *out, *words]
         runs = [child("_stage_run.py", command) for _ in range(args.repeats)]
         stages = {stage: np.array(seconds) for stage, seconds in min(runs, key=_cpu_seconds).items()}
-        total = sum(stages.values())
-        ends = sum(stages.get(stage, 0) for stage in ("reading", "sampling labels", "writing"))
+        total = np.sum(list(stages.values()), axis=0)
+        ends = np.sum([stages[stage] for stage in ENDS if stage in stages], axis=0)
         stages |= {"reading, sampling and writing together": ends, "all": total}
         for stage, seconds in stages.items():
             (wall, cpu), (of_wall, of_cpu) = seconds, 100 * seconds / total

@@ -35,7 +35,9 @@ def make_cases(places: Places, folder: Path, bank: Path) -> None:
     """Make the cases that are not there yet."""
     missing = [place for place in places if not (folder / _name(*place)).exists()]
     folder.mkdir(parents=True, exist_ok=True)
-    maps = load_bank(bank) if missing else None
+    if not missing:
+        return
+    maps = load_bank(bank)
     for kind, number in missing:
         begin = time.monotonic()
         save_case(make_case(kind, number, maps), folder / _name(kind, number))
