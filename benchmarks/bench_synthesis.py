@@ -20,6 +20,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from babyseg_py.models.memory import keep_freed_memory
 from babyseg_py.synthesis.digital_infant import grow, load_model, mean_child
 from babyseg_py.synthesis.labelbank_build import describe_map, make_bank
 from babyseg_py.synthesis.randomise import Ranges, draw_params
@@ -186,6 +187,7 @@ def main() -> None:
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
+    keep_freed_memory()  # as in training; all chains gain by it
     absent = [name for name in OTHERS if not find_spec(name)]
     if absent:
         raise SystemExit(f"lacks {', '.join(absent)}: pip install -c requirements.lock -e '.[bench]'")

@@ -21,6 +21,8 @@ HEAD = tuple(
     for number, name in enumerate(tissue_table().names)
     if name in ("skull", "scalp", "fat") or name.startswith("head_")
 )
+LAYERS = ("csf", "skull", "scalp", "fat")  # of the head of maps that have none, from the inside
+EVERY = 7  # so many voxels, one is enough for the quantiles
 LOW, HIGH = 0.005, 0.995  # quantiles of the non-zero voxels that become 0 and 1
 
 
@@ -58,8 +60,20 @@ class Fields:
 
 
 def upsample(x: Tensor, grid: tuple[int, ...]) -> Tensor:
-    """Interpolate (C, *points) linearly to (C, *grid), corners aligned."""
-    return F.interpolate(x[None], size=grid, mode="trilinear", align_corners=True)[0]
+    """Interpolate (C, *points) linearly to (C, *grid), corners aligned; an axis at a time."""
+    channels = len(x)
+    first, second, third = (
+        linear_weights(points, side, x.device) for points, side in zip(x.shape[1:], grid, strict=True)
+    )
+    x = (first @ x.flatten(2)).view(channels * grid[0], *x.shape[2:])
+    return ((second @ x) @ third.T).view(channels, *grid)
+
+
+def linear_weights(points: int, side: int, device: torch.device) -> Tensor:
+    """Share of each of the points in each of the voxels along a side, (side, points)."""
+    place = torch.linspace(0, points - 1, side, device=device)
+    distance = (place[:, None] - torch.arange(points, device=device)).abs_()
+    return (1 - distance).clamp_(min=0)
 
 
 def apply(bank: LabelBank, params: Params, *, device: torch.device | str = "cpu") -> Sample:
@@ -82,14 +96,14 @@ def apply(bank: LabelBank, params: Params, *, device: torch.device | str = "cpu"
     device = torch.device(device)
     chosen = bank.maps[params["map"]]
     classes, distance_mm = sample_map(chosen, params, device)
-    tissue = torch.from_numpy(bank.tissue).to(device)[classes]
+    tissue = look_up(torch.from_numpy(bank.tissue.astype(np.uint8)).to(device), classes)
     number = tissue_table().number
     channel = bank.mirrored if params["anatomy"]["flip"] else bank.target
-    target = torch.from_numpy(channel).to(device)[classes]
+    target = look_up(torch.from_numpy(channel.astype(np.uint8)).to(device), classes)
 
     tissue = surround(tissue, distance_mm, params["surroundings"], has_head=chosen.has_head)
     if params["surroundings"]["cerebrum_only"]:
-        below = torch.isin(target, torch.tensor(BELOW_CEREBRUM, device=device))
+        below = is_one_of(target, BELOW_CEREBRUM)
         tissue, target = tissue.masked_fill(below, 0), target.masked_fill(below, 0)
     lesions = lesion_mask(tissue, params["lesions"])
     images = [render(tissue, scan, params["surroundings"], lesions) for scan in params["scans"]]
@@ -98,11 +112,24 @@ def apply(bank: LabelBank, params: Params, *, device: torch.device | str = "cpu"
     if params["polarised"]:
         white, cortex = tissue == number("white_matter"), tissue == number("cortex")
         images = [invert(i) if i[white].mean() < i[cortex].mean() else i for i in images]
-    return Sample(torch.stack(images), target.to(torch.uint8))
+    return Sample(torch.stack(images), target)
+
+
+def look_up(table: Tensor, index: Tensor) -> Tensor:
+    """Entries of a (N,) table at an index of any shape and integer type."""
+    index = index if index.dtype in (torch.int32, torch.int64) else index.to(torch.int32)
+    return table.index_select(0, index.flatten()).view(index.shape)
+
+
+def is_one_of(x: Tensor, numbers: tuple[int, ...]) -> Tensor:
+    """Tell of each entry of an integer tensor below 256 whether it is one of some numbers."""
+    table = torch.zeros(256, dtype=torch.bool, device=x.device)
+    table[list(numbers)] = True
+    return look_up(table, x)
 
 
 def sample_map(chosen: LabelMap, params: Params, device: torch.device) -> tuple[Tensor, Tensor]:
-    """Fine classes and distance to the brain in mm of the moved and warped map, each (I, J, K)."""
+    """Fine classes (int32) and distance to the brain in mm of the moved and warped map, each (I, J, K)."""
     anatomy, grid = params["anatomy"], tuple(params["grid"])
     fields = Fields(anatomy["seed"], grid, device)
     matrix, voxel_mm = window_matrix(chosen, anatomy)
@@ -111,20 +138,20 @@ def sample_map(chosen: LabelMap, params: Params, device: torch.device) -> tuple[
     warp = anatomy["coarse_warp_mm"] * fields.smooth(32 / voxel_mm, 3)
     warp += anatomy["fine_warp_mm"] * fields.smooth(13 / voxel_mm, 3)
 
-    index = torch.zeros(grid, dtype=torch.int64, device=device)
+    index = torch.zeros(grid, dtype=torch.int32, device=device)
     beyond = torch.zeros(grid, dtype=torch.bool, device=device)
     for row, size in enumerate(chosen.classes.shape):
         terms = [float(matrix[row, column]) * axes[column] for column in range(3)]
-        position = terms[0][:, None, None] + terms[1][:, None] + terms[2] + float(chosen.centre[row])
-        nearest = (position + warp[row]).round_()
-        beyond |= (nearest < 0) | (nearest >= size)
-        index = index * size + nearest.clamp_(0, size - 1).to(torch.int64)
-    flat = index.flatten()
-    classes = torch.from_numpy(chosen.classes).to(device).flatten()[flat].reshape(grid).to(torch.int64)
-    distance = torch.from_numpy(chosen.distance).to(device).flatten()[flat].reshape(grid)
+        plane = terms[0][:, None, None] + (terms[1][:, None] + float(chosen.centre[row]))
+        nearest = warp[row].add_(plane).add_(terms[2]).round_()
+        within = nearest.clamp(0, size - 1)
+        beyond |= nearest != within
+        index.mul_(size).add_(within.to(torch.int32))
+    classes = look_up(torch.from_numpy(chosen.classes).to(device).flatten(), index)
+    distance = look_up(torch.from_numpy(chosen.distance).to(device).flatten(), index)
     classes = classes.masked_fill_(beyond, int(chosen.classes[0, 0, 0]))
     distance = distance.masked_fill_(beyond, torch.iinfo(torch.uint8).max)
-    return classes, distance.to(torch.float32) * DISTANCE_STEP_MM
+    return classes.to(torch.int32), distance.to(torch.float32) * DISTANCE_STEP_MM
 
 
 def window_matrix(chosen: LabelMap, anatomy: Params) -> tuple[np.ndarray, float]:
@@ -156,25 +183,26 @@ def surround(tissue: Tensor, distance_mm: Tensor, around: Params, *, has_head: b
     if around["own_head"]:
         return tissue
 
-    layers = torch.zeros_like(tissue)
     depth = distance_mm / (0.6 + 0.4 * uneven)
-    reach = 0.0
-    for name, key in (("csf", "csf_mm"), ("skull", "skull_mm"), ("scalp", "scalp_mm"), ("fat", "fat_mm")):
-        layers = torch.where((depth > reach) & (depth <= reach + around[key]), number(name), layers)
-        reach += around[key]
+    edges = np.cumsum([0.0, *(around[f"{name}_mm"] for name in LAYERS)]).tolist()
+    numbers = [0, *(number(name) for name in LAYERS), 0]
+    layer = torch.bucketize(depth, torch.tensor(edges, device=tissue.device), out_int32=True)
+    layers = look_up(torch.tensor(numbers, dtype=tissue.dtype, device=tissue.device), layer)
     if around["clutter"]:
         beyond = depth > around["csf_mm"] + around["skull_mm"]
         down = torch.linspace(1, -1, tissue.shape[2], device=tissue.device)  # the face and the neck lie below
         pattern = fields.smooth(9)[0] + 0.8 * fields.smooth(30)[0] + down
         for name, level in (("head_2", 1.1), ("head_3", 1.6), ("head_4", 2.1), ("air", 2.6)):
-            layers = torch.where(beyond & (pattern > level), number(name), layers)
+            layers.masked_fill_(beyond & (pattern > level), number(name))
     return torch.where(outside, layers, tissue)
 
 
 def lesion_mask(tissue: Tensor, lesions: Params | None) -> Tensor | None:
     """Voxels of white matter that lesions take, (I, J, K) of bool; None without lesions."""
-    white = torch.isin(tissue, torch.tensor(WHITE, device=tissue.device))
-    if lesions is None or not white.any():
+    if lesions is None:
+        return None
+    white = is_one_of(tissue, WHITE)
+    if not white.any():
         return None
     pattern = Fields(lesions["seed"], tuple(tissue.shape), tissue.device).smooth(lesions["voxels"])[0]
     values = pattern[white].sort().values
@@ -197,14 +225,15 @@ def render(tissue: Tensor, scan: Params, around: Params, lesions: Tensor | None 
     means = torch.tensor(scan["means"], device=device)
     spreads = torch.tensor(scan["spreads"], device=device)
     textures = torch.tensor(scan["textures"], device=device)
-    image = means[tissue] + spreads[tissue] * fields.normal(*tissue.shape)
-    image += textures[tissue] * fields.smooth(scan["texture_voxels"])[0]
+    empty, tissue = tissue == 0, tissue.to(torch.int32)
+    image = fields.normal(*tissue.shape).mul_(look_up(spreads, tissue)).add_(look_up(means, tissue))
+    image.addcmul_(look_up(textures, tissue), fields.smooth(scan["texture_voxels"])[0])
     if scan["seconds"] is not None:
         seconds = torch.tensor(scan["seconds"], device=device)
-        image += torch.where(fields.smooth(scan["texture_voxels"])[0] > 0, (seconds - means)[tissue], 0)
+        patches = fields.smooth(scan["texture_voxels"])[0] > 0
+        image.addcmul_(look_up(seconds - means, tissue), patches.to(image.dtype))
     if lesions is not None:
-        image += lesions * (scan["lesion_mean"] - means[tissue])
-    empty = tissue == 0
+        image += lesions * (scan["lesion_mean"] - look_up(means, tissue))
     if around["zero_background"] or around["bare"]:
         image.masked_fill_(empty, 0)
 
@@ -216,17 +245,15 @@ def render(tissue: Tensor, scan: Params, around: Params, lesions: Tensor | None 
         image = image + scan["ghost"] * torch.roll(image, shift, scan["ghost_axis"])
     for artefact in scan["artefacts"]:
         image = apply_artefact(image, artefact)
-    image = image * torch.exp(scan["bias"] * fields.smooth(scan["bias_voxels"])[0])
-    noise = scan["noise"] * fields.normal(*image.shape)
+    image *= fields.smooth(scan["bias_voxels"])[0].mul_(scan["bias"]).exp_()
+    image.add_(fields.normal(*image.shape), alpha=scan["noise"])
     if scan["rician"]:
-        image = torch.hypot(image + noise, scan["noise"] * fields.normal(*image.shape))
-    else:
-        image = image + noise
+        image.hypot_(fields.normal(*image.shape).mul_(scan["noise"]))
     if around["bare"] and around["zero_background"]:
-        image = image.masked_fill(empty, 0)
+        image.masked_fill_(empty, 0)
     if scan["masked"]:
-        image = image.masked_fill(empty | torch.isin(tissue, torch.tensor(HEAD, device=device)), 0)
-    image = image.masked_fill(~field_of_view(tissue.shape, scan, device), 0)
+        image.masked_fill_(empty | is_one_of(tissue, HEAD), 0)
+    image.masked_fill_(~field_of_view(tissue.shape, scan, device), 0)
     return normalise(image) ** scan["gamma"]
 
 
@@ -241,9 +268,15 @@ def blur(image: Tensor, sigma: list[float]) -> Tensor:
 
 def convolve(image: Tensor, kernel: Tensor, axis: int) -> Tensor:
     """Convolve (I, J, K) along one axis with a kernel of odd length, scaled to a sum of 1."""
-    shape, padding = [1, 1, 1, 1, 1], [0, 0, 0]
-    shape[2 + axis], padding[axis] = -1, len(kernel) // 2
-    return F.conv3d(image[None, None], (kernel / kernel.sum()).reshape(shape), padding=padding)[0, 0]
+    side, weights = image.shape[axis], (kernel / kernel.sum()).tolist()
+    result = image * weights[len(weights) // 2]
+    for place, weight in enumerate(weights):
+        shift = place - len(weights) // 2
+        if shift and abs(shift) < side:
+            kept = side - abs(shift)
+            into = result.narrow(axis, max(-shift, 0), kept)
+            into.add_(image.narrow(axis, max(shift, 0), kept), alpha=weight)
+    return result
 
 
 def slice_profile(thickness: float, edge: float, device: torch.device) -> Tensor:
@@ -283,10 +316,10 @@ def invert(image: Tensor) -> Tensor:
 
 def normalise(image: Tensor) -> Tensor:
     """Map the .005 and .995 quantiles of the non-zero voxels to 0 and 1, and clip."""
-    values = image[image != 0][::7]
-    if values.numel() < 2:
+    values = image.flatten()[::EVERY]
+    values = values[values != 0].sort().values
+    if len(values) < 2:
         return torch.zeros_like(image)
-    values = values.sort().values
     low, high = (values[min(len(values) - 1, int(q * len(values)))] for q in (LOW, HIGH))
     scaled = ((image - low) / (high - low).clamp_min(1e-6)).clamp_(0, 1)
     return scaled.masked_fill_(image == 0, 0)

@@ -6,12 +6,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from torch.nn import functional as F
 
 from babyseg_py.labels import LABELS, LEFT_RIGHT_PAIRS
 from babyseg_py.synthesis.labelbank import load_bank, save_bank
 from babyseg_py.synthesis.randomise import draw_params
 from babyseg_py.synthesis.ranges import Ranges
-from babyseg_py.synthesis.synthesise import apply, blur, normalise, thick_slices
+from babyseg_py.synthesis.synthesise import apply, blur, convolve, normalise, thick_slices, upsample
 
 GRID = (32, 40, 28)
 RANGES = Ranges.from_dict({"grid": GRID, "brain_voxels": (18.0, 22.0)})
@@ -151,3 +152,25 @@ def test_normalise_ignores_the_background() -> None:
     assert scaled[0, 0, 0] == 0
     assert scaled.max() == 1
     assert (scaled[5:15, 5:15, 5:15] == 0).float().mean() < 0.05
+
+
+@pytest.mark.parametrize("points", [(2, 3, 5), (7, 8, 2)])
+def test_smooth_fields_are_interpolated_as_torch_does(points: tuple[int, int, int]) -> None:
+    """Axis by axis is the same as all at once, on any grid."""
+    x = torch.randn(3, *points, generator=torch.Generator().manual_seed(1))
+    grid = (24, 31, 1)
+    expected = F.interpolate(x[None], size=grid, mode="trilinear", align_corners=True)[0]
+    torch.testing.assert_close(upsample(x, grid), expected, rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("axis", [0, 1, 2])
+@pytest.mark.parametrize("length", [1, 5, 15])
+def test_blur_along_an_axis_is_a_convolution(axis: int, length: int) -> None:
+    """Also where the kernel is longer than the image; outside it is zero."""
+    generator = torch.Generator().manual_seed(2)
+    image, kernel = torch.rand(9, 6, 12, generator=generator), torch.rand(length, generator=generator)
+    shape = [1, 1, 1, 1, 1]
+    shape[2 + axis] = length
+    padding = [length // 2 if a == axis else 0 for a in range(3)]
+    expected = F.conv3d(image[None, None], (kernel / kernel.sum()).reshape(shape), padding=padding)[0, 0]
+    torch.testing.assert_close(convolve(image, kernel, axis), expected)
