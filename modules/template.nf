@@ -5,6 +5,7 @@ process TEMPLATE {
 
     input:
     tuple val(child), path(images, arity: '2..*'), path(posteriors, arity: '2..*'), path(qc, arity: '2..*'), path(verdicts)
+    val strength
     val code
 
     output:
@@ -27,6 +28,7 @@ process TEMPLATE {
         --posteriors ${posteriors.join(' ')} \\
         --qc ${qc.join(' ')} \\
         --verdicts ${verdicts} \\
+        --strength ${strength} \\
         --threads ${task.cpus} \\
         --out-dir . \\
         --failure pipeline_info/failures/${child.id}.template.failure.json

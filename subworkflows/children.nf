@@ -23,7 +23,7 @@ workflow CHILDREN {
             def id = key.getGroupTarget()
             [[id: id], named(images), named(posteriors), named(qc), kept(json(said(id, verdicts)), 'verdicts.json')]
         }
-    made = TEMPLATE(children, code.template)
+    made = TEMPLATE(children, options.template_strength, code.template)
 
     lost = unfinished('template', children.map { items -> items[0] }, made.used.mix(made.failure))
     failures = made.failure.mix(lost).map { _child, file -> file }

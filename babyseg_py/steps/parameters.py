@@ -8,6 +8,7 @@ each value must have are all read from those lines.
 import argparse
 import difflib
 import json
+import math
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +25,7 @@ CHOICES = {
     "precision": ("auto", "fp32", "bf16"),
     "labels": LABEL_SETS,
 }
+RANGES = {"tolerance": (0.0, 100.0), "template_strength": (0.0, 1.0)}
 TRUTH = {"true": True, "false": False}
 
 
@@ -140,6 +142,9 @@ def coerce(given: dict[str, Any], known: list[Parameter], /) -> dict[str, Any]:
 def _chosen(name: str, value: Any) -> Any:
     if name in CHOICES and value not in CHOICES[name]:
         raise ValueError(f"is not one of {', '.join(CHOICES[name])}")
+    low, high = RANGES.get(name, (-math.inf, math.inf))
+    if isinstance(value, float) and not low <= value <= high:
+        raise ValueError(f"is not from {low:g} to {high:g}")
     return value
 
 

@@ -115,3 +115,12 @@ def test_a_choice_that_is_none_is_refused_before_it_reaches_a_task(root):
         coerce({"labels": "fulller"}, known)
     with pytest.raises(UsageError, match="--device cpu; touch x: is not one of auto, cpu, cuda"):
         coerce({"device": "cpu; touch x"}, known)
+
+
+@pytest.mark.parametrize("value", ["1.2", "-0.1", "nan"])
+def test_a_number_outside_its_range_is_refused(root, value):
+    """Zero and one are still in it."""
+    known = read_parameters((root / "nextflow.config").read_text(encoding="utf-8"))
+    assert coerce({"template_strength": 1}, known) == {"template_strength": 1.0}
+    with pytest.raises(UsageError, match=f"--template_strength {value}: is not from 0 to 1"):
+        coerce({"template_strength": value}, known)
