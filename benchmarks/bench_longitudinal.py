@@ -1,10 +1,10 @@
 """What the template of a child does to the noise of repeat scans and to growth.
 
-    python benchmarks/bench_longitudinal.py FOLDER [--children N]
+    python benchmarks/bench_longitudinal.py [FOLDER] [--children N]
 
 Digital children are seen at two ages and scanned twice at each, with another pose, blur, bias and noise;
-the network segments every scan (kept in FOLDER: half an hour the first time). Noise is the root mean square
-over structures of the within-pair standard deviation of the log volume. "Rescan" has the two scans of one age
+the network segments every scan (half an hour; kept in FOLDER, runs/longitudinal if not given, for the next
+time). Noise is the root mean square over structures of the within-pair standard deviation of the log volume. "Rescan" has the two scans of one age
 as visits of one template, in which no change is true. For "volume" and "change" one scan of each age makes a
 template, and the other two make another. Slopes are those through the origin, over structures, of the log
 change on that of the visits segmented one by one, and on the true one.
@@ -24,6 +24,7 @@ from babyseg_py.registration.child_template import STEPS, make_template
 from babyseg_py.segmentation.longitudinal import jacobian_volumes, pooled
 from babyseg_py.segmentation.probseg import read_probabilities
 
+ROOT = Path(__file__).resolve().parents[1]
 STRENGTHS = (0.0, 0.25, 0.5, 0.75, 1.0)
 
 
@@ -105,7 +106,7 @@ def rows(children: list[dict]) -> list[tuple[float, ...]]:
 def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("folder", type=Path)
+    parser.add_argument("folder", nargs="?", type=Path, default=ROOT / "runs" / "longitudinal")
     parser.add_argument("--children", type=int, default=4)
     args = parser.parse_args()
     torch.set_num_threads(2)

@@ -1,7 +1,7 @@
 """Time and memory of statistics and report on simulated tables; size and loading time of the page.
 
-The figures of docs/report.md: ``python benchmarks/bench_report.py CHILDREN VISITS [--browser]``. The tables
-have the columns and rows of a pipeline run with two scans a visit, scores at every visit, two sites, two
+The figures of docs/report.md: ``python benchmarks/bench_report.py [CHILDREN [VISITS]] [--browser]`` (200
+and 4). The tables have the columns and rows of a pipeline run with two scans a visit, scores at every visit, two sites, two
 groups, one visit in twenty missing and one in fifty flagged. ``--browser`` opens the page in Chromium.
 """
 
@@ -218,8 +218,8 @@ def opened(page: Path, profile: Path) -> tuple[float, float, list[str]]:
 def main() -> None:
     """Print a markdown table."""
     parser = argparse.ArgumentParser()
-    parser.add_argument("children", type=int)
-    parser.add_argument("visits", type=int)
+    parser.add_argument("children", nargs="?", type=int, default=200)
+    parser.add_argument("visits", nargs="?", type=int, default=4)
     parser.add_argument("--browser", action="store_true", help="open the page in headless Chromium")
     parser.add_argument("--keep", type=Path, help="folder to work in, kept")
     args = parser.parse_args()
