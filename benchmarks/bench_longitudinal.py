@@ -2,12 +2,12 @@
 
     python benchmarks/bench_longitudinal.py [FOLDER] [--children N]
 
-Digital children are seen at two ages and scanned twice at each, with another pose, blur, bias and noise;
-the network segments every scan (half an hour; kept in FOLDER, runs/longitudinal if not given, for the next
-time). Noise is the root mean square over structures of the within-pair standard deviation of the log volume. "Rescan" has the two scans of one age
-as visits of one template, in which no change is true. For "volume" and "change" one scan of each age makes a
-template, and the other two make another. Slopes are those through the origin, over structures, of the log
-change on that of the visits segmented one by one, and on the true one.
+Digital children are seen at two ages and scanned twice at each, with another pose, blur, bias and noise; the
+network segments every scan (half an hour; kept in FOLDER, runs/longitudinal if not given, for the next
+time). Noise is the root mean square over structures of the within-pair standard deviation of the log volume.
+"Rescan" has the two scans of one age as visits of one template, in which no change is true. For "volume" and
+"change" one scan of each age makes a template, and the other two make another. Slopes are those through the
+origin, over structures, of the log change on that of the visits segmented one by one, and on the true one.
 """
 
 import argparse

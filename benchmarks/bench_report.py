@@ -1,8 +1,9 @@
 """Time and memory of statistics and report on simulated tables; size and loading time of the page.
 
-The figures of docs/report.md: ``python benchmarks/bench_report.py [CHILDREN [VISITS]] [--browser]`` (200
-and 4). The tables have the columns and rows of a pipeline run with two scans a visit, scores at every visit, two sites, two
-groups, one visit in twenty missing and one in fifty flagged. ``--browser`` opens the page in Chromium.
+The figures of docs/report.md: ``python benchmarks/bench_report.py [CHILDREN [VISITS]] [--browser]`` (200 and
+4). The tables have the columns and rows of a pipeline run with two scans a visit, scores at every visit, two
+sites, two groups, one visit in twenty missing and one in fifty flagged. ``--browser`` opens the page in
+Chromium.
 """
 
 import argparse
