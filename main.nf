@@ -22,9 +22,6 @@ workflow {
         }
         return null
     }
-    if (options.workflow != 'cohort') {
-        error("--workflow ${options.workflow}: is neither cohort nor train")
-    }
     sheet = checkedSheet(options)
 
     COHORT(

@@ -59,7 +59,7 @@ def test_training_writes_weights_and_goes_on_from_its_checkpoint(project, launch
     ("words", "message"),
     [
         (["--workflow", "train"], "needs --label_maps"),
-        (["--workflow", "trian"], "is neither cohort nor train"),
+        (["--workflow", "trian"], "is not one of cohort, train"),
         (["--workflow", "train", "--label_maps", ".", "--run_dir", "it's"], "has a quotation mark"),
     ],
 )
