@@ -200,7 +200,11 @@ def _pooled(draws: np.ndarray, y: np.ndarray, basis: np.ndarray, reliability: fl
     k = basis.shape[1]
     ranks = centred_ranks(np.column_stack([draws, y]))
     left = ranks - basis @ (basis.T @ ranks)
-    left /= np.linalg.norm(left, axis=0)
+    lengths = np.linalg.norm(left, axis=0)
+    if lengths.min() < 1e-9 * n:
+        words = "true volumes may follow the covariates exactly: not estimated"
+        return Pooled(reliability=reliability, problem=words)
+    left /= lengths
     z = np.arctanh(np.clip(left[:, :-1].T @ left[:, -1], -1 + 1e-9, 1 - 1e-9))
     centre, between = float(z.mean()), float(z.var(ddof=1))
     within = (1 + np.tanh(centre) ** 2 / 2) / (n - k - 3)

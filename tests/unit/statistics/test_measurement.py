@@ -7,7 +7,8 @@ from measured_study import coverage, measured_sample, true_rho
 from repeated_study import repeated_study
 
 from babyseg_py.statistics.associations import gather_cohort
-from babyseg_py.statistics.measurement import COLUMNS, error_matrix, measurement_table, pool
+from babyseg_py.statistics.measurement import COLUMNS, _pooled, error_matrix, measurement_table, pool
+from babyseg_py.statistics.partial import basis_of, centred_ranks
 
 
 def test_volumes_without_error_change_nothing(rng):
@@ -39,6 +40,17 @@ def test_errors_as_large_as_the_differences_are_refused(rng):
     pooled = pool(one, 10 * errors)
     assert np.isnan(pooled.rho)
     assert "as large as their differences" in pooled.problem
+
+
+def test_draws_in_the_order_of_a_covariate_are_no_correlation(rng):
+    """With few children and large errors one can come out so; nothing is left of its ranks."""
+    covariate, score = rng.normal(size=12), rng.normal(size=12)
+    basis = basis_of(centred_ranks(covariate[:, None]))[0]
+    draws = np.column_stack([rng.normal(size=12), 2 * covariate + 1])
+    pooled = _pooled(draws, score, basis, 0.1)
+    assert np.isnan(pooled.rho)
+    assert pooled.reliability == 0.1
+    assert "follow the covariates exactly" in pooled.problem
 
 
 def with_intervals(volumes, share):
