@@ -19,7 +19,7 @@ from babyseg_py.report.parts import Card, Picture, Table
 from babyseg_py.report.results import Results
 from babyseg_py.report.sessions import visit_flags
 from babyseg_py.report.structures import PANELS, both_sides, by_structure
-from babyseg_py.report.thumbnails import Setting, fitting, shrunk, size_of
+from babyseg_py.report.thumbnails import Setting, fitting, shrunk, shrunk_all, size_of
 from babyseg_py.report.within_child import child_change
 from babyseg_py.report.words import age, count, interval, number, plain_name, sentence_case, text
 
@@ -148,10 +148,14 @@ def _changes(results: Results) -> pd.DataFrame:
 def _cards(
     own: pd.DataFrame, results: Results, flags: dict[str, list[str]], setting: Setting | None
 ) -> Iterator[Card]:
+    pictured = [visit for visit in own["visit_id"] if visit in results.snapshots]
+    pictures = dict(
+        zip(pictured, shrunk_all([results.snapshots[visit] for visit in pictured], setting), strict=True)
+    )
     for row in own.to_dict("records"):
         picture = None
-        if row["visit_id"] in results.snapshots:
-            content, mime = shrunk(results.snapshots[row["visit_id"]], setting)
+        if row["visit_id"] in pictures:
+            content, mime = pictures[row["visit_id"]]
             alt = f"Slices through the brain at session {row['session_id']}, with outlines of the labels"
             picture = Picture(data_uri(content, mime), alt, *size_of(content))
         messages = tuple(dict.fromkeys([*row["reasons"], *flags.get(row["visit_id"], [])]))

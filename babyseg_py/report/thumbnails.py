@@ -1,5 +1,7 @@
 """Pictures of many sessions, made small enough together."""
 
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from io import BytesIO
 from pathlib import Path
 
@@ -11,6 +13,7 @@ PICTURES_BYTES = 6_000_000
 # Width in pixels and WebP quality, from the best to the smallest.
 SETTINGS = ((960, 70), (800, 65), (640, 60), (560, 55), (480, 50), (400, 45), (340, 40), (280, 35), (220, 30))
 SAMPLE = 5
+THREADS = 4
 Setting = tuple[int, int]
 
 
@@ -38,7 +41,13 @@ def shrink(paths: list[Path], *, limit: int = PICTURES_BYTES) -> list[tuple[byte
         A file is not a picture.
     """
     setting = fitting(paths, share=limit / max(1, len(paths)))
-    return [shrunk(path, setting) for path in paths]
+    return shrunk_all(paths, setting)
+
+
+def shrunk_all(paths: list[Path], setting: Setting | None) -> list[tuple[bytes, str]]:
+    """Content and MIME type of pictures, see `shrunk`; several are written at a time."""
+    with ThreadPoolExecutor(THREADS) as pool:
+        return list(pool.map(partial(shrunk, setting=setting), paths))
 
 
 def fitting(paths: list[Path], *, share: float) -> Setting | None:
