@@ -229,8 +229,9 @@ def _scan(run: object, suffix: object) -> str:
 
 def _with_visit(table: pd.DataFrame, path: Path) -> pd.DataFrame:
     if {"participant_id", "session_id"} <= set(table.columns):
-        pairs = zip(table["participant_id"], table["session_id"], strict=True)
-        table["visit_id"] = pd.Series([_visit(*pair, path) for pair in pairs], dtype=object)
+        pairs = list(zip(table["participant_id"], table["session_id"], strict=True))
+        ids = {pair: _visit(*pair, path) for pair in set(pairs)}
+        table["visit_id"] = pd.Series([ids[pair] for pair in pairs], dtype=object)
     return table
 
 

@@ -11,7 +11,18 @@ from babyseg_py.errors import UnusableData
 
 PICTURES_BYTES = 6_000_000
 # Width in pixels and WebP quality, from the best to the smallest.
-SETTINGS = ((960, 70), (800, 65), (640, 60), (560, 55), (480, 50), (400, 45), (340, 40), (280, 35), (220, 30))
+SETTINGS = (
+    (960, 70),
+    (800, 65),
+    (640, 60),
+    (560, 55),
+    (480, 50),
+    (400, 45),
+    (340, 40),
+    (280, 35),
+    (220, 30),
+    (170, 25),
+)
 SAMPLE = 5
 THREADS = 4
 Setting = tuple[int, int]
@@ -88,5 +99,5 @@ def _open(path: Path) -> Image.Image:
 def _webp(image: Image.Image, width: int, quality: int) -> bytes:
     buffer = BytesIO()
     small = image.resize((width, round(width * image.height / image.width)), Image.Resampling.BOX)
-    small.save(buffer, format="WEBP", quality=quality, method=2)
+    small.save(buffer, format="WEBP", quality=quality, method=0)
     return buffer.getvalue()
