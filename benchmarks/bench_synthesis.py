@@ -74,7 +74,7 @@ def ours(side: int, device: str) -> tuple[Chain, Tensor]:
 
 def torchio_chain(labels: Tensor, device: str) -> Chain:
     """TorchIO: the chain of its guide to synthesis from labels."""
-    import torchio as tio  # noqa: PLC0415
+    import torchio as tio  # noqa: PLC0415  # may be absent, which main says
 
     chain = tio.Compose(
         [
@@ -106,7 +106,7 @@ def torchio_chain(labels: Tensor, device: str) -> Chain:
 
 def monai_chain(labels: Tensor, device: str) -> Chain:
     """MONAI: its transforms of arrays; Gaussians by label, which it lacks, are two look-ups."""
-    import monai.transforms as mt  # noqa: PLC0415
+    import monai.transforms as mt  # noqa: PLC0415  # may be absent, which main says
 
     spatial = mt.Rand3DElastic(
         sigma_range=(9, 13),
@@ -146,7 +146,7 @@ def monai_chain(labels: Tensor, device: str) -> Chain:
 
 def cornucopia_chain(labels: Tensor, device: str) -> Chain:
     """Cornucopia: its transform for SynthSeg, with linear fields, its faster way."""
-    import cornucopia as cc  # noqa: PLC0415
+    import cornucopia as cc  # noqa: PLC0415  # may be absent, which main says
 
     chain = cc.SynthFromLabelTransform(order=1, resolution=3.5, motion_fwhm=2)
     start = labels[None].long().to(device)
