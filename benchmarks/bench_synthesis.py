@@ -24,7 +24,7 @@ from babyseg_py.models.memory import keep_freed_memory
 from babyseg_py.synthesis.digital_infant import grow, load_model, mean_child
 from babyseg_py.synthesis.labelbank_build import describe_map, make_bank
 from babyseg_py.synthesis.randomise import Ranges, draw_params
-from babyseg_py.synthesis.synthesise import apply, sample_map
+from babyseg_py.synthesis.synthesise import apply, sample_map, window_positions
 
 OTHERS = ("torchio", "monai", "cornucopia")
 AGE_MONTHS = 12
@@ -62,7 +62,7 @@ def ours(side: int, device: str) -> tuple[Chain, Tensor]:
         return made.images[0], made.target
 
     params = draw_params(np.random.default_rng(0), bank, ranges)
-    classes, _ = sample_map(bank.maps[0], params, torch.device("cpu"))
+    classes, _ = sample_map(bank.maps[0], window_positions(bank.maps[0], params, torch.device("cpu")))
     effects = (
         "flip, affine, two smooth warps; surroundings or bare brain; Gaussians by tissue and age; texture; "
         "blur; thick slices (p .25); ghost (p .15); bias; Gaussian or Rician noise; cropping; gamma"

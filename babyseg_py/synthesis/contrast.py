@@ -1,10 +1,13 @@
 """Intensities of the tissues in one scan."""
 
+from typing import Any
+
 import numpy as np
 
 from babyseg_py.synthesis.ranges import Ranges
 from babyseg_py.synthesis.tissues import CONTRASTS, tissue_table
 
+WHITE = ("white_matter", "deep_white_matter", "cerebellar_white")
 GREY = ("cortex", "hippocampus", "amygdala", "caudate", "putamen", "accumbens", "cerebellar_cortex")
 MYELINATION_MONTHS = (3.0, 12.0)
 ALIKE = 0.08  # prior means that differ by less are hardly told apart in a real scan
@@ -12,11 +15,11 @@ ALIKE = 0.08  # prior means that differ by less are hardly told apart in a real 
 
 def draw_contrast(
     generator: np.random.Generator, ranges: Ranges, age_months: float | None, hard: float
-) -> tuple[np.ndarray, str]:
-    """Draw tissue means, (T,), and name the contrast.
+) -> tuple[np.ndarray, str, dict[str, Any] | None]:
+    """Draw tissue means, (T,), name the contrast, and say how myelination differs between places.
 
     Realistic contrasts are T1w and T2w priors between birth and full myelination; at low ``hard`` random
-    contrasts keep the grey and the white matter well apart.
+    contrasts keep the grey and the white matter well apart, and nothing is said of myelination.
     """
     table = tissue_table()
     if generator.random() < ranges.realistic:
@@ -28,13 +31,16 @@ def draw_contrast(
         means = centre + (prior - centre) * compression
         means = means + hard * generator.normal(0, ranges.mean_jitter, len(means))
         means[table.number("deep_white_matter")] += hard * generator.normal(0, 0.02)
+        slope = compression * (table.means[kind, 1] - table.means[kind, 0])
         if generator.random() < ranges.inverted:
-            means = 1 - means
+            means, slope = 1 - means, -slope
         means[0] = 0
         further = generator.spawn(1)[0]
         if further.random() < ranges.merged * hard:
             means = merge_alike(means, prior)
-        return np.clip(_shared(further, ranges, means, hard), 0, 1.2), f"{CONTRASTS[kind]} {maturity:.2f}"
+        means = np.clip(_shared(further, ranges, means, hard), 0, 1.2)
+        places = _draw_myelination(further, ranges, slope, maturity, hard)
+        return means, f"{CONTRASTS[kind]} {maturity:.2f}", places
 
     means = generator.random(len(table.names))
     cortex, white = table.number("cortex"), table.number("white_matter")
@@ -50,7 +56,7 @@ def draw_contrast(
             means[table.number(name)] = means[table.number("csf")] + generator.normal(0, 0.02)
     means[0] = 0 if generator.random() < 0.8 else generator.random()
     means = _shared(generator.spawn(1)[0], ranges, means, hard)
-    return np.clip(means, 0, 1.2), "random"
+    return np.clip(means, 0, 1.2), "random", None
 
 
 def merge_alike(means: np.ndarray, prior: np.ndarray) -> np.ndarray:
@@ -85,6 +91,21 @@ def _shared(generator: np.random.Generator, ranges: Ranges, means: np.ndarray, h
     chosen = generator.random(len(means)) < 0.5
     chosen[[0, *(tissue_table().number(name) for name in ("cortex", "white_matter"))]] = False
     return np.where(chosen, means[taken], means)
+
+
+def _draw_myelination(
+    generator: np.random.Generator, ranges: Ranges, slope: np.ndarray, maturity: float, hard: float
+) -> dict[str, Any] | None:
+    """Weights of the ways in which maturity differs between places, and what white matter changes with it."""
+    if generator.random() >= ranges.myelination * hard:
+        return None
+    white = np.isin(tissue_table().names, WHITE)
+    weights = ranges.myelination_size * generator.random(4) * [1, 0.7, 0.7, 0.25]
+    return {
+        "maturity": maturity,
+        "slopes": np.where(white, slope, 0).tolist(),
+        "weights": weights.tolist(),
+    }
 
 
 def _draw_maturity(generator: np.random.Generator, ranges: Ranges, age_months: float | None) -> float:

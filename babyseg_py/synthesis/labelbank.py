@@ -1,14 +1,19 @@
 """Label maps made ready for synthesis: one packed file that needs numpy and torch alone to be used."""
 
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from zipfile import BadZipFile
 
 import numpy as np
+from scipy.ndimage import gaussian_filter
 
 from babyseg_py.errors import UnusableData
 
 DISTANCE_STEP_MM = 0.25
+POLAR, AROUND = 46, 90  # directions: 4 degrees apart
+SMOOTHING = 1.5  # sigma, in directions
+STEP_VOXELS = 0.5
 
 
 @dataclass(frozen=True)
@@ -40,6 +45,27 @@ class LabelMap:
     has_head: bool
     size_mm: float
     centre: np.ndarray
+
+    @cached_property
+    def reach(self) -> np.ndarray:
+        """Distance of the closed brain's surface from its centre, smoothed over directions.
+
+        (46, 91) voxels, by polar angle from the top and by azimuth from -180° to 180°, both included.
+        """
+        polar = np.linspace(0, np.pi, POLAR)[:, None, None]
+        azimuth = np.linspace(-np.pi, np.pi, AROUND, endpoint=False)[None, :, None]
+        radius = np.arange(0, np.linalg.norm(self.distance.shape), STEP_VOXELS)
+        direction = (np.sin(polar) * np.cos(azimuth), np.sin(polar) * np.sin(azimuth), np.cos(polar))
+        inside = np.ones((POLAR, AROUND, len(radius)), dtype=bool)
+        index = []
+        for axis, size in enumerate(self.distance.shape):
+            place = np.rint(self.centre[axis] + direction[axis] * radius).astype(np.int32)
+            inside &= (place >= 0) & (place < size)
+            index.append(place.clip(0, size - 1))
+        inside &= self.distance[tuple(np.broadcast_arrays(*index))] == 0
+        last = len(radius) - 1 - inside[..., ::-1].argmax(axis=-1)
+        reach = gaussian_filter(radius[last], SMOOTHING, mode=("nearest", "wrap"))
+        return np.concatenate([reach, reach[:, :1]], axis=1).astype(np.float32)
 
 
 @dataclass(frozen=True)

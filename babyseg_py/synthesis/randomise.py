@@ -44,14 +44,18 @@ def draw_params(
     if generator.random() < ranges.two_scans:
         scans = int(further.integers(2, ranges.most_scans + 1)) if ranges.most_scans > 2 else 2
     chosen = bank.maps[number]
+    anatomy = _draw_anatomy(generator, ranges)
+    surroundings = _draw_surroundings(generator, ranges, has_head=chosen.has_head)
+    lesions = _draw_lesions(further, ranges, hard)
     return {
         "map": number,
         "grid": list(ranges.grid),
         "polarised": ranges.polarised,
-        "anatomy": _draw_anatomy(generator, ranges),
-        "surroundings": _draw_surroundings(generator, ranges, has_head=chosen.has_head),
-        "lesions": _draw_lesions(further, ranges, hard),
-        "scans": [_draw_scan(generator, ranges, chosen.age_months, hard) for _ in range(scans)],
+        "anatomy": anatomy,
+        "surroundings": surroundings,
+        "lesions": lesions,
+        "graft": None if surroundings["own_head"] else _draw_graft(further, bank, ranges),
+        "scans": [_draw_scan(generator, ranges, chosen.age_months, hard, anatomy) for _ in range(scans)],
     }
 
 
@@ -104,15 +108,18 @@ def _draw_surroundings(generator: np.random.Generator, ranges: Ranges, *, has_he
 
 
 def _draw_scan(
-    generator: np.random.Generator, ranges: Ranges, age_months: float | None, hard: float
+    generator: np.random.Generator, ranges: Ranges, age_months: float | None, hard: float, anatomy: Params
 ) -> Params:
     further = generator.spawn(1)[0]
     low, high = ranges.spread
     thick = generator.random() < ranges.thick * hard
-    means, contrast = draw_contrast(generator, ranges, age_months, hard)
+    means, contrast, myelination = draw_contrast(generator, ranges, age_months, hard)
     tissues = len(means)
+    if myelination is not None:
+        myelination |= {"brain_voxels": anatomy["brain_voxels"], "shift": anatomy["shift_voxels"]}
     return {
         "contrast": contrast,
+        "myelination": myelination,
         "means": means.tolist(),
         "spreads": (low + hard * (high - low) * generator.random(tissues) * generator.random()).tolist(),
         "textures": (hard * ranges.texture * generator.random(tissues) * generator.random()).tolist(),
@@ -166,6 +173,17 @@ def _draw_lesions(generator: np.random.Generator, ranges: Ranges, hard: float) -
         "share": float(np.exp(generator.uniform(low, high))),
         "voxels": float(generator.uniform(*ranges.lesion_voxels)),
         "seed": _seed(generator),
+    }
+
+
+def _draw_graft(generator: np.random.Generator, bank: LabelBank, ranges: Ranges) -> Params | None:
+    donors = [number for number, label_map in enumerate(bank.maps) if label_map.has_head]
+    if not donors or generator.random() >= ranges.grafted:
+        return None
+    return {
+        "map": int(generator.choice(donors)),
+        "gap_mm": float(generator.uniform(*ranges.graft_gap_mm)),
+        "thinner": float(generator.uniform(*ranges.graft_thinner)),
     }
 
 

@@ -33,6 +33,9 @@ class Ranges:
     rim_unevenness: Pair
     zero_background: float
     own_head: float
+    grafted: float
+    graft_gap_mm: Pair
+    graft_thinner: Pair
     csf_mm: Pair
     skull_mm: Pair
     scalp_mm: Pair
@@ -43,6 +46,8 @@ class Ranges:
     inverted: float
     mean_jitter: float
     compression: Pair
+    myelination: float
+    myelination_size: float
     shared: float
     merged: float
     split: float

@@ -9,6 +9,7 @@ from torch.nn import functional as F
 
 from babyseg_py.labels import LABELS
 from babyseg_py.synthesis.artefacts import apply_artefact
+from babyseg_py.synthesis.grafting import graft_head
 from babyseg_py.synthesis.labelbank import DISTANCE_STEP_MM, LabelBank, LabelMap
 from babyseg_py.synthesis.randomise import Params
 from babyseg_py.synthesis.tissues import tissue_table
@@ -95,13 +96,18 @@ def apply(bank: LabelBank, params: Params, *, device: torch.device | str = "cpu"
     """
     device = torch.device(device)
     chosen = bank.maps[params["map"]]
-    classes, distance_mm = sample_map(chosen, params, device)
+    positions = window_positions(chosen, params, device)
+    classes, distance_mm = sample_map(chosen, positions)
     tissue = look_up(torch.from_numpy(bank.tissue.astype(np.uint8)).to(device), classes)
     number = tissue_table().number
     channel = bank.mirrored if params["anatomy"]["flip"] else bank.target
     target = look_up(torch.from_numpy(channel.astype(np.uint8)).to(device), classes)
 
-    tissue = surround(tissue, distance_mm, params["surroundings"], has_head=chosen.has_head)
+    has_head = chosen.has_head and params["surroundings"]["own_head"]
+    if params["graft"] is not None:
+        tissue = graft(bank, params, positions, tissue, distance_mm)
+        has_head = True
+    tissue = surround(tissue, distance_mm, params["surroundings"], has_head=has_head)
     if params["surroundings"]["cerebrum_only"]:
         below = is_one_of(target, BELOW_CEREBRUM)
         tissue, target = tissue.masked_fill(below, 0), target.masked_fill(below, 0)
@@ -128,30 +134,48 @@ def is_one_of(x: Tensor, numbers: tuple[int, ...]) -> Tensor:
     return look_up(table, x)
 
 
-def sample_map(chosen: LabelMap, params: Params, device: torch.device) -> tuple[Tensor, Tensor]:
-    """Fine classes (int32) and distance to the brain in mm of the moved and warped map, each (I, J, K)."""
+def window_positions(chosen: LabelMap, params: Params, device: torch.device) -> Tensor:
+    """Voxel of the map that each voxel of the moved and warped window shows, (3, I, J, K), whole numbers."""
     anatomy, grid = params["anatomy"], tuple(params["grid"])
     fields = Fields(anatomy["seed"], grid, device)
     matrix, voxel_mm = window_matrix(chosen, anatomy)
+    start = chosen.centre - matrix @ anatomy["shift_voxels"]
 
     axes = [torch.arange(side, dtype=torch.float32, device=device) - (side - 1) / 2 for side in grid]
     warp = anatomy["coarse_warp_mm"] * fields.smooth(32 / voxel_mm, 3)
     warp += anatomy["fine_warp_mm"] * fields.smooth(13 / voxel_mm, 3)
-
-    index = torch.zeros(grid, dtype=torch.int32, device=device)
-    beyond = torch.zeros(grid, dtype=torch.bool, device=device)
-    for row, size in enumerate(chosen.classes.shape):
+    for row in range(3):
         terms = [float(matrix[row, column]) * axes[column] for column in range(3)]
-        plane = terms[0][:, None, None] + (terms[1][:, None] + float(chosen.centre[row]))
-        nearest = warp[row].add_(plane).add_(terms[2]).round_()
+        plane = terms[0][:, None, None] + (terms[1][:, None] + float(start[row]))
+        warp[row].add_(plane).add_(terms[2])
+    return warp.round_()
+
+
+def sample_map(chosen: LabelMap, positions: Tensor) -> tuple[Tensor, Tensor]:
+    """Fine classes (int32) and distance to the brain in mm of a map at (3, I, J, K) positions."""
+    index = torch.zeros(positions.shape[1:], dtype=torch.int32, device=positions.device)
+    beyond = torch.zeros(positions.shape[1:], dtype=torch.bool, device=positions.device)
+    for nearest, size in zip(positions, chosen.classes.shape, strict=True):
         within = nearest.clamp(0, size - 1)
         beyond |= nearest != within
         index.mul_(size).add_(within.to(torch.int32))
-    classes = look_up(torch.from_numpy(chosen.classes).to(device).flatten(), index)
-    distance = look_up(torch.from_numpy(chosen.distance).to(device).flatten(), index)
+    classes = look_up(torch.from_numpy(chosen.classes).to(index.device).flatten(), index)
+    distance = look_up(torch.from_numpy(chosen.distance).to(index.device).flatten(), index)
     classes = classes.masked_fill_(beyond, int(chosen.classes[0, 0, 0]))
     distance = distance.masked_fill_(beyond, torch.iinfo(torch.uint8).max)
     return classes.to(torch.int32), distance.to(torch.float32) * DISTANCE_STEP_MM
+
+
+def graft(bank: LabelBank, params: Params, positions: Tensor, tissue: Tensor, distance_mm: Tensor) -> Tensor:
+    """Tissues with the head of another map around the brain, (I, J, K)."""
+    outside = distance_mm > 0
+    donor = bank.maps[params["graft"]["map"]]
+    fit = {name: params["graft"][name] for name in ("gap_mm", "thinner")}
+    head = graft_head(bank, bank.maps[params["map"]], donor, positions[:, outside], **fit)
+    tissues = torch.from_numpy(bank.tissue.astype(np.uint8)).to(tissue.device)
+    fluid = tissue_table().number("csf")
+    tissue[outside] = look_up(tissues, head.clamp_min(0)).masked_fill_(head < 0, fluid)
+    return tissue
 
 
 def window_matrix(chosen: LabelMap, anatomy: Params) -> tuple[np.ndarray, float]:
@@ -177,10 +201,10 @@ def surround(tissue: Tensor, distance_mm: Tensor, around: Params, *, has_head: b
     outside = distance_mm > 0
     if around["bare"]:
         rim = outside & (distance_mm <= around["rim_mm"] * uneven)
-        if not (around["own_head"] and has_head):
+        if not has_head:
             tissue = torch.where(rim, number("csf"), tissue)
         return torch.where(outside & ~rim, 0, tissue)
-    if around["own_head"]:
+    if has_head:
         return tissue
 
     depth = distance_mm / (0.6 + 0.4 * uneven)
@@ -222,18 +246,8 @@ def render(tissue: Tensor, scan: Params, around: Params, lesions: Tensor | None 
     """Image of the tissues as one scan sees them, (I, J, K), 0 to 1."""
     device = tissue.device
     fields = Fields(scan["seed"], tuple(tissue.shape), device)
-    means = torch.tensor(scan["means"], device=device)
-    spreads = torch.tensor(scan["spreads"], device=device)
-    textures = torch.tensor(scan["textures"], device=device)
     empty, tissue = tissue == 0, tissue.to(torch.int32)
-    image = fields.normal(*tissue.shape).mul_(look_up(spreads, tissue)).add_(look_up(means, tissue))
-    image.addcmul_(look_up(textures, tissue), fields.smooth(scan["texture_voxels"])[0])
-    if scan["seconds"] is not None:
-        seconds = torch.tensor(scan["seconds"], device=device)
-        patches = fields.smooth(scan["texture_voxels"])[0] > 0
-        image.addcmul_(look_up(seconds - means, tissue), patches.to(image.dtype))
-    if lesions is not None:
-        image += lesions * (scan["lesion_mean"] - look_up(means, tissue))
+    image = intensities(tissue, scan, fields, lesions)
     if around["zero_background"] or around["bare"]:
         image.masked_fill_(empty, 0)
 
@@ -255,6 +269,46 @@ def render(tissue: Tensor, scan: Params, around: Params, lesions: Tensor | None 
         image.masked_fill_(empty | is_one_of(tissue, HEAD), 0)
     image.masked_fill_(~field_of_view(tissue.shape, scan, device), 0)
     return normalise(image) ** scan["gamma"]
+
+
+def intensities(tissue: Tensor, scan: Params, fields: Fields, lesions: Tensor | None) -> Tensor:
+    """Intensities that the tissues, (I, J, K) of int32, have before the scanner sees them."""
+    device = tissue.device
+    means = torch.tensor(scan["means"], device=device)
+    spreads = torch.tensor(scan["spreads"], device=device)
+    textures = torch.tensor(scan["textures"], device=device)
+    image = fields.normal(*tissue.shape).mul_(look_up(spreads, tissue)).add_(look_up(means, tissue))
+    image.addcmul_(look_up(textures, tissue), fields.smooth(scan["texture_voxels"])[0])
+    if scan["seconds"] is not None:
+        seconds = torch.tensor(scan["seconds"], device=device)
+        patches = fields.smooth(scan["texture_voxels"])[0] > 0
+        image.addcmul_(look_up(seconds - means, tissue), patches.to(image.dtype))
+    if scan["myelination"] is not None:
+        slopes = torch.tensor(scan["myelination"]["slopes"], device=device)
+        image.addcmul_(look_up(slopes, tissue), maturity_apart(scan["myelination"], fields))
+    if lesions is not None:
+        image += lesions * (scan["lesion_mean"] - look_up(means, tissue))
+    return image
+
+
+def maturity_apart(myelination: Params, fields: Fields) -> Tensor:
+    """How much more mature than on average each voxel of the window is, (I, J, K), from -1 to 1.
+
+    Myelination goes from the middle outwards, along the central plane, and from back to front (Dubois et
+    al. 2014, doi:10.1016/j.neuroscience.2013.12.044).
+    """
+    middle = [(side - 1) / 2 + shift for side, shift in zip(fields.grid, myelination["shift"], strict=True)]
+    x, y, z = (
+        ((torch.arange(side, device=fields.device) - centre) / myelination["brain_voxels"]).square_()
+        for side, centre in zip(fields.grid, middle, strict=True)
+    )
+    back = (middle[1] - torch.arange(fields.grid[1], device=fields.device)) / myelination["brain_voxels"]
+    out, central, behind, patchy = myelination["weights"]
+    pattern = patchy * fields.smooth(12)[0]
+    pattern += out * (0.4 - (x[:, None, None] + (y[:, None] + z)).sqrt_())
+    pattern += (central * (torch.exp(-y / 0.03) - 0.3) + behind * back)[:, None]
+    mean = myelination["maturity"]
+    return (pattern + mean).clamp_(0, 1) - mean
 
 
 def blur(image: Tensor, sigma: list[float]) -> Tensor:

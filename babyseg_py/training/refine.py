@@ -16,7 +16,7 @@ from babyseg_py.labels.fuller import channels_of, mirrored_parts, parts
 from babyseg_py.models.refiner import Refiner, RefinerInfo, save_refiner, shares
 from babyseg_py.synthesis.labelbank import LabelBank
 from babyseg_py.synthesis.randomise import draw_params
-from babyseg_py.synthesis.synthesise import BELOW_CEREBRUM, apply, sample_map
+from babyseg_py.synthesis.synthesise import BELOW_CEREBRUM, apply, sample_map, window_positions
 from babyseg_py.training.loop import append_row, learning_rate, split_bank
 from babyseg_py.training.recipe import Recipe
 from babyseg_py.training.samples import VALIDATION, Samples
@@ -55,7 +55,8 @@ def parts_of(bank: LabelBank, params: dict) -> Tensor:
         raise UnusableData("bank", "does not tell the parts of structures", "pack the label maps again")
     flip = params["anatomy"]["flip"]
     bits = mirrored_bits(bank.parts) if flip else bank.parts
-    classes, _ = sample_map(bank.maps[params["map"]], params, torch.device("cpu"))
+    chosen = bank.maps[params["map"]]
+    classes, _ = sample_map(chosen, window_positions(chosen, params, torch.device("cpu")))
     result = torch.from_numpy(bits)[classes]
     if params["surroundings"]["cerebrum_only"]:
         below = torch.isin(torch.from_numpy(bank.target)[classes], torch.tensor(BELOW_CEREBRUM))
