@@ -2,9 +2,9 @@
 
     python benchmarks/bench_accuracy.py [DATA] [--samples N]
 
-DATA is the folder of shared label maps and scans (default ../shared/data). Three tables: visits synthesised
-from label maps that were never trained on, brain alone and within a head; T1w against T2w of one brain on
-the age templates; a real adult scan against its FreeSurfer labels.
+DATA is the folder of shared label maps and scans (default ../shared/data). One table: T1w against T2w of one
+brain on the age templates; a real adult scan against its FreeSurfer labels; visits synthesised from label
+maps that were never trained on, brain alone, within a head, and of random contrast.
 """
 
 import argparse
@@ -21,6 +21,7 @@ from babyseg_py.models.default import default_weights
 from babyseg_py.segmentation.inference import Segmenter, load_segmenter
 from babyseg_py.segmentation.visit import segment_visit
 from babyseg_py.segmentation.window import Scan
+from babyseg_py.synthesis.labelbank import LabelBank
 from babyseg_py.synthesis.labelbank_build import describe_map, make_bank
 from babyseg_py.synthesis.randomise import draw_params
 from babyseg_py.synthesis.ranges import Ranges
@@ -54,9 +55,14 @@ def segment(segmenter: Segmenter, image: Volume) -> np.ndarray:
     return segment_visit(segmenter, [scan], image.shape, image.affine).together.labels.data
 
 
+def by_structure(rows: list[dict[int, float]]) -> dict[int, float]:
+    """Mean of each structure over the rows that have it."""
+    return {label: float(np.mean([row[label] for row in rows if label in row])) for label in LABELS[1:]}
+
+
 def show(title: str, rows: list[dict[int, float]]) -> None:
     """Print the mean over structures and the groups of interest as a row of a table."""
-    structures = {label: float(np.mean([row[label] for row in rows if label in row])) for label in LABELS[1:]}
+    structures = by_structure(rows)
     worst = min(structures, key=structures.__getitem__)
     figures = [
         np.mean(list(structures.values())),
@@ -70,39 +76,43 @@ def show(title: str, rows: list[dict[int, float]]) -> None:
     print(f"| {' | '.join(cells)} |", flush=True)
 
 
-def synthetic(segmenter: Segmenter, data: Path, samples: int) -> None:
-    """Visits from held-out maps at 1 mm, realistic contrasts, the full ranges of disturbance."""
-    maps = [(data / f"labelmaps/infant/{name}_dseg.nii.gz", age) for name, age in HELD_OUT.items()]
-    bank = make_bank([describe_map(load_labels(p), name=p.name, age_months=a) for p, a in maps])
-    for kind, bare in (("brain alone", 1.0), ("within a head", 0.0)):
-        rows = []
-        for number in range(samples):
-            size = bank.maps[number % len(bank.maps)].size_mm
-            ranges = Ranges.from_dict({"grid": (176, 208, 176), "brain_voxels": (size, size)})
-            ranges = replace(ranges, realistic=1.0, inverted=0.0, bare_brain=bare)
-            one = replace(bank, maps=(bank.maps[number % len(bank.maps)],))
-            sample = apply(one, draw_params(np.random.default_rng((number, 77)), one, ranges))
-            affine = np.eye(4)
-            affine[:3, 3] = -(np.array(sample.target.shape) - 1) / 2
-            labels = segment(segmenter, Volume(sample.images[0].numpy(), affine))
-            rows.append(dice(labels, np.array(LABELS)[sample.target.numpy()]))
-        show(f"held-out synthetic, {kind}", rows)
+def held_out_bank(data: Path, maps: dict[str, float]) -> LabelBank:
+    """Bank of some of the shared infant maps, by name and age in months."""
+    paths = [(data / f"labelmaps/infant/{name}_dseg.nii.gz", age) for name, age in maps.items()]
+    return make_bank([describe_map(load_labels(p), name=p.name, age_months=age) for p, age in paths])
 
 
-def templates(segmenter: Segmenter, data: Path) -> None:
-    """T1w against T2w of the same template, and the volumes of both."""
-    for age in AGES:
-        images = [load_image(data / f"unc_bcp_templates/age-{age}mo_{s}.nii.gz") for s in ("T1w", "T2w")]
-        a, b = (segment(segmenter, image) for image in images)
-        litres = [np.count_nonzero(x) * images[0].voxel_volume_mm3 / 1000 for x in (a, b)]
-        show(f"T1w ({litres[0]:.0f} ml) against T2w ({litres[1]:.0f} ml), {age} months", [dice(a, b)])
+def synthetic(
+    segmenter: Segmenter, bank: LabelBank, samples: int, **changes: float
+) -> list[dict[int, float]]:
+    """Dice on visits at 1 mm, fully disturbed; of realistic contrasts unless the changes say else."""
+    rows = []
+    for number in range(samples):
+        one = replace(bank, maps=(bank.maps[number % len(bank.maps)],))
+        size = one.maps[0].size_mm
+        settings = {"grid": (176, 208, 176), "brain_voxels": (size, size), "realistic": 1.0, "inverted": 0.0}
+        ranges = Ranges.from_dict(settings | changes)
+        sample = apply(one, draw_params(np.random.default_rng((number, 77)), one, ranges))
+        affine = np.eye(4)
+        affine[:3, 3] = -(np.array(sample.target.shape) - 1) / 2
+        labels = segment(segmenter, Volume(sample.images[0].numpy(), affine))
+        rows.append(dice(labels, np.array(LABELS)[sample.target.numpy()]))
+    return rows
 
 
-def adult(segmenter: Segmenter, data: Path) -> None:
-    """Compare a real scan with its FreeSurfer labels."""
+def template(segmenter: Segmenter, data: Path, age: str) -> tuple[dict[int, float], list[float]]:
+    """Dice of T1w against T2w of one age's template, and the brain volumes of both in ml."""
+    images = [load_image(data / f"unc_bcp_templates/age-{age}mo_{s}.nii.gz") for s in ("T1w", "T2w")]
+    a, b = (segment(segmenter, image) for image in images)
+    millilitres = [float(np.count_nonzero(x)) * images[0].voxel_volume_mm3 / 1000 for x in (a, b)]
+    return dice(a, b), millilitres
+
+
+def adult(segmenter: Segmenter, data: Path) -> dict[int, float]:
+    """Dice of a real scan with its FreeSurfer labels."""
     reference = load_labels(data / "adult_t1w/adult_dseg.nii.gz")
     labels = segment(segmenter, load_image(data / "adult_t1w/adult_T1w.nii.gz"))
-    show("real adult T1w", [dice(labels, merge_labels(reference.data, reference.affine))])
+    return dice(labels, merge_labels(reference.data, reference.affine))
 
 
 def main() -> None:
@@ -114,9 +124,15 @@ def main() -> None:
     segmenter = load_segmenter(default_weights())
     print(f"weights {segmenter.info.provenance}, {segmenter.precision}, {torch.get_num_threads()} threads")
     print(f"| Dice | mean | {' | '.join(PAIRS)} | lowest |\n|{' --- |' * (len(PAIRS) + 3)}")
-    templates(segmenter, args.data)
-    adult(segmenter, args.data)
-    synthetic(segmenter, args.data, args.samples)
+    for age in AGES:
+        row, (t1w, t2w) = template(segmenter, args.data, age)
+        show(f"T1w ({t1w:.0f} ml) against T2w ({t2w:.0f} ml), {age} months", [row])
+    show("real adult T1w", [adult(segmenter, args.data)])
+    bank = held_out_bank(args.data, HELD_OUT)
+    for kind, bare in (("brain alone", 1.0), ("within a head", 0.0)):
+        show(f"held-out synthetic, {kind}", synthetic(segmenter, bank, args.samples, bare_brain=bare))
+    random = synthetic(segmenter, bank, args.samples, realistic=0.0)
+    show("held-out synthetic, random contrast, half of them in a head", random)
 
 
 if __name__ == "__main__":

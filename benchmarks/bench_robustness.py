@@ -15,17 +15,16 @@ from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
-from bench_accuracy import HELD_OUT, dice, segment
+from bench_accuracy import HELD_OUT, dice, held_out_bank, segment
 
 from babyseg_py.errors import UnusableData
-from babyseg_py.images import Volume, load_labels
+from babyseg_py.images import Volume
 from babyseg_py.labels import LABELS
 from babyseg_py.models.default import default_weights
 from babyseg_py.segmentation.inference import Segmenter, load_segmenter
 from babyseg_py.synthesis.contrast import MYELINATION_MONTHS
 from babyseg_py.synthesis.degrade import FAULTS
 from babyseg_py.synthesis.labelbank import LabelBank
-from babyseg_py.synthesis.labelbank_build import describe_map, make_bank
 from babyseg_py.synthesis.randomise import Params, draw_params
 from babyseg_py.synthesis.ranges import Ranges
 from babyseg_py.synthesis.synthesise import apply
@@ -102,8 +101,7 @@ class Visit:
 
 def make_visits(data: Path, count: int) -> list[Visit]:
     """Visits of the held-out maps; every number of them has both maps, contrasts and surroundings."""
-    maps = [(data / f"labelmaps/infant/{name}_dseg.nii.gz", age) for name, age in HELD_OUT.items()]
-    bank = make_bank([describe_map(load_labels(p), name=p.name, age_months=a) for p, a in maps])
+    bank = held_out_bank(data, HELD_OUT)
     visits = []
     for number in range(count):
         one = replace(bank, maps=(bank.maps[number % 2],))

@@ -40,9 +40,16 @@ def export_weights(segment: Path, locate: Path, path: Path) -> None:
         provenance[f"{role}_steps"] = str(state["step"])
         provenance[f"{role}_hours"] = f"{state['seconds'] / 3600:.2f}"
     # Samples lie on RAS axes; the published network was trained on LIA.
-    recipe = FixedGrid(orientation="RAS") if one_look else Preprocessing()
+    recipe = FixedGrid(orientation="RAS") if one_look else _two_looks(first)
     info = ModelInfo(LABELS, networks["segment"].config, recipe, provenance)
     save_weights(Networks(**networks), info, path)
+
+
+def _two_looks(segment: dict[str, Any]) -> Preprocessing:
+    """Show the network brains of the middle size of those that it was trained on."""
+    if "brain_voxels" not in segment:  # checkpoints of before the size was kept
+        return Preprocessing()
+    return Preprocessing(brain_voxels=round(segment["brain_voxels"], 1))
 
 
 def _read(folder: Path) -> dict[str, Any]:

@@ -1,0 +1,203 @@
+"""What each part of the training data adds, and how weights do on maps that they never saw: docs/training.md.
+
+    python benchmarks/ablate.py [--only NAME ...] [--steps N] [--samples N] [--threads N]
+
+Small networks are trained from nothing by the trainer of the package, each by the same recipe but for one
+change, and go through the whole way from image to labels with the first look of another run
+(``runs/locate``): the differences count, not the height. ``fold`` variants together hold every infant map out
+once, the two of one child together. ``reference`` is MONAI's DynUNet in the manner of nnU-Net, trained on the
+samples of ``base`` for as long as that took. Runs and figures are kept in ``runs/ablation``: what was ended
+goes on, what is there is not made again. It needs ``runs/labelbank.npz`` (docs/training.md) and
+../shared/data.
+"""
+
+import argparse
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from _reference_network import train_reference
+from bench_accuracy import AGES, HELD_OUT, adult, by_structure, held_out_bank, synthetic, template
+
+from babyseg_py.labels import LABELS
+from babyseg_py.models.memory import keep_freed_memory
+from babyseg_py.segmentation.inference import load_segmenter
+from babyseg_py.training.export import export_weights
+from babyseg_py.training.loop import CHECKPOINT, Trainer, split_bank
+from babyseg_py.training.losses import hard_dice
+from babyseg_py.training.recipe import Recipe, recipe_from_dict
+from babyseg_py.training.samples import validation_visits
+from babyseg_py.writing import appearing
+
+ROOT = Path(__file__).resolve().parents[1]
+RUNS = ROOT / "runs" / "ablation"
+DATA = ROOT.parent / "shared" / "data"
+BASE: dict[str, Any] = {
+    "bank": str(ROOT / "runs" / "labelbank.npz"),
+    "network": {"classes": 22, "encoder": [16, 32, 64], "decoder": [64, 64, 24], "head": [16]},
+    "held_out": list(HELD_OUT),
+    "ease_from": 300,
+    "ease_in": 300,
+    "learning_rate": 3e-3,
+    "ema": 0.99,
+    "decay": 0.3,
+    "two_scans_from": 300,
+    "validation_samples": 6,
+    "tensorboard": False,
+}
+BASE["network"] |= {"norm": True, "shared": True}
+SYNTHESIS: dict[str, Any] = {
+    "grid": [56, 64, 56],
+    "brain_voxels": [32, 44],
+    "polarised": True,
+    "two_scans": 0.12,
+    "grafted": 0.6,
+    "myelination": 0.7,
+}
+VARIANTS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
+    "base": ({}, {}),
+    "brains alone": ({}, {"bare_brain": 1.0}),
+    "no grafted heads": ({}, {"grafted": 0.0}),
+    "no adults": ({}, {"adult_weight": 0.0, "grafted": 0.0}),
+    "random contrasts alone": ({}, {"realistic": 0.0}),
+    "one maturity": ({}, {"myelination": 0.0}),
+    "no texture": ({}, {"texture": 0.0, "spread": [0.0, 0.0]}),
+    "with lesions": ({}, {"lesions": 0.3}),
+    "no curriculum": ({"ease_from": 0, "ease_in": 0}, {}),
+    "any polarity": ({}, {"polarised": False}),
+    "single scans": ({}, {"two_scans": 0.0}),
+    "coarser": ({}, {"grid": [40, 48, 40], "brain_voxels": [24, 33]}),
+    "wider": (
+        {"network": BASE["network"] | {"encoder": [24, 48, 96], "decoder": [96, 96, 32], "head": [24]}},
+        {},
+    ),
+}
+FOLDS = (("1", "4"), ("2", "8"), ("3", "24"), ("5", "12"), ("6", "34-38"), ("7",))
+FOLDED = (2, 3, 41, 42)
+COLUMNS = (
+    ("alone", LABELS[1:]),
+    ("in a head", LABELS[1:]),
+    ("in a head", FOLDED),
+    ("random contrast", LABELS[1:]),
+    ("T1w against T2w", LABELS[1:]),
+    ("T1w against T2w", FOLDED),
+    ("adult", LABELS[1:]),
+    ("brain", LABELS[1:]),
+    ("head", LABELS[1:]),
+    ("clean", LABELS[1:]),
+)
+Figures = dict[str, dict[str, float]]
+
+
+def ages_months(names: tuple[str, ...]) -> dict[str, float]:
+    """Names of maps and the ages that they stand for."""
+    return {f"age-{name}mo": float(np.mean([float(a) for a in name.split("-")])) for name in names}
+
+
+def variant_recipe(name: str, steps: int) -> tuple[Recipe, dict[str, float]]:
+    """Recipe of a variant and the maps that it is tested on."""
+    held_out = HELD_OUT
+    changes, synthesis = VARIANTS.get(name, ({}, {}))
+    if name.startswith("fold "):
+        held_out = ages_months(tuple(name.removeprefix("fold ").split(" ")))
+        changes = {"held_out": list(held_out)}
+    values = BASE | {"steps": steps, "validate_every": steps} | changes
+    return recipe_from_dict(values | {"synthesis": SYNTHESIS | synthesis}), held_out
+
+
+def measure(weights: Path, held_out: dict[str, float], samples: int) -> Figures:
+    """Mean Dice of each structure by column."""
+    segmenter = load_segmenter(weights)
+    bank = held_out_bank(DATA, held_out)
+    rows = {
+        "alone": synthetic(segmenter, bank, samples, bare_brain=1.0),
+        "in a head": synthetic(segmenter, bank, samples, bare_brain=0.0),
+        "random contrast": synthetic(segmenter, bank, samples, realistic=0.0),
+        "T1w against T2w": [template(segmenter, DATA, age)[0] for age in AGES],
+        "adult": [adult(segmenter, DATA)],
+    }
+    return {
+        column: {str(k): round(v, 4) for k, v in by_structure(found).items()}
+        for column, found in rows.items()
+    }
+
+
+def in_the_window(network: torch.nn.Module, recipe: Recipe) -> Figures:
+    """Mean Dice of each structure on the window of visits of held-out maps, by the network alone."""
+    shown = replace(recipe, validation_samples=24)
+    rows: dict[str, list[dict[int, float]]] = {}
+    for kind, images, target in validation_visits(split_bank(shown)[1], shown):
+        with torch.inference_mode():
+            found = network(images[None])[0].argmax(dim=0)
+        values = hard_dice(found, target, len(LABELS)).tolist()
+        rows.setdefault(kind, []).append(
+            {label: v for label, v in zip(LABELS, values, strict=True) if label and not np.isnan(v)}
+        )
+    return {kind: {str(k): round(v, 4) for k, v in by_structure(r).items()} for kind, r in rows.items()}
+
+
+def make(name: str, steps: int, samples: int) -> Figures:
+    """Train and measure a variant, unless that was done."""
+    folder = RUNS / f"{name.replace(' ', '-')}_{steps}"
+    kept = folder / "figures.json"
+    if kept.exists():
+        return json.loads(kept.read_text(encoding="utf-8"))
+    recipe, held_out = variant_recipe("base" if name == "reference" else name, steps)
+    if name == "reference":
+        base = torch.load(RUNS / f"base_{steps}" / CHECKPOINT, map_location="cpu", weights_only=True)
+        figures = in_the_window(train_reference(recipe, base["seconds"], folder), recipe)
+    else:
+        trainer = Trainer(recipe, folder)
+        trainer.run()
+        export_weights(folder, ROOT / "runs" / "locate", folder / "weights.safetensors")
+        figures = measure(folder / "weights.safetensors", held_out, samples)
+        figures |= in_the_window(trainer.mean, recipe)
+    with appearing(kept) as partial:
+        partial.write_text(json.dumps(figures, indent=1), encoding="utf-8")
+    return figures
+
+
+def mean(figures: Figures, column: str, labels: tuple[int, ...] = LABELS[1:]) -> float:
+    """Mean Dice over structures of a column; NaN if it was not measured."""
+    found = [figures.get(column, {}).get(str(label), np.nan) for label in labels]
+    return float(np.nanmean(found)) if not np.all(np.isnan(found)) else np.nan
+
+
+def row(name: str, figures: Figures, base: Figures | None) -> str:
+    """Row of the table: the base's Dice, or the difference to it."""
+    cells = []
+    for column, labels in COLUMNS:
+        value = mean(figures, column, labels)
+        if base is None or name.startswith("fold"):
+            cells.append(f"{value:.3f}")
+        else:
+            cells.append(f"{value - mean(base, column, labels):+.3f}")
+    return f"| {name} | {' | '.join('' if 'nan' in cell else cell for cell in cells)} |"
+
+
+def main() -> None:
+    """Make what is missing and print a table of all that is there."""
+    names = [*VARIANTS, "reference", *(f"fold {' '.join(fold)}" for fold in FOLDS)]
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--only", nargs="+", default=names, metavar="NAME", help=f"of {', '.join(names)}")
+    parser.add_argument("--steps", type=int, default=1000)
+    parser.add_argument("--samples", type=int, default=4, help="synthetic visits a column")
+    parser.add_argument("--threads", type=int, default=2)
+    args = parser.parse_args()
+    if unknown := sorted(set(args.only) - set(names)):
+        parser.error(f"no variants {unknown}")
+    keep_freed_memory()
+    torch.set_num_threads(args.threads)
+    base = make("base", args.steps, args.samples)
+    titles = [f"{column}{' (WM, cortex)' if labels == FOLDED else ''}" for column, labels in COLUMNS]
+    lines = [f"| {args.steps} steps | {' | '.join(titles)} |", f"|{' --- |' * (len(COLUMNS) + 1)}"]
+    for name in ("base", *(n for n in args.only if n != "base")):
+        lines.append(row(name, make(name, args.steps, args.samples), None if name == "base" else base))
+    print("\n".join(lines))
+
+
+if __name__ == "__main__":
+    main()
