@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from babyseg_py.registration.evidence import Evidence, neighbour_correlation
+from babyseg_py.registration.evidence import Evidence, neighbour_correlation, wrapped
 from babyseg_py.registration.pyramid import Scan
 
 
@@ -103,6 +103,25 @@ def judge_noise(scans: Sequence[Scan], /, *, limits: Limits | None = None) -> li
         for position, value in enumerate(found)
         if value < limit.min_correlation
     ]
+
+
+def judge_wrapped(scans: Sequence[Scan]) -> list[tuple[int, Flag]]:
+    """Find the scans whose head is wrapped around the field of view, among others that are not.
+
+    Parameters
+    ----------
+    scans : sequence of Scan
+        Scans of a visit, from `pyramid.prepare`.
+
+    Returns
+    -------
+    list of (int, Flag)
+        Positions and findings; none if all scans are wrapped.
+    """
+    found = [wrapped(scan) for scan in scans] if len(scans) > 1 else []
+    message = "the head leaves the field of view at one side and comes in again at the other: repeat the scan"
+    flagged = [(position, Flag("wrapped", message)) for position, value in enumerate(found) if value]
+    return flagged if len(flagged) < len(found) else []
 
 
 def excess(evidence: Evidence) -> float:

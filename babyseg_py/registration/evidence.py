@@ -22,6 +22,8 @@ CELL_MM = 3.0  # Lattice on which local displacements are searched.
 BLOCK = 8  # Cells along the side of a block: 24 mm.
 REACH = 3  # Cells searched in each direction: 9 mm.
 MIN_FILLED = 0.5  # Share of a block that must lie in both foregrounds.
+BRIGHT = 0.4  # Of the way from the background to the foreground's median.
+AT_BOTH_ENDS, BETWEEN = 0.15, 0.02  # Shares of the head's outline, seen along an axis.
 LEVEL_MM = 2.0  # Copy on which the mirror and local displacements are judged.
 
 
@@ -118,6 +120,22 @@ def neighbour_correlation(scan: Scan) -> float:
         varied = a.size > 1 and a.std() > 0 and b.std() > 0
         values.append(float(np.corrcoef(a, b)[0, 1]) if varied else 0.0)
     return float(np.median(values))
+
+
+def wrapped(scan: Scan) -> bool:
+    """Tell whether the head leaves the field of view at one side and comes in again at the other.
+
+    Both ends of an axis then show much of the head, and some slice between them hardly any of it.
+    """
+    level = scan.levels[LEVEL_MM]
+    inside = resample(scan.foreground, level.shape, level.affine, order=0).data > 0
+    background = float(np.median(level.data[~inside])) if not inside.all() else scan.window[0]
+    bright = level.data > background + BRIGHT * (float(np.median(level.data[inside])) - background)
+    for axis in range(3):
+        areas = np.count_nonzero(np.moveaxis(bright, axis, 0), axis=(1, 2)) / bright.any(axis=axis).sum()
+        if min(areas[0], areas[-1]) >= AT_BOTH_ENDS and areas.min() <= BETWEEN:
+            return True
+    return False
 
 
 def similarity_null(a: Scan, b: Scan, pose: Pose) -> tuple[float, float, float]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from babyseg_py.images.volume import Volume
-from babyseg_py.registration.checks import Flag, judge, judge_noise
+from babyseg_py.registration.checks import Flag, judge, judge_noise, judge_wrapped
 from babyseg_py.registration.evidence import Evidence, gather
 from babyseg_py.registration.motion import mean_displacement_mm
 from babyseg_py.registration.pyramid import Scan, prepare
@@ -94,7 +94,10 @@ def register_visit(
         If a scan has no foreground.
     """
     scans = [prepare(volume, name=name) for volume, name in zip(volumes, names, strict=True)]
-    found: dict[int, Placement] = {i: Placement(np.eye(4), None, (flag,)) for i, flag in judge_noise(scans)}
+    poor = dict(judge_wrapped(scans))
+    whole = [i for i in range(len(scans)) if i not in poor]
+    poor |= {whole[i]: flag for i, flag in judge_noise([scans[i] for i in whole])}
+    found: dict[int, Placement] = {i: Placement(np.eye(4), None, (flag,)) for i, flag in poor.items()}
     pairs: dict[tuple[int, int], Placement] = {}
     _, ranks = rank(volumes, scans)
     left = [i for i in range(len(scans)) if i not in found]

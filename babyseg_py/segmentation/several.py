@@ -26,7 +26,7 @@ from babyseg_py.segmentation.window import Scan, Window
 # 0.44.
 SMALLEST_AGREEMENT = 0.6
 # Dice of all that is labelled, likewise: 0.95 to 0.99 for good scans, 0.80 to 0.85 where a third of the brain
-# is missing. A poor scan of thick slices had 0.90: it is kept, and with it a scan wrapped by a third (0.89).
+# is missing. A poor scan of thick slices had 0.90: it is kept.
 SMALLEST_BRAIN_AGREEMENT = 0.87
 # By how much the network has to be less certain of all scans together than of the surest one alone for that
 # one to be taken. On 14 synthetic visits the sign of the difference told in 11 which of the two was better.

@@ -6,7 +6,7 @@ from head_phantom import error_mm, grid, head, rigid
 
 from babyseg_py.images import Volume
 from babyseg_py.registration import pyramid, visit
-from babyseg_py.registration.checks import Flag, judge_noise
+from babyseg_py.registration.checks import Flag, judge_noise, judge_wrapped
 from babyseg_py.registration.evidence import neighbour_correlation
 from babyseg_py.registration.visit import register_visit
 
@@ -76,6 +76,38 @@ def test_a_scan_of_noise_is_found_among_others_only(rng):
     found = judge_noise([noise[0], good, noise[1]])
     assert [(i, flag.name) for i, flag in found] == [(0, "noise"), (2, "noise")]
     assert judge_noise(noise) == judge_noise([good]) == []
+
+
+@pytest.mark.parametrize("axis", [0, 1, 2])
+def test_a_wrapped_scan_is_found_among_others_only(axis):
+    """The head is moved by a third of the field of view; a slab of it, cut at both ends, is not wrapped."""
+    good = head(grid((2, 2, 2)))
+    padding = [(12, 12)] * 3
+    affine = good.affine.copy()
+    affine[:3, 3] -= affine[:3, :3] @ [12, 12, 12]
+    roomy = Volume(np.pad(good.data, padding, mode="edge"), affine)
+    rolled = prepare(roomy.with_data(np.roll(roomy.data, roomy.shape[axis] // 3, axis=axis)))
+    content = np.flatnonzero((good.data > 0.3 * good.data.max()).any(axis=tuple({0, 1, 2} - {axis})))
+    cut = [slice(None)] * 3
+    cut[axis] = slice(content[len(content) // 5], content[-len(content) // 5])
+    slab = prepare(Volume(np.ascontiguousarray(good.data[tuple(cut)]), good.affine))
+    found = judge_wrapped([prepare(roomy), rolled, slab])
+    assert [(i, flag.name) for i, flag in found] == [(1, "wrapped")]
+    assert judge_wrapped([rolled, rolled]) == judge_wrapped([rolled]) == []
+
+
+def test_a_wrapped_scan_and_one_of_noise_leave_the_third(rng):
+    """Each is left out for its own reason, and the result is that of the good one alone."""
+    good = head(grid((2, 2, 2)))
+    rolled = good.with_data(np.roll(good.data, good.shape[1] // 2, axis=1))
+    noise = good.with_data(rng.rayleigh(300, good.shape).astype(np.float32))
+    session = register_visit([rolled, good, noise], names="abc")
+    assert session.reference == 1
+    assert [[f.name for f in p.flags if f.excludes] for p in session.placements] == [
+        ["wrapped"],
+        [],
+        ["noise"],
+    ]
 
 
 @pytest.fixture
