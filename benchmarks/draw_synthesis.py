@@ -41,7 +41,9 @@ def slices(age_months: float, number: int) -> list[np.ndarray]:
     size = bank.maps[0].size_mm
     shown = []
     for column, (_, changes) in enumerate(COLUMNS):
-        ranges = Ranges.from_dict({"grid": GRID, "brain_voxels": (size, size), "shift_voxels": 0.0} | changes)
+        ranges = Ranges.from_dict(
+            {"grid": GRID, "brain_voxels": (size, size), "shift_voxels": 0.0, "myelination": 0.7} | changes
+        )
         ranges = replace(ranges, inverted=0.0, follow_map_age=1.0)
         params = draw_params(np.random.default_rng((number, column)), bank, ranges)
         image = apply(bank, params).images[0].numpy()
