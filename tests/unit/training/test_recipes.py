@@ -42,7 +42,7 @@ def phantoms(ball, tmp_path_factory):
 def made_small(name: str, bank) -> dict:
     """Everything of a recipe but the sizes: loss, contrasts, disturbances and their probabilities."""
     plain = yaml.safe_load((SHIPPED / f"{name}.yaml").read_text())
-    synthesis = plain["synthesis"] | {"grid": [16, 16, 16], "brain_voxels": [10, 12], "shift_voxels": 2}
+    synthesis = plain["synthesis"] | {"grid": [16, 16, 16], "brain_voxels": [10, 12], "shift_voxels": 0.4}
     ease = min(60, plain.get("ease_in", 60))
     return plain | SMALL | {"bank": str(bank), "synthesis": synthesis, "ease_in": ease}
 
