@@ -9,7 +9,8 @@ from simulated_cohort import phantom
 from babyseg_py.cli import main
 from babyseg_py.images import Volume
 from babyseg_py.labels.table import STRUCTURES
-from babyseg_py.report.snapshot import MAX_BYTES, WIDTH_PX, draw_snapshot
+from babyseg_py.report.canvas import MAX_BYTES
+from babyseg_py.report.snapshot import WIDTH_PX, draw_snapshot
 
 YELLOW = next(s.colour for s in STRUCTURES if s.id == 17)
 
