@@ -18,12 +18,14 @@ from babyseg_py.report.canvas import (
     small_png,
 )
 from babyseg_py.report.slices import Box, Plane, bounding_box, image_slice, label_fields
-from babyseg_py.segmentation.head_axes import PLACES, head_rotation
+from babyseg_py.segmentation.head_axes import PLACES, angle_deg, head_rotation
 
 PX_PER_MM = 1.5
 # What each picture shows of a head: to the right, to the front, upwards. Brains of adults fit.
 FRAME_MM = np.array([160.0, 192.0, 160.0])
 BAR_MM = 50
+# What turns further is a header that is wrong, often by a mirror image that no rotation undoes.
+LARGEST_TILT_DEG = 45.0
 PANELS = (
     # world axis cut, structures through whose common centroid the slice goes, letters at the edges
     (2, (10, 49, 169, 176), ("L", "R")),
@@ -37,7 +39,8 @@ def draw_to_scale(image: Volume, dseg: Volume, *, title: str = "") -> bytes:
 
     The slices follow the axes of the head, which its structures tell, and go through the middle of thalamus
     and basal ganglia (axial), of the hippocampi (coronal) and of the left thalamus (sagittal). So the slices
-    of all visits show the same places, however the head lay, and a brain that grows becomes larger.
+    of all visits show the same places, however the head lay, and a brain that grows becomes larger. A head
+    that lies more than 45° off the axes of its header is shown along these.
 
     Parameters
     ----------
@@ -80,10 +83,12 @@ def _moments(dseg: Volume) -> dict[int, tuple[np.ndarray, float]]:
 
 
 def _into_head(found: dict[int, tuple[np.ndarray, float]]) -> np.ndarray:
-    """From the world to the axes of the head, (4, 4); a rotation about the origin."""
+    """From the world to the axes of the head, (4, 4), a rotation about the origin; none that is large."""
     turn = np.eye(4)
     if found.keys() & PLACES.keys():
-        turn[:3, :3] = head_rotation(found)[0].T
+        rotation, _ = head_rotation(found)
+        if angle_deg(rotation) <= LARGEST_TILT_DEG:
+            turn[:3, :3] = rotation.T
     return turn
 
 

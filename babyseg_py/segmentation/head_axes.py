@@ -50,3 +50,8 @@ def head_rotation(found: dict[int, tuple[np.ndarray, float]], /) -> tuple[np.nda
         return np.eye(3), mean
     u, _, vt = np.linalg.svd((w * (y - mean)).T @ (x - (w * x).sum(axis=0)))
     return u @ np.diag([1, 1, np.linalg.det(u @ vt)]) @ vt, mean
+
+
+def angle_deg(rotation: np.ndarray) -> float:
+    """Angle of a rotation matrix in degrees."""
+    return float(np.degrees(np.arccos(np.clip((np.trace(rotation) - 1) / 2, -1, 1))))

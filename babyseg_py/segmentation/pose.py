@@ -102,8 +102,3 @@ def _centroid(p: Tensor) -> np.ndarray:
         profile = p.sum(dim=[other for other in range(3) if other != axis], dtype=torch.float64).numpy()
         means.append(profile @ np.arange(len(profile)) / profile.sum())
     return np.array(means)
-
-
-def angle_deg(rotation: np.ndarray) -> float:
-    """Angle of a rotation matrix in degrees."""
-    return float(np.degrees(np.arccos(np.clip((np.trace(rotation) - 1) / 2, -1, 1))))

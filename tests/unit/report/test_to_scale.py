@@ -74,7 +74,7 @@ def test_all_pictures_have_one_size_with_the_brain_in_the_middle():
         assert _middle(_where(pixels[AXIAL], 10)) == pytest.approx(middle, abs=2)
 
 
-@pytest.mark.parametrize("angles", [(0.4, 0, 0), (0, -0.3, 0.3), (0, 0, np.pi)])
+@pytest.mark.parametrize("angles", [(0.4, 0, 0), (0, -0.3, 0.3), (0, 0, -0.6)])
 def test_a_head_that_lies_otherwise_is_shown_as_if_it_lay_upright(angles):
     upright = _pixels(draw_to_scale(*_head(np.eye(3))))
     turned = _pixels(draw_to_scale(*_head(euler2mat(*angles))))
@@ -85,6 +85,19 @@ def test_a_head_that_lies_otherwise_is_shown_as_if_it_lay_upright(angles):
             assert len(expected) > 10
             found = _where(turned[panel, side], label)
             assert _middle(found) == pytest.approx(_middle(expected), abs=4)
+
+
+def test_a_head_that_faces_backwards_by_its_header_is_shown_as_the_header_says():
+    image, dseg = _head(np.eye(3))
+    flipped = dseg.affine.copy()
+    flipped[1] *= -1
+    backwards = _pixels(draw_to_scale(Volume(image.data, flipped), Volume(dseg.data, flipped)))
+    rows = [
+        _middle(_where(pixels[AXIAL], 169))[0] for pixels in (_pixels(draw_to_scale(image, dseg)), backwards)
+    ]
+    height = AXIAL.stop - AXIAL.start
+    assert rows[0] < height / 2 - 5
+    assert rows[1] == pytest.approx(height - rows[0], abs=4)
 
 
 @pytest.mark.parametrize("y", [-30, 0, 30])
