@@ -168,9 +168,10 @@ def _scaled(values: np.ndarray) -> np.ndarray:
 
 
 def draw(folder: Path, visits: list[str]) -> Path:
-    """Write one picture of noise within an ellipsoid, and a link to it for every visit."""
+    """Write the two pictures of noise within an ellipsoid, and links to them for every visit."""
     from babyseg_py.images import Volume  # noqa: PLC0415  # only with pictures
     from babyseg_py.report.snapshot import draw_snapshot  # noqa: PLC0415
+    from babyseg_py.report.to_scale import draw_to_scale  # noqa: PLC0415
 
     folder.mkdir()
     axes = np.moveaxis(np.indices((62, 86, 58)), 0, -1) * 1.5 - (46, 64, 43)
@@ -179,14 +180,15 @@ def draw(folder: Path, visits: list[str]) -> Path:
     image = 100.0 * inside + np.random.default_rng(0).normal(0, 12, inside.shape)
     affine = np.diag([1.5, 1.5, 1.5, 1.0])
     affine[:3, 3] = (-46, -64, -43)
-    picture = folder / "picture.png"
-    picture.write_bytes(
-        draw_snapshot(Volume(image.astype(np.float32), affine), Volume(labels, affine), title="x")
-    )
+    pair = Volume(image.astype(np.float32), affine), Volume(labels, affine)
+    drawn = {"contours": draw_snapshot(*pair, title="x"), "toscale": draw_to_scale(*pair, title="x")}
     shots = folder / "shots"
     shots.mkdir()
-    for visit in visits:
-        (shots / f"{visit}_desc-contours_snapshot.png").symlink_to(picture)
+    for description, content in drawn.items():
+        picture = folder / f"{description}.png"
+        picture.write_bytes(content)
+        for visit in visits:
+            (shots / f"{visit}_desc-{description}_snapshot.png").symlink_to(picture)
     return shots
 
 

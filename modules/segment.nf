@@ -15,8 +15,8 @@ process SEGMENT {
     tuple val(visit), path("${visit.folder}/${visit.id}_space-session_desc-babyseg_probseg.nii.gz"), emit: posteriors, optional: true
     path "${visit.folder}/*_desc-uncertainty_map.nii.gz", emit: uncertainty, optional: true
     path "${visit.folder}/*_desc-{fuller_dseg,brain_mask}.nii.gz", emit: fuller, optional: true
-    path "${visit.folder}/${visit.id}_desc-fuller_morph.{tsv,json}", emit: fuller_volumes, optional: true
-    path "${visit.folder}/*_{dseg.json,dseg.tsv,dseg_lut.txt,probseg.json,mask.json,qc.json}", emit: sidecars, optional: true
+    path "${visit.folder}/${visit.id}_desc-fuller_morph.tsv", emit: fuller_volumes, optional: true
+    path "${visit.folder}/*_{dseg.json,dseg.tsv,dseg_lut.txt,probseg.json,mask.json,qc.json,morph.json}", emit: sidecars, optional: true
     tuple val(visit), path("pipeline_info/failures/${visit.id}.segment.failure.json"), emit: failure, optional: true
 
     script:
@@ -50,7 +50,7 @@ process SEGMENT {
     ${keep_posteriors ? "touch ${visit.id}_space-session_desc-babyseg_probseg.nii.gz" : ''}
     touch ${visit.id}_desc-posterior_volumes.json
     touch ${visit.id}_desc-segmentation_qc.tsv
-    ${labels == 'fuller' ? "touch ${visit.id}_space-session_desc-{fuller_dseg,brain_mask}.nii.gz" : ''}
+    ${labels == 'fuller' ? "touch ${visit.id}_space-session_desc-{fuller_dseg,brain_mask}.nii.gz ${visit.id}_desc-fuller_morph.tsv" : ''}
     for image in ${images.collect { image -> image.name.replaceAll(/_desc-n4_(\w+)\.nii\.gz/, '_space-$1') }.join(' ')}; do
         touch "\${image}_desc-babyseg_dseg.nii.gz"
     done

@@ -11,6 +11,7 @@ process TABLES {
     path longitudinal, stageAs: 'longitudinal/*', arity: '0..*'
     path template_visits, stageAs: 'templates/*', arity: '0..*'
     path template_failures, stageAs: 'failures/*', arity: '0..*'
+    path parts, stageAs: 'parts/*', arity: '0..*'
     val templates
     val code
 
@@ -31,6 +32,7 @@ process TABLES {
         ${longitudinal ? '--longitudinal longitudinal/*' : ''} \\
         ${template_visits ? '--template-visits templates/*' : ''} \\
         ${template_failures ? '--template-failures failures/*' : ''} \\
+        ${parts ? '--parts parts/*' : ''} \\
         ${templates ? '' : '--no-templates'} \\
         --out-dir cohort
     """

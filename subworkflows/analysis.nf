@@ -16,10 +16,11 @@ workflow ANALYSIS {
     distances // surfacedistance_qc.tsv, one per visit
     volumes // volumes_morph.tsv, one per visit
     scan_volumes // scanvolumes_morph.tsv, one per visit
-    snapshots // snapshot.png, one per visit
+    snapshots // snapshot.png, two per visit
     template_failures // one failure.json per child without a template; no row of the sheet fails with it
     template_visits // template_qc.tsv, one per child with a template
     longitudinal // longitudinal_morph.tsv, one per visit in a template
+    parts // fuller_morph.tsv, one per visit, or none
     templates // snapshot.png, one per child with a template
     shapes // shape.json of spherical harmonics, one per visit, or none
     options // map of parameters
@@ -37,6 +38,7 @@ workflow ANALYSIS {
         sorted(longitudinal),
         sorted(template_visits),
         sorted(template_failures),
+        sorted(parts),
         options.template,
         code.tables,
     )

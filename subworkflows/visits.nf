@@ -88,7 +88,8 @@ workflow VISITS {
     distances = compared.table.map { _visit, file -> file }
     volumes = measured.tables.map { _visit, session, _scans -> session }
     scan_volumes = measured.tables.map { _visit, _session, scans -> scans }
-    snapshots = pictured.picture.map { _visit, file -> file }
+    parts = segmented.fuller_volumes
+    snapshots = pictured.picture.map { _visit, file -> file }.mix(pictured.to_scale)
     shapes = shaped.coefficients.map { _visit, file -> file }
 
     emit:
@@ -99,6 +100,7 @@ workflow VISITS {
     distances
     volumes
     scan_volumes
+    parts
     snapshots
     shapes
 }

@@ -38,6 +38,7 @@ workflow COHORT {
         grown.failures,
         grown.used,
         grown.volumes,
+        visited.parts,
         grown.pictures,
         visited.shapes,
         options,

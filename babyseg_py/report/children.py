@@ -15,15 +15,17 @@ from babyseg_py.report import vectors
 from babyseg_py.report.figures import data_uri
 from babyseg_py.report.files import write_text
 from babyseg_py.report.inputs import AXES
-from babyseg_py.report.parts import Card, Picture, Table
+from babyseg_py.report.parts import Card, Picture, Swatches, Table
 from babyseg_py.report.results import Results
-from babyseg_py.report.sessions import visit_flags
+from babyseg_py.report.sessions import swatches, visit_flags
+from babyseg_py.report.side_by_side import Column, flagged_as_a_whole, side_by_side, youngest_first
 from babyseg_py.report.structures import PANELS, both_sides, by_structure
 from babyseg_py.report.thumbnails import Setting, fitting, shrunk, shrunk_all, size_of
 from babyseg_py.report.within_child import child_change
 from babyseg_py.report.words import age, count, interval, number, plain_name, sentence_case, text
 
 PICTURE_BYTES = 60_000
+TO_SCALE_BYTES = 40_000
 BACKGROUND_POINTS = 300
 CENTILES = (3, 10, 50, 90, 97)
 
@@ -38,8 +40,12 @@ class ChildPage:
         Without prefix.
     facts : str
         Sex, site and group.
+    visits : list of Column
+        The visits to one scale, in order of age.
+    legend : Swatches
+        Colours of the outlines.
     cards : list of Card
-        A card per visit, in order of age.
+        A card per visit with more slices, in the same order.
     growth : dict of str to list of Markup
         A panel per structure, by the label of the age axis.
     growth_note : str
@@ -53,6 +59,8 @@ class ChildPage:
 
     child: str
     facts: str
+    visits: list[Column]
+    legend: Swatches
     cards: list[Card]
     growth: dict[str, list[Markup]]
     growth_note: str
@@ -102,7 +110,7 @@ def child_pages(results: Results) -> Iterator[ChildPage]:
     if curves.empty or curves["volume_mm3"].isna().all():
         note = "Grey: the other sessions of this cohort, which are no norm; there were too few for centiles."
     matrix = by_structure(results.volumes, ["visit_id"])
-    visits = results.visits.sort_values(["participant_id", "age_days"], kind="stable")
+    visits = youngest_first(results.visits)
     flags = visit_flags(results)
     tables = {
         "growth": _by_child(_changes(results)),
@@ -114,12 +122,16 @@ def child_pages(results: Results) -> Iterator[ChildPage]:
     records = results.records.drop_duplicates("participant_id").to_dict("records")
     facts = {str(row["participant_id"]): row for row in records}
     setting = fitting([*results.snapshots.values(), *results.templates.values()], share=PICTURE_BYTES)
+    one_scale = fitting([*results.to_scale.values()], share=TO_SCALE_BYTES)
     for child, own in visits.groupby("participant_id", sort=True):
         mine = {name: of.get(str(child), pd.DataFrame()) for name, of in tables.items()}
+        whole = flagged_as_a_whole(mine["qc"])
         yield ChildPage(
             str(child),
             "; ".join(f"{name} {facts[str(child)][name]}" for name in ("sex", "site", "group")
                       if isinstance(facts[str(child)][name], str)),
+            list(side_by_side(own, results, flags, whole=whole, setting=one_scale)),
+            swatches(),
             list(_cards(own, results, flags, setting)),
             _growth(own, matrix, panels),
             note,
@@ -127,7 +139,7 @@ def child_pages(results: Results) -> Iterator[ChildPage]:
             _centile_table(mine["centiles"]),
             child_change(mine["change"]),
             _template_picture(results, str(child), setting),
-            list(_excluded(own, mine)),
+            list(_excluded(own, mine, whole)),
         )  # fmt: skip
 
 
@@ -267,23 +279,21 @@ def _centile_table(table: pd.DataFrame) -> Table | None:
     return Table(columns, rows, frozenset({2, 3}), folded=f"Centiles, {count(len(rows), 'row')}")
 
 
-def _excluded(own: pd.DataFrame, mine: dict[str, pd.DataFrame]) -> Iterator[str]:
+def _excluded(own: pd.DataFrame, mine: dict[str, pd.DataFrame], whole: dict[str, str]) -> Iterator[str]:
     """Say which sessions, structures and scores of the child are not in the statistics."""
     for row in own[own["status"] == "failed"].to_dict("records"):
         yield f"Session {row['session_id']}: no volumes, because every scan failed."
+    for session, words in whole.items():
+        yield (
+            f"Session {session}: flagged as a whole and left out of reliability, growth and "
+            f"associations, unless the run was told to include it ({words})."
+        )
     qc = mine["qc"]
     if len(qc):
-        whole = qc[qc["scan"].isna() & qc["structure"].isna()]
-        for session, of in whole.groupby("session_id", sort=False):
-            words = "; ".join(dict.fromkeys(text(message, "flagged") for message in of["message"]))
-            yield (
-                f"Session {session}: flagged as a whole and left out of reliability, growth and "
-                f"associations, unless the run was told to include it ({words})."
-            )
         parts = qc[qc["scan"].isna() & qc["structure"].notna()]
-        for session, of in parts.groupby("session_id", sort=False):
+        for part_of, of in parts.groupby("session_id", sort=False):
             names = ", ".join(plain_name(name) for name in dict.fromkeys(of["structure"]))
-            yield f"Session {session}: these structures were left out: {names}."
+            yield f"Session {part_of}: these structures were left out: {names}."
     used = mine["used"]
     if len(used):
         for row in used[used["reason"].notna()].to_dict("records"):

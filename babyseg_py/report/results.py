@@ -76,8 +76,8 @@ class Results:
         The tables of ``cohort/``.
     more : dict of str to pd.DataFrame
         The tables of `MORE`, each by its name.
-    snapshots : dict of str to Path
-        Picture of each visit.
+    snapshots, to_scale : dict of str to Path
+        Picture of each visit, and its picture to the scale of all others.
     templates : dict of str to Path
         Picture of the template of each child that has one.
     versions : dict of str to str
@@ -103,6 +103,7 @@ class Results:
     associations: pd.DataFrame
     more: dict[str, pd.DataFrame] = field(default_factory=dict)
     snapshots: dict[str, Path] = field(default_factory=dict)
+    to_scale: dict[str, Path] = field(default_factory=dict)
     templates: dict[str, Path] = field(default_factory=dict)
     versions: dict[str, str] = field(default_factory=dict)
     truth: Truth | None = None
@@ -171,7 +172,7 @@ def read_results(
     cohort : path
         Folder of the cohort tables; each of them may be absent.
     snapshots : sequence of path
-        ``sub-X_ses-Y_desc-contours_snapshot.png``, in any order.
+        ``sub-X_ses-Y_desc-contours_snapshot.png`` and ``…_desc-toscale_snapshot.png``, in any order.
     templates : sequence of path
         ``sub-X_desc-template_snapshot.png``, in any order.
     versions : path, optional
@@ -186,6 +187,7 @@ def read_results(
     """
     scans, phenotype, verdicts = _read_records(Path(records))
     rows = _read_ledger(Path(ledger))
+    pictures, to_scale = _by_visit(snapshots)
     tables: dict[str, Any] = {name: _read_table(Path(cohort) / filename) for name, filename in TABLES.items()}
     return Results(
         records=scans,
@@ -195,7 +197,8 @@ def read_results(
         **tables,
         verdicts=verdicts,
         more={name: _read_table(Path(cohort) / f"{name}.tsv") for name in MORE},
-        snapshots=_by_visit(snapshots),
+        snapshots=pictures,
+        to_scale=to_scale,
         templates=_by_child(templates),
         versions=_read_versions(Path(versions)) if versions else {},
         truth=_read_truth(Path(truth)) if truth else None,
@@ -255,16 +258,19 @@ def _read_table(path: Path) -> pd.DataFrame:
     return _with_visit(table, path)
 
 
-def _by_visit(paths: Sequence[Path | str]) -> dict[str, Path]:
-    found = {}
+def _by_visit(paths: Sequence[Path | str]) -> tuple[dict[str, Path], dict[str, Path]]:
+    """Pictures of the visits, and those of them that are to scale."""
+    pictures: dict[str, Path] = {}
+    to_scale: dict[str, Path] = {}
     for path in sorted(map(Path, paths)):
         try:
             name = parse_name(path)
+            found = to_scale if name.get("desc") == "toscale" else pictures
             found[visit_id(str(name["participant"]), str(name["session"]))] = path
         except (ValueError, KeyError) as problem:
             advice = "name it sub-X_ses-Y_desc-contours_snapshot.png"
             raise UnusableData(str(path), "its name does not say which visit it shows", advice) from problem
-    return found
+    return pictures, to_scale
 
 
 def _by_child(paths: Sequence[Path | str]) -> dict[str, Path]:

@@ -18,6 +18,11 @@ PICTURES = 1000
 
 def legend(results: Results, shelf: Shelf) -> Part:
     """Name the colours of the outlines."""
+    return swatches()
+
+
+def swatches() -> Swatches:
+    """Return the structures with the colours of their outlines."""
     return Swatches(tuple((plain_name(name), COLOURS[name]) for name in PARTS))
 
 

@@ -10,7 +10,7 @@ from PIL import Image
 from babyseg_py.errors import UnusableData
 
 PICTURES_BYTES = 6_000_000
-# Width in pixels and WebP quality, from the best to the smallest.
+# Width in pixels, which is never more than that of the picture, and WebP quality; from best to smallest.
 SETTINGS = (
     (960, 70),
     (800, 65),
@@ -98,6 +98,7 @@ def _open(path: Path) -> Image.Image:
 
 def _webp(image: Image.Image, width: int, quality: int) -> bytes:
     buffer = BytesIO()
+    width = min(width, image.width)
     small = image.resize((width, round(width * image.height / image.width)), Image.Resampling.BOX)
     small.save(buffer, format="WEBP", quality=quality, method=0)
     return buffer.getvalue()

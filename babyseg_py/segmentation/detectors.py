@@ -17,7 +17,8 @@ from babyseg_py.images.geometry import reorient
 from babyseg_py.labels import LEFT_RIGHT_PAIRS
 from babyseg_py.segmentation.anatomy import CEREBELLUM_AND_STEM, CEREBRUM, LOG_SHARES
 from babyseg_py.segmentation.cut import flat_face
-from babyseg_py.segmentation.pose import CENTROIDS, FEWEST_STRUCTURES, head_frame
+from babyseg_py.segmentation.head_axes import FEWEST_STRUCTURES, PLACES
+from babyseg_py.segmentation.pose import head_frame
 from babyseg_py.segmentation.quality import Measure
 from babyseg_py.segmentation.visit import VisitResult
 from babyseg_py.segmentation.window import Scan, Window
@@ -111,11 +112,10 @@ def _layout_misfit(labels: np.ndarray) -> float:
     counts = np.bincount(flat, minlength=256)
     sums = np.stack([np.bincount(flat, weights=axis, minlength=256) for axis in place.T], axis=1)
     found, expected = [], []
-    for pair, centroid in CENTROIDS.items():
-        for label, side in zip(pair, (-1, 1), strict=True):
-            if counts[label]:
-                found.append([*(sums[label] / counts[label]), 1.0])
-                expected.append(np.array(centroid) * (side, 1, 1))
+    for label, centroid in PLACES.items():
+        if counts[label]:
+            found.append([*(sums[label] / counts[label]), 1.0])
+            expected.append(centroid)
     if len(found) < FEWEST_STRUCTURES:
         return np.nan
     x, y = np.array(found), np.array(expected)
@@ -143,7 +143,7 @@ def _proportions(labels: np.ndarray, window: Window) -> tuple[float, float]:
     place = np.argwhere(np.isin(labels, CEREBRUM))
     if len(place) < 100:
         return np.nan, np.nan
-    numbers = [label for pair in CENTROIDS for label in pair]
+    numbers = list(PLACES)
     certain = torch.from_numpy(np.stack([np.zeros_like(labels), *(labels == n for n in numbers)])).float()
     rotation = head_frame(certain, [0, *numbers], window).rotation
     low, high = np.percentile(place @ rotation, (1, 99), axis=0)

@@ -27,6 +27,7 @@ from babyseg_py.models.refiner import Refiner
 from babyseg_py.models.weights import ModelInfo, Networks, Preprocessing
 from babyseg_py.segmentation.calibration import Calibration, find_calibration
 from babyseg_py.segmentation.evidence import Passes, compare_passes
+from babyseg_py.segmentation.head_axes import angle_deg
 from babyseg_py.segmentation.pose import (
     FACING_MARGIN,
     FACINGS,
@@ -35,7 +36,6 @@ from babyseg_py.segmentation.pose import (
     SURE_OF_FACING,
     TILT_MARGIN,
     Frame,
-    angle_deg,
     head_frame,
     reversed_window,
 )

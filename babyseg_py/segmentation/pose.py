@@ -12,6 +12,7 @@ import torch
 from nibabel.affines import apply_affine
 from torch import Tensor
 
+from babyseg_py.segmentation.head_axes import PLACES, head_rotation
 from babyseg_py.segmentation.window import Window
 
 # What a header can have wrong, as axes (right, anterior, superior) to be reversed. That left and right are
@@ -30,21 +31,9 @@ SURE_OF_FACING = 0.7
 SMALLEST_TILT_DEG = 0.5
 LARGE_TILT_DEG = 10.0
 TILT_MARGIN = 0.01
-# Centroids of structures in the mean digital infant, relative to that of the brain, in units of the cube root
-# of its volume; right, anterior, superior. Left and right are mirror images. Structures that a mask may have
-# cut off are left out.
-CENTROIDS = {
-    (2, 41): (0.25, 0.03, 0.05),
-    (3, 42): (0.28, 0.03, 0.06),
-    (4, 43): (0.14, 0.07, 0.03),
-    (10, 49): (0.12, 0.03, -0.02),
-    (11, 50): (0.13, 0.27, 0.01),
-    (17, 53): (0.23, 0.02, -0.21),
-    (169, 176): (0.21, 0.19, -0.08),
-}
-# From the weighted mean of those centroids to the middle of the box around the brain, measured on ten scans.
+# From the weighted mean of the centroids of structures to the middle of the box around the brain, measured on
+# ten scans.
 TO_MIDDLE = (0.0, -0.0125, -0.055)
-FEWEST_STRUCTURES = 8
 FEWEST_VOXELS = 1.0
 
 
@@ -75,9 +64,8 @@ class Frame:
 def head_frame(posteriors: Tensor, label_numbers: Sequence[int], window: Window) -> Frame:
     """Lay a frame into a head, from a rough segmentation.
 
-    The best rotation between the centroids of structures and where they lie in the mean infant (Kabsch 1976),
-    each weighted by the square root of its volume. Centroids of probabilities, not of labels, move with the
-    head by less than a voxel, so that two images of a head give the same frame.
+    Its axes are those of `head_rotation`. Centroids of probabilities, not of labels, move with the head by
+    less than a voxel, so that two images of a head give the same frame.
 
     Parameters
     ----------
@@ -93,23 +81,15 @@ def head_frame(posteriors: Tensor, label_numbers: Sequence[int], window: Window)
     Frame
         Without rotation if too few structures were found.
     """
-    found, expected, weights = [], [], []
-    for pair, place in CENTROIDS.items():
-        for label, side in zip(pair, (-1, 1), strict=True):
-            p = posteriors[label_numbers.index(label)]
-            mass = float(p.sum())
-            if mass >= FEWEST_VOXELS:
-                found.append(_centroid(p) * window.voxel_mm)
-                expected.append(np.array(place) * (side, 1, 1))
-                weights.append(np.sqrt(mass))
+    found = {}
+    for label in PLACES:
+        p = posteriors[label_numbers.index(label)]
+        mass = float(p.sum())
+        if mass >= FEWEST_VOXELS:
+            found[label] = _centroid(p) * window.voxel_mm, mass
     if not found:
         return Frame(np.eye(3), window.centre_mm)
-    x, y, w = np.array(expected), np.array(found), np.array(weights)[:, None] / np.sum(weights)
-    mean = (w * y).sum(axis=0)
-    rotation = np.eye(3)
-    if len(found) >= FEWEST_STRUCTURES:
-        u, _, vt = np.linalg.svd((w * (y - mean)).T @ (x - (w * x).sum(axis=0)))
-        rotation = u @ np.diag([1, 1, np.linalg.det(u @ vt)]) @ vt
+    rotation, mean = head_rotation(found)
     size = np.cbrt(float(posteriors[1:].sum())) * window.voxel_mm
     middle = mean + rotation @ (size * np.array(TO_MIDDLE))
     return Frame(rotation, apply_affine(window.affine, middle / window.voxel_mm))
@@ -122,8 +102,3 @@ def _centroid(p: Tensor) -> np.ndarray:
         profile = p.sum(dim=[other for other in range(3) if other != axis], dtype=torch.float64).numpy()
         means.append(profile @ np.arange(len(profile)) / profile.sum())
     return np.array(means)
-
-
-def angle_deg(rotation: np.ndarray) -> float:
-    """Angle of a rotation matrix in degrees."""
-    return float(np.degrees(np.arccos(np.clip((np.trace(rotation) - 1) / 2, -1, 1))))

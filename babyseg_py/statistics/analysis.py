@@ -19,6 +19,7 @@ from babyseg_py.statistics.matching import matching_tables
 from babyseg_py.statistics.measurement import measurement_table
 from babyseg_py.statistics.methods import MANUAL, method_tables
 from babyseg_py.statistics.overview import overview
+from babyseg_py.statistics.parts import without_flagged_wholes
 from babyseg_py.statistics.published import plausibility_table
 from babyseg_py.statistics.reliability import reliability_table
 from babyseg_py.statistics.repeated import repeated_table
@@ -35,6 +36,7 @@ NOT_HARMONISED = (
     "site_effects.tsv",
     "growth_plausibility.tsv",
     "change.tsv",
+    "parts_growth.tsv",
     "shape.tsv",
 )
 
@@ -56,10 +58,12 @@ class Inputs:
     source : str
         ``labels`` or ``posteriors``, which associations and models use.
     harmonise : bool
-        Whether all but reliability, the agreement of methods, change in templates and shape use volumes
-        harmonised between sites.
+        Whether all but reliability, the agreement of methods, change in templates, growth of parts and shape
+        use volumes harmonised between sites.
     longitudinal : pandas.DataFrame or None
         Table longitudinal of the cohort: volumes of the visits that are in their child's template.
+    parts : pandas.DataFrame or None
+        Table parts of the cohort; None without the fuller label set.
     shapes : Path or None
         Folder of the coefficients of the surfaces; None if there are none.
     """
@@ -74,6 +78,7 @@ class Inputs:
     source: str
     harmonise: bool = False
     longitudinal: pd.DataFrame | None = None
+    parts: pd.DataFrame | None = None
     shapes: Path | None = None
 
 
@@ -104,6 +109,9 @@ def analyse(inputs: Inputs) -> tuple[dict[str, pd.DataFrame], str]:
         "growth": growth_of(volumes, inputs.facts, visits_out),
         "change": change_of(inputs, visits_out),
     }
+    if inputs.parts is not None:
+        parts = without_flagged_wholes(inputs.parts, inputs.qc)
+        tables["parts_growth"] = growth_of(parts, inputs.facts, visits_out)
     tables |= growth_of_cohort(clean, inputs)
     tables |= {
         "groups": group_table(clean, inputs.facts, source=inputs.source),

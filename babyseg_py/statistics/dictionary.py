@@ -4,6 +4,8 @@ import json
 from functools import cache
 from importlib.resources import files
 
+LIKE = {"parts_growth": "growth"}
+
 
 def describe(table: str, column: str) -> dict:
     """Describe a column, as the BIDS data dictionary beside its table says it.
@@ -28,6 +30,8 @@ def describe(table: str, column: str) -> dict:
     texts = _texts()
     if column in texts.get(table, {}):
         return texts[table][column]
+    if column in texts.get(LIKE.get(table, ""), {}):
+        return texts[LIKE[table]][column]
     if column in texts["any table"]:
         return texts["any table"][column]
     for ending in ("_posterior_mm3", "_mm3"):

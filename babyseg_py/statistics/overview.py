@@ -52,6 +52,13 @@ PARTS = (
         "",
         "two usable visits with ages",
     ),
+    Part(
+        "change of parts of structures",
+        "parts_growth",
+        "change_mm3_per_month",
+        "",
+        "two visits with volumes of parts and ages",
+    ),
     Part("published growth", "growth_plausibility", "ratio", "", "ages from birth of at most two years"),
     Part("growth of the cohort", "growth_models", "volume_mm3", "n", "ages at 10 children or more"),
     Part("centiles", "centiles", "volume_mm3", "n", "ages at 15 children or more"),

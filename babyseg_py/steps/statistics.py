@@ -50,6 +50,7 @@ def run(args: argparse.Namespace) -> None:
         source=args.volume_source,
         harmonise=args.harmonise,
         longitudinal=_table(tables, "longitudinal") if (tables / "longitudinal.tsv").is_file() else None,
+        parts=_parts(tables),
         shapes=Path(args.shapes) if args.shapes else None,
     )
     results, left_out = analyse(inputs)
@@ -71,6 +72,20 @@ def _table(folder: Path, name: str):
     of_a_scan = ["run", "suffix"] if name == "scanvolumes" else []
     wanted = [column for column in COLUMNS[name] if column not in INTERVAL]
     missing_columns(path, table.columns, [*VISIT, *of_a_scan, *wanted])
+    return table
+
+
+def _parts(folder: Path):
+    """Table parts of the cohort, None without one: only runs with the fuller label set have it."""
+    from babyseg_py.statistics.files import missing_columns, read_table
+    from babyseg_py.statistics.parts import COLUMNS
+    from babyseg_py.statistics.visits import VISIT
+
+    path = folder / "parts.tsv"
+    if not path.is_file():
+        return None
+    table = read_table(path)
+    missing_columns(path, table.columns, [*VISIT, *COLUMNS])
     return table
 
 

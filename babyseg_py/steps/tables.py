@@ -9,6 +9,7 @@ DESCRIPTION = {
     "qc": "segmentation_qc.tsv of the visits",
     "surface-distance": "surfacedistance_qc.tsv of the visits",
     "longitudinal": "longitudinal_morph.tsv of the visits that are in a template",
+    "parts": "fuller_morph.tsv of the visits, of a run with --labels fuller",
 }
 
 
@@ -36,6 +37,7 @@ def run(args: argparse.Namespace) -> None:
     """Write the tables of the cohort and of its participants, each with its data dictionary."""
     from babyseg_py.statistics.files import read_records, read_table, write_table
     from babyseg_py.statistics.gather import cohort_tables, participants
+    from babyseg_py.statistics.parts import part_table
     from babyseg_py.statistics.templates import read_failures, template_table
     from babyseg_py.statistics.visits import visit_facts
 
@@ -57,6 +59,8 @@ def run(args: argparse.Namespace) -> None:
         read_failures(args.template_failures),
         switched_off=args.no_templates,
     )
+    if args.parts:
+        tables["parts"] = part_table(_visit_tables(args.parts, "fuller", "morph"), facts)
     for name, table in tables.items():
         write_table(table, out / f"{name}.tsv")
     beside = Path(args.participants) if args.participants else out.resolve().parent / "participants.tsv"

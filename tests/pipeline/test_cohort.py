@@ -68,7 +68,7 @@ def test_every_file_of_the_contract_is_there(cohort):
     top = cohort.run.outdir
     for name in ("dataset_description.json", "participants.tsv", "ledger.tsv", "report.html", ".bidsignore"):
         assert (top / name).is_file(), name
-    for name in ("volumes", "qc", "reliability", "growth", "associations"):
+    for name in ("volumes", "qc", "reliability", "growth", "associations", "parts", "parts_growth"):
         assert (top / "cohort" / f"{name}.tsv").is_file(), name
     for name in ("execution_report.html", "execution_timeline.html", "execution_trace.txt",
                  "execution_dag.html", "software_versions.json", "parameters.json"):  # fmt: skip
@@ -78,7 +78,7 @@ def test_every_file_of_the_contract_is_there(cohort):
                        "space-session_desc-uncertainty_map.nii.gz", "desc-volumes_morph.tsv",
                        "desc-surfacedistance_qc.tsv", "desc-segmentation_qc.tsv",
                        "space-session_desc-fuller_dseg.nii.gz", "space-session_desc-brain_mask.nii.gz",
-                       "desc-fuller_morph.tsv"):  # fmt: skip
+                       "desc-fuller_morph.tsv", "desc-toscale_snapshot.png"):  # fmt: skip
             assert (anat(cohort, visit) / f"{visit}_{ending}").is_file(), ending
     for row in cohort.rows:
         folder = anat(cohort, f"{row['participant_id']}_{row['session_id']}")

@@ -10,6 +10,7 @@ import pandas as pd
 from babyseg_py.images import Volume
 from babyseg_py.labels.table import STRUCTURES
 from babyseg_py.report.snapshot import draw_snapshot
+from babyseg_py.report.to_scale import draw_to_scale
 
 BRAIN = [s for s in STRUCTURES if s.id]
 SHARES = {"white matter": 0.18, "cortical grey matter": 0.24, "cerebellum": 0.05, "brain stem": 0.012,
@@ -251,10 +252,12 @@ def _write_truth(folder: Path, truth: pd.DataFrame) -> None:
 def _pictures(folder: Path, visits: list[str], rng: np.random.Generator) -> list[Path]:
     folder.mkdir()
     image, dseg = phantom(rng)
-    content = draw_snapshot(image, dseg, title="simulated")
-    paths = [folder / f"{visit}_desc-contours_snapshot.png" for visit in visits]
-    for path in paths:
-        path.write_bytes(content)
+    drawn = {"contours": draw_snapshot(image, dseg, title="x"), "toscale": draw_to_scale(image, dseg)}
+    paths = []
+    for visit in visits:
+        for description, content in drawn.items():
+            paths.append(folder / f"{visit}_desc-{description}_snapshot.png")
+            paths[-1].write_bytes(content)
     return paths
 
 

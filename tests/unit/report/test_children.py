@@ -51,7 +51,7 @@ def test_a_page_shows_visits_growth_change_flags_and_what_was_left_out(pages):
     texts = {child: (pages / "children" / f"sub-{child}.html").read_text(encoding="utf-8")
              for child in ("01", "02", "03", "05")}  # fmt: skip
     assert texts["01"].count('class="card ok"') == 2
-    assert texts["01"].count("data:image/") == 2
+    assert texts["01"].count("data:image/") == 4
     assert texts["01"].count('<polyline class="own"') >= 10
     assert texts["01"].count('class="centile"') == 4
     assert texts["01"].count('class="median"') == 1

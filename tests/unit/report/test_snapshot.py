@@ -9,7 +9,9 @@ from simulated_cohort import phantom
 from babyseg_py.cli import main
 from babyseg_py.images import Volume
 from babyseg_py.labels.table import STRUCTURES
-from babyseg_py.report.snapshot import MAX_BYTES, WIDTH_PX, draw_snapshot
+from babyseg_py.report.canvas import MAX_BYTES
+from babyseg_py.report.snapshot import WIDTH_PX, draw_snapshot
+from babyseg_py.report.to_scale import FRAME_MM, PX_PER_MM
 
 YELLOW = next(s.colour for s in STRUCTURES if s.id == 17)
 
@@ -83,12 +85,15 @@ def test_noise_stays_within_the_size_limit(rng):
     assert picture == draw_snapshot(image, dseg), "the same input gives the same bytes"
 
 
-def test_the_step_writes_the_picture(rng, tmp_path):
+def test_the_step_writes_the_pictures(rng, tmp_path):
     image, dseg = phantom(rng)
     nib.save(nib.Nifti1Image(image.data, image.affine), tmp_path / "i.nii.gz")
     nib.save(nib.Nifti1Image(dseg.data.astype(np.uint16), dseg.affine), tmp_path / "d.nii.gz")
     target = tmp_path / "deep er" / "sub-01_ses-A_desc-contours_snapshot.png"
+    scaled = target.with_name("sub-01_ses-A_desc-toscale_snapshot.png")
     words = ["--image", str(tmp_path / "i.nii.gz"), "--dseg", str(tmp_path / "d.nii.gz")]
-    assert main(["snapshot", "--visit", "sub-01_ses-A", *words, "-o", str(target)]) == 0
-    assert [path.name for path in target.parent.iterdir()] == [target.name]
+    words += ["-o", str(target), "--to-scale", str(scaled)]
+    assert main(["snapshot", "--visit", "sub-01_ses-A", *words]) == 0
+    assert sorted(path.name for path in target.parent.iterdir()) == [target.name, scaled.name]
     assert _pixels(target.read_bytes()).shape[1] == WIDTH_PX
+    assert _pixels(scaled.read_bytes()).shape[1] == round(FRAME_MM[1] * PX_PER_MM)

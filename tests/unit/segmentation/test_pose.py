@@ -7,7 +7,8 @@ from nibabel.affines import apply_affine
 from nibabel.eulerangles import euler2mat
 
 from babyseg_py.labels import LABELS
-from babyseg_py.segmentation.pose import CENTROIDS, angle_deg, head_frame, reversed_window
+from babyseg_py.segmentation.head_axes import CENTROIDS, angle_deg
+from babyseg_py.segmentation.pose import head_frame, reversed_window
 from babyseg_py.segmentation.window import Window
 
 

@@ -130,7 +130,7 @@ def simulate(
     return Files(folder, path, folder / "scores.tsv")
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def simulated():
     """Return the function that writes a simulated cohort into a folder."""
     return simulate
