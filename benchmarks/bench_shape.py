@@ -24,7 +24,8 @@ from babyseg_py.morphometry.meshes import (
 )
 from babyseg_py.morphometry.spharm import basis, describe, mirrored, truncated
 from babyseg_py.morphometry.spherical_map import spherical_map
-from babyseg_py.statistics.shape import ALPHA, LEVEL, Map, vertex_map
+from babyseg_py.statistics.shape import ALPHA
+from babyseg_py.statistics.surfaces import LEVEL, Map, vertex_map
 
 OUTSIDE_MM = 2.5  # what a description of .3 mm and a 1.3 mm grid may smear a bump by
 

@@ -48,7 +48,7 @@ def shape_table(results: Results, shelf: Shelf) -> Part:
         return _why(table)
     rows = [
         (
-            text(row["contrast"]), plain_name(row["structure"]), number(row["n"], 0),
+            text(row["contrast"]), plain_name(text(row["structure"])), number(row["n"], 0),
             number(row["effect_mm"]), text(row["location"]), number(row["t_max"]),
             p_value(row["p_max"]), p_value(row["p_fdr"]),
             number(row["area_mm2"], 0), text(row["notes"], ""),

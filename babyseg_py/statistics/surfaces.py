@@ -1,0 +1,140 @@
+"""Surfaces of a cohort in one frame, and what they go with, vertex by vertex."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from babyseg_py.morphometry.alignment import align_all, icosphere
+from babyseg_py.morphometry.meshes import vertex_normals
+from babyseg_py.morphometry.spharm import basis, mirrored, truncated
+from babyseg_py.statistics.contrasts import FEWEST
+from babyseg_py.statistics.descriptions import Described
+from babyseg_py.statistics.partial import basis_of
+from babyseg_py.statistics.permutation import Battery, max_t
+from babyseg_py.statistics.visits import VISIT
+
+LEVEL = 3
+SIDES = ("left", "right")
+_WORDS = (("lateral", "medial"), ("posterior", "anterior"), ("inferior", "superior"))
+_CLEARLY = 0.4
+
+
+@dataclass(frozen=True)
+class Aligned:
+    """Surfaces of one structure, left and mirrored right, in one frame.
+
+    Parameters
+    ----------
+    points : dict of str to (n, V, 3) np.ndarray
+        By side, in mm; vertices of `icosphere`.
+    visits : dict of str to pandas.MultiIndex
+        Which visit each of them is.
+    degree : int
+        Of the spherical harmonics.
+    """
+
+    points: dict[str, np.ndarray]
+    visits: dict[str, pd.MultiIndex]
+    degree: int
+
+    @property
+    def template(self) -> np.ndarray:
+        """Mean surface over both sides, (V, 3), as a left one."""
+        return np.concatenate(list(self.points.values())).mean(axis=0)
+
+
+@dataclass(frozen=True)
+class Map:
+    """Result at every vertex: difference in mm (outward positive), t, and p by the largest t."""
+
+    effect_mm: np.ndarray
+    t: np.ndarray
+    p: np.ndarray
+
+
+def align_structure(
+    name: str, found: Mapping[tuple[str, str], Described], brain: pd.Series, /
+) -> Aligned | str:
+    """Scale, mirror and align the surfaces of one structure, both sides together.
+
+    Parameters
+    ----------
+    name : str
+        Without its side.
+    found : mapping of (participant_id, session_id) to Described
+    brain : pandas.Series
+        Brain volumes in mm³ of these visits.
+
+    Returns
+    -------
+    Aligned or str
+        Why not, where hardly any visit has the surface.
+    """
+    scale = (brain / brain.mean()) ** (-1 / 3)
+    sides, visits, surfaces, degrees = [], [], [], []
+    for key, one in found.items():
+        for side in SIDES:
+            terms, degree = one.terms(name, side)
+            if terms is None:
+                continue
+            sides.append(side)
+            visits.append(key)
+            degrees.append(degree)
+            surfaces.append((mirrored(terms) if side == "right" else terms) * scale[key])
+    if len(surfaces) < FEWEST:
+        return f"{len(surfaces)} surfaces of {name}: not compared"
+    degree = max(degrees)
+    aligned = align_all([truncated(terms, degree) for terms in surfaces])
+    points = np.einsum("vk,nkc->nvc", basis(icosphere(LEVEL)[0], degree), aligned)
+    of = {side: np.flatnonzero(np.array(sides) == side) for side in SIDES}
+    return Aligned(
+        {side: points[rows] for side, rows in of.items()},
+        {
+            side: pd.MultiIndex.from_tuples([visits[row] for row in rows], names=VISIT)
+            for side, rows in of.items()
+        },
+        degree,
+    )
+
+
+def vertex_map(points: np.ndarray, response: np.ndarray, design: np.ndarray, /) -> Map | str:
+    """Regress the displacement of every vertex on a contrast; say why not where that cannot be done.
+
+    Parameters
+    ----------
+    points : (n, V, 3) np.ndarray
+        Aligned surfaces in mm, on the vertices of `icosphere`.
+    response : (n,) np.ndarray
+        The contrast.
+    design : (n, k) np.ndarray
+        Covariates without intercept.
+
+    Returns
+    -------
+    Map or str
+    """
+    mean = points.mean(axis=0)
+    normals = vertex_normals(mean, icosphere(LEVEL)[1])
+    moved = np.einsum("nvc,vc->nv", points - mean, normals)
+    covariates, _ = basis_of(design - design.mean(axis=0))
+    centred = response - response.mean()
+    left = centred - covariates @ (covariates.T @ centred)
+    df = len(response) - covariates.shape[1] - 2
+    if df < FEWEST // 2 or left @ left < 1e-9 * (centred @ centred):
+        return "too few children for the covariates, or the contrast follows from them: not compared"
+    rest = moved - covariates @ (covariates.T @ moved)
+    effect = left @ rest / (left @ left)
+    r = left @ rest / np.sqrt((left @ left) * np.maximum((rest**2).sum(axis=0), 1e-300))
+    t = r * np.sqrt(df / np.maximum(1 - r**2, 1e-15))
+    (p,) = max_t([Battery(centred, moved, covariates, df)])
+    return Map(effect, t, p)
+
+
+def location(template: np.ndarray, vertex: int, /) -> str:
+    """Say where a vertex lies on a left (or mirrored right) surface, such as ``lateral anterior``."""
+    centred = template - template.mean(axis=0)
+    along = centred[vertex] / np.abs(centred).max(axis=0)
+    words = [pair[int(value > 0)] for pair, value in zip(_WORDS, along, strict=True) if abs(value) > _CLEARLY]
+    return " ".join(words) or "middle"
