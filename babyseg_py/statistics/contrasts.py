@@ -1,4 +1,4 @@
-"""What shapes are compared by: groups of children, and scores."""
+"""What shapes are compared by: groups of children, scores, and left against right."""
 
 import re
 from collections.abc import Sequence
@@ -11,10 +11,12 @@ import pandas as pd
 from babyseg_py.statistics.groups import draw_groups
 from babyseg_py.statistics.partial import centred_ranks
 from babyseg_py.statistics.sample import Cohort, draw_sample
-from babyseg_py.statistics.visits import VISIT
+from babyseg_py.statistics.visits import VISIT, nearest_visits
 
 FEWEST = 10
 FEWEST_PER_GROUP = 5
+SIDES = ("left", "right")
+ASYMMETRY = "asymmetry"
 
 
 @dataclass(frozen=True)
@@ -24,11 +26,13 @@ class Contrast:
     Parameters
     ----------
     name, kind : str
-        For example ``B - A``, a ``group``; or a column of the score table, a ``score``.
+        For example ``B - A``, a ``group``; a column of the score table, a ``score``; or ``left - right``, an
+        ``asymmetry``.
     visits : pandas.MultiIndex
         participant_id, session_id of n children.
     response : (n,) np.ndarray
-        1 in the second group and 0 in the first, or the ranks of a score over their standard deviation.
+        1 in the second group and 0 in the first; the ranks of a score over their standard deviation; or 1 for
+        all, where a mean is compared with zero.
     design : (n, k) np.ndarray
         Covariates.
     covariates, rule : str
@@ -47,6 +51,11 @@ class Contrast:
     rule: str
     notes: tuple[str, ...]
     key: str = ""
+
+    @property
+    def sides(self) -> tuple[str, ...]:
+        """What is compared of a structure: its sides, and the difference between them."""
+        return (ASYMMETRY,) if self.kind == ASYMMETRY else (*SIDES, ASYMMETRY)
 
     def enough(self, there: np.ndarray) -> bool:
         """Say whether those children, (n,) of bool, are enough to be compared."""
@@ -130,6 +139,30 @@ def score_contrast(score: str, covariates: list[str], cohort: Cohort, /) -> Cont
         sample.rule.words,
         sample.notes,
     )
+
+
+def asymmetry_contrast(facts: pd.DataFrame, visits: pd.Index, /) -> Contrast | NoContrast:
+    """Make the contrast of left with right in all children, whatever their group or score.
+
+    Parameters
+    ----------
+    facts : pandas.DataFrame
+        Of `babyseg_py.statistics.visits.visit_facts`.
+    visits : pandas.Index
+        participant_id, session_id of those with surfaces that can be used.
+
+    Returns
+    -------
+    Contrast or NoContrast
+    """
+    name = " - ".join(SIDES)
+    known = facts[pd.MultiIndex.from_frame(facts[VISIT]).isin(visits)]
+    n = known["participant_id"].nunique()
+    if n < FEWEST:
+        return NoContrast(name, ASYMMETRY, f"{n} children with surfaces: left is not compared with right")
+    chosen, rule = nearest_visits(known)
+    keys = pd.MultiIndex.from_frame(chosen[VISIT])
+    return Contrast(name, ASYMMETRY, keys, np.ones(n), np.zeros((n, 0)), "none", rule, ())
 
 
 def with_keys(contrasts: Sequence[Contrast], /) -> list[Contrast]:

@@ -1,4 +1,4 @@
-"""Local differences of shape between groups and along scores, point by point on the surface."""
+"""Local differences of shape between groups, along scores and between sides, point by point."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -11,8 +11,10 @@ from babyseg_py.morphometry.alignment import icosphere
 from babyseg_py.morphometry.meshes import vertex_areas
 from babyseg_py.statistics.associations import gather_cohort
 from babyseg_py.statistics.contrasts import (
+    ASYMMETRY,
     Contrast,
     NoContrast,
+    asymmetry_contrast,
     group_contrasts,
     score_contrast,
     with_keys,
@@ -24,12 +26,12 @@ from babyseg_py.statistics.structures import BRAIN_VOLUME, volume_matrix
 from babyseg_py.statistics.surface_maps import SurfaceMap, metric_name, sided_name
 from babyseg_py.statistics.surfaces import (
     LEVEL,
-    SIDES,
     Aligned,
     Map,
     align_structure,
     location,
-    vertex_map,
+    mean_map,
+    slope_map,
 )
 
 COLUMNS = [
@@ -39,7 +41,8 @@ COLUMNS = [
 ]  # fmt: skip
 VERTEX_COLUMNS = ["contrast", "structure", "vertex", "x_mm", "y_mm", "z_mm", "effect_mm", "t", "p_max"]
 ALPHA = 0.05
-SIZE = "scaled by the cube root of brain volume, the logarithm of which is a covariate too"
+SCALED = "scaled by the cube root of brain volume"
+SIZE = f"{SCALED}, the logarithm of which is a covariate too"
 WITHOUT = "there are no surfaces (--shape false, or every visit failed)"
 
 
@@ -71,14 +74,16 @@ def compare_shapes(
     flagged: set[tuple[str, str]],
     source: str,
 ) -> Shapes:
-    """Compare the surfaces of the described structures between groups and along scores.
+    """Compare the surfaces of the described structures between groups, along scores and between sides.
 
     One visit per child; the rules for visits and covariates are those of the group comparison and of the
     associations. Surfaces are scaled by brain volume, of which the logarithm is a covariate too, as a
     structure need not grow in proportion. They are aligned to their mean (`align_structure`), the right ones
     mirrored. The displacement of a vertex is its way from the mean along the normal of the mean surface. Each
     vertex is regressed on the contrast and the covariates; p is by the largest t of the surface under 2,000
-    permutations of Freedman and Lane, and adjusted over the structures of a contrast.
+    permutations of Freedman and Lane, and adjusted over the rows of a contrast. The asymmetry, displacement
+    of left less that of right, is one more number of a vertex; its mean over all children is compared with
+    zero under 2,000 flips of signs.
 
     Parameters
     ----------
@@ -102,9 +107,11 @@ def compare_shapes(
         volumes, facts, phenotype, scores=scores, covariates=covariates, flagged=flagged, source=source
     )
     cohort = replace(cohort, segmented=brain.index)
+    clean = matrix.loc[[key for key in brain.index if key not in flagged]]
     contrasts = [
-        *group_contrasts(facts, matrix.loc[[key for key in brain.index if key not in flagged]]),
+        *group_contrasts(facts, clean),
         *(score_contrast(score, names, cohort) for score in scores),
+        asymmetry_contrast(facts, clean.index),
     ]
     usable = with_keys([one for one in contrasts if isinstance(one, Contrast)])
     wanted = sorted({key for one in usable for key in one.visits})
@@ -146,12 +153,14 @@ def _tables(rows: list[dict], vertices: list[pd.DataFrame]) -> dict[str, pd.Data
 def _compare(
     structures: Mapping[str, Aligned | str], contrast: Contrast, brain: pd.Series
 ) -> list[_Compared]:
-    """Compare both sides of every structure: the family of a contrast."""
-    design = np.column_stack([contrast.design, np.log(brain.loc[contrast.visits].to_numpy(float))])
+    """Compare both sides of every structure, and their asymmetry: the family of a contrast."""
+    if contrast.kind != ASYMMETRY:
+        design = np.column_stack([contrast.design, np.log(brain.loc[contrast.visits].to_numpy(float))])
+        contrast = replace(contrast, design=design)
     return [
-        _compare_side(name, side, aligned, replace(contrast, design=design))
+        _compare_side(name, side, aligned, contrast)
         for name, aligned in structures.items()
-        for side in SIDES
+        for side in contrast.sides
     ]
 
 
@@ -163,27 +172,33 @@ def _compare_side(name: str, side: str, aligned: Aligned | str, contrast: Contra
         "side": side,
         "n": 0,
         "covariates": contrast.covariates,
-        "size": SIZE,
+        "size": SCALED if contrast.kind == ASYMMETRY else SIZE,
         "visit_rule": contrast.rule,
     }
     if isinstance(aligned, str):
         return _Compared(row | {"notes": "; ".join([aligned, *contrast.notes])})
-    place = aligned.visits[side].get_indexer(contrast.visits)
-    there = place >= 0
-    row |= {"n": int(there.sum()), "degree": aligned.degree}
-    notes = [*contrast.notes]
-    if not there.all():
-        notes.append(f"{int((~there).sum())} children without this surface")
-    found: Map | str = (
-        vertex_map(aligned.points[side][place[there]], contrast.response[there], contrast.design[there])
+    there = aligned.has(side, contrast.visits)
+    n, surface = int(there.sum()), "both surfaces" if side == ASYMMETRY else "this surface"
+    row |= {"n": n, "degree": aligned.degree}
+    few = ", or fewer than 5 in a group" if contrast.kind == "group" else ""
+    notes = [*contrast.notes] + ([] if there.all() else [f"{len(there) - n} children without {surface}"])
+    found = (
+        _found(aligned, side, contrast, there)
         if contrast.enough(there)
-        else f"{int(there.sum())} children with this surface, or fewer than 5 in a group: not compared"
+        else f"{n} children with {surface}{few}: not compared"
     )
     if isinstance(found, str):
         return _Compared(row | {"notes": "; ".join([found, *notes])})
     row |= _numbers(found, aligned.template) | {"notes": "; ".join(notes) or None}
     row |= {"surface": metric_name(name, side, contrast)}
     return _Compared(row, SurfaceMap(name, side, contrast, aligned.template, found))
+
+
+def _found(aligned: Aligned, side: str, contrast: Contrast, there: np.ndarray) -> Map | str:
+    moved = aligned.moved(side, contrast.visits[there])
+    if contrast.kind == ASYMMETRY:
+        return mean_map(moved)
+    return slope_map(moved, contrast.response[there], contrast.design[there])
 
 
 def _numbers(found: Map, template: np.ndarray) -> dict:

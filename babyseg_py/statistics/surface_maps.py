@@ -10,7 +10,7 @@ from babyseg_py.morphometry.alignment import icosphere
 from babyseg_py.morphometry.meshes import Mesh
 from babyseg_py.morphometry.surface_files import ALIGNED, write_gifti, write_metric, write_vtk
 from babyseg_py.names import bids_name
-from babyseg_py.statistics.contrasts import Contrast
+from babyseg_py.statistics.contrasts import ASYMMETRY, Contrast
 from babyseg_py.statistics.surfaces import LEVEL, Map
 
 FOLDER = "surfaces"
@@ -24,7 +24,7 @@ class SurfaceMap:
     Parameters
     ----------
     structure, side : str
-        Name without its side; ``left`` or ``right``.
+        Name without its side; ``left``, ``right``, or ``asymmetry``, which is laid on the left surface.
     contrast : Contrast
     template : (V, 3) np.ndarray
         Mean surface over both sides in RAS+ mm from its middle, as a left one; vertices of `icosphere`.
@@ -43,6 +43,11 @@ class SurfaceMap:
         return sided_name(self.structure, self.side)
 
     @property
+    def drawn_on(self) -> str:
+        """The side whose surface shows it."""
+        return "left" if self.side == ASYMMETRY else self.side
+
+    @property
     def mesh(self) -> Mesh:
         """The mean surface as it lies: a right one is mirrored back, its triangles facing outwards."""
         faces = icosphere(LEVEL)[1]
@@ -57,8 +62,8 @@ class SurfaceMap:
 
 
 def sided_name(structure: str, side: str, /) -> str:
-    """Name of a structure with its side, such as ``Left-Hippocampus``."""
-    return f"{side.capitalize()}-{structure}"
+    """Name of a structure with its side, such as ``Left-Hippocampus``; without it for an asymmetry."""
+    return structure if side == ASYMMETRY else f"{side.capitalize()}-{structure}"
 
 
 def surface_name(structure: str, side: str, *, desc: str, suffix: str, extension: str) -> str:
@@ -92,11 +97,11 @@ def write_surface_maps(maps: Sequence[SurfaceMap], folder: Path | str, /) -> Non
     """
     for one in {(one.structure, one.side): one for one in maps}.values():
         path = _place(folder, one, desc="mean", suffix="mesh", extension=".surf.gii")
-        write_gifti(one.mesh, path, structure=one.structure, side=one.side, space=ALIGNED)
+        write_gifti(one.mesh, path, structure=one.structure, side=one.drawn_on, space=ALIGNED)
     for one in maps:
         path = Path(folder) / metric_name(one.structure, one.side, one.contrast)
         title = one.contrast.name
-        write_metric(one.values, path, title=title, structure=one.structure, side=one.side)
+        write_metric(one.values, path, title=title, structure=one.structure, side=one.drawn_on)
         path = _place(folder, one, desc=one.contrast.key, suffix="mesh", extension=".vtk")
         title = f"{one.side} {one.structure}, {one.contrast.key}"
         write_vtk(one.mesh, path, title=title, values=one.values)

@@ -9,14 +9,13 @@ import pandas as pd
 from babyseg_py.morphometry.alignment import align_all, icosphere
 from babyseg_py.morphometry.meshes import vertex_normals
 from babyseg_py.morphometry.spharm import basis, mirrored, truncated
-from babyseg_py.statistics.contrasts import FEWEST
+from babyseg_py.statistics.contrasts import ASYMMETRY, FEWEST, SIDES
 from babyseg_py.statistics.descriptions import Described
 from babyseg_py.statistics.partial import basis_of
-from babyseg_py.statistics.permutation import Battery, max_t
+from babyseg_py.statistics.permutation import Battery, max_t, max_t_of_signs
 from babyseg_py.statistics.visits import VISIT
 
 LEVEL = 3
-SIDES = ("left", "right")
 _WORDS = (("lateral", "medial"), ("posterior", "anterior"), ("inferior", "superior"))
 _CLEARLY = 0.4
 
@@ -43,6 +42,17 @@ class Aligned:
     def template(self) -> np.ndarray:
         """Mean surface over both sides, (V, 3), as a left one."""
         return np.concatenate(list(self.points.values())).mean(axis=0)
+
+    def has(self, side: str, visits: pd.MultiIndex, /) -> np.ndarray:
+        """Say which visits have the surface of a side, or for an asymmetry those of both, (n,) of bool."""
+        of = SIDES if side == ASYMMETRY else (side,)
+        return np.all([visits.isin(self.visits[one]) for one in of], axis=0)
+
+    def moved(self, side: str, visits: pd.MultiIndex, /) -> np.ndarray:
+        """Displacement of every vertex in mm, or its asymmetry, at visits that have what it needs, (n, V)."""
+        points = {one: self.points[one][self.visits[one].get_indexer(visits)]
+                  for one in (SIDES if side == ASYMMETRY else (side,))}  # fmt: skip
+        return asymmetry(**points) if side == ASYMMETRY else displacement(points[side])
 
 
 @dataclass(frozen=True)
@@ -99,6 +109,40 @@ def align_structure(
     )
 
 
+def displacement(points: np.ndarray, /) -> np.ndarray:
+    """Way of every vertex from the mean surface along its normal, outward positive.
+
+    Parameters
+    ----------
+    points : (n, V, 3) np.ndarray
+        Aligned surfaces in mm, on the vertices of `icosphere`.
+
+    Returns
+    -------
+    (n, V) np.ndarray
+        In mm.
+    """
+    mean = points.mean(axis=0)
+    return np.einsum("nvc,vc->nv", points - mean, vertex_normals(mean, icosphere(LEVEL)[1]))
+
+
+def asymmetry(left: np.ndarray, right: np.ndarray) -> np.ndarray:
+    """Displacement of left surfaces less that of mirrored right ones, along the normals of their common mean.
+
+    Parameters
+    ----------
+    left, right : (n, V, 3) np.ndarray
+        Of the same children, aligned to one mean, in mm; the right ones mirrored.
+
+    Returns
+    -------
+    (n, V) np.ndarray
+        In mm; positive where the left surface lies further out.
+    """
+    normals = vertex_normals((left + right).mean(axis=0) / 2, icosphere(LEVEL)[1])
+    return np.einsum("nvc,vc->nv", left - right, normals)
+
+
 def vertex_map(points: np.ndarray, response: np.ndarray, design: np.ndarray, /) -> Map | str:
     """Regress the displacement of every vertex on a contrast; say why not where that cannot be done.
 
@@ -115,21 +159,30 @@ def vertex_map(points: np.ndarray, response: np.ndarray, design: np.ndarray, /) 
     -------
     Map or str
     """
-    mean = points.mean(axis=0)
-    normals = vertex_normals(mean, icosphere(LEVEL)[1])
-    moved = np.einsum("nvc,vc->nv", points - mean, normals)
+    return slope_map(displacement(points), response, design)
+
+
+def slope_map(moved: np.ndarray, response: np.ndarray, design: np.ndarray, /) -> Map | str:
+    """Regress numbers of the vertices, (n, V) in mm, on a contrast, as `vertex_map` does."""
     covariates, _ = basis_of(design - design.mean(axis=0))
     centred = response - response.mean()
     left = centred - covariates @ (covariates.T @ centred)
     df = len(response) - covariates.shape[1] - 2
     if df < FEWEST // 2 or left @ left < 1e-9 * (centred @ centred):
         return "too few children for the covariates, or the contrast follows from them: not compared"
+    moved = moved - moved.mean(axis=0)
     rest = moved - covariates @ (covariates.T @ moved)
     effect = left @ rest / (left @ left)
     r = left @ rest / np.sqrt((left @ left) * np.maximum((rest**2).sum(axis=0), 1e-300))
     t = r * np.sqrt(df / np.maximum(1 - r**2, 1e-15))
     (p,) = max_t([Battery(centred, moved, covariates, df)])
     return Map(effect, t, p)
+
+
+def mean_map(moved: np.ndarray, /) -> Map:
+    """Compare the mean of numbers of the vertices, (n, V) in mm, with zero, by flips of their signs."""
+    t, p = max_t_of_signs(moved)
+    return Map(moved.mean(axis=0), t, p)
 
 
 def location(template: np.ndarray, vertex: int, /) -> str:

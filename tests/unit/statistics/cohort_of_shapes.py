@@ -10,17 +10,17 @@ from babyseg_py.statistics.shape import compare_shapes
 from babyseg_py.statistics.visits import visit_facts
 
 
-def write_study(folder, *, bump_mm, children=24, seed=11, missing_right=(), brains=None):
+def write_study(folder, *, bump_mm, children=24, seed=11, missing_right=(), brains=None, digits=2):
     """Write the coefficients of children of groups A and B, in turn; return folder, facts and volumes.
 
     ``bump_mm`` is the height of the bump on the left of a child of group A and of group B, ``brains`` what
-    the brain volumes are, in mm³; structures grow in proportion to the brain.
+    the brain volumes are, in mm³ (structures grow in proportion), ``digits`` how long the names are.
     """
     rng = np.random.default_rng(seed)
     records, volumes = [], []
     for child in range(children):
         group = child % 2
-        ids = {"participant_id": f"{child:02d}", "session_id": "A"}
+        ids = {"participant_id": f"{child:0{digits}d}", "session_id": "A"}
         records.append(ids | {"age_days": 100.0 + child, "age_reference": "birth", "group": "AB"[group]})
         brain = 6e5 * rng.normal(1, 0.08) if brains is None else brains[child]
         volumes.append(ids | {"structure": "Total-Brain-Volume", "volume_mm3": brain})
@@ -32,7 +32,7 @@ def write_study(folder, *, bump_mm, children=24, seed=11, missing_right=(), brai
         if child in missing_right:
             content["Right-Hippocampus"] = {"problem": "has 2 handles that could not be mended"}
         content["Left-Caudate"] = {"problem": "is not in the segmentation"}
-        path = folder / f"sub-{child:02d}_ses-A_space-session_desc-spharm_shape.json"
+        path = folder / f"sub-{ids['participant_id']}_ses-A_space-session_desc-spharm_shape.json"
         path.write_text(json.dumps(ids | {"structures": content}))
     return folder, visit_facts(records), pd.DataFrame(volumes)
 

@@ -5,8 +5,10 @@ import numpy as np
 import pytest
 from cohort_of_shapes import scores_of, shapes_of, write_study
 
+from babyseg_py.cli import main
 from babyseg_py.morphometry.meshes import Mesh, volume_mm3
 from babyseg_py.statistics.contrasts import Contrast, with_keys
+from babyseg_py.statistics.files import read_table
 from babyseg_py.statistics.surface_maps import write_surface_maps
 
 
@@ -33,7 +35,7 @@ def as_left(points, row):
 
 def test_every_comparison_has_its_files_and_no_other_is_there(written):
     table, folder = written
-    assert len(table) == 4
+    assert table["side"].tolist() == [*["left", "right", "asymmetry"] * 2, "asymmetry"]
     assert table["surface"].tolist()[0] == (
         "surfaces/hemi-L_space-cohort_label-Hippocampus_desc-BMinusA_statmap.func.gii"
     )
@@ -42,7 +44,10 @@ def test_every_comparison_has_its_files_and_no_other_is_there(written):
     assert {path.name for path in (folder / "surfaces").glob("*_mesh.vtk")} == {
         name.replace("_statmap.func.gii", "_mesh.vtk") for name in metrics
     }
-    assert len([*(folder / "surfaces").glob("*_desc-mean_mesh.surf.gii")]) == 2
+    assert len([*(folder / "surfaces").glob("*_desc-mean_mesh.surf.gii")]) == 3
+    assert table["surface"].tolist()[-1] == (
+        "surfaces/space-cohort_label-Hippocampus_desc-leftMinusRight_statmap.func.gii"
+    )
     assert not [*(folder / "surfaces").glob(".*")]
 
 
@@ -75,6 +80,19 @@ def test_vtk_holds_the_same_in_lps(written):
     np.testing.assert_allclose(points, mesh_of(row, folder).vertices * [-1, -1, 1], atol=1e-5)
     t = np.frombuffer(content.split(b"LOOKUP_TABLE default\n", 1)[1], ">f4", 642)
     np.testing.assert_array_equal(t, nib.load(folder / row["surface"]).agg_data()[0])
+
+
+def test_the_step_writes_them_beside_its_tables(simulated, tmp_path):
+    files = simulated(tmp_path, children=12)
+    (tmp_path / "shapes").mkdir()
+    write_study(tmp_path / "shapes", bump_mm=(1.0, 1.0), children=12, digits=3)
+    words = files.statistics("--shapes", str(tmp_path / "shapes"))
+    assert main(files.tables()) == main(words) == 0
+    table = read_table(files.folder / "cohort" / "shape.tsv").dropna(subset=["surface"])
+    assert table["contrast"].tolist() == ["left - right"]
+    assert (files.folder / "cohort" / table["surface"].iloc[0]).is_file()
+    ran = read_table(files.folder / "cohort" / "analyses.tsv").set_index("analysis").loc["shape", "reason"]
+    assert ran == "ran on 12 of 12 children, as there are surfaces of 10 children or more"
 
 
 def test_keys_of_contrasts_are_letters_and_digits_and_differ():
