@@ -72,6 +72,15 @@ def test_pose_does_not_change_an_aligned_surface():
     np.testing.assert_allclose(align(one.terms(), reference), align(moved.terms(), reference), atol=0.05)
 
 
+@pytest.mark.parametrize("seed", [3, 4, 7])
+def test_surfaces_are_as_near_to_their_mean_as_aligning_them_anew_brings_them(seed):
+    rng = np.random.default_rng(seed)
+    surfaces = [body(rng, "Hippocampus", sd_mm=0.2).terms() for _ in range(24)]
+    aligned = align_all(surfaces)
+    again = np.stack([align(terms, aligned.mean(axis=0)) for terms in surfaces])
+    assert again.var(axis=0).sum() > 0.99 * aligned.var(axis=0).sum()
+
+
 def test_a_mirrored_right_body_is_the_left_one():
     left, right = (body(np.random.default_rng(5), "Hippocampus", right=side) for side in (False, True))
     reference = left.terms()
