@@ -146,11 +146,13 @@ def _sides(runs: int, per_group: int) -> Iterator[list]:
         for run in range(runs):
             moved, template = _asymmetries(np.random.default_rng(5000 + run), np.array(heights)[group])
             mean, slope = mean_map(moved), slope_map(moved, group.astype(float), np.zeros((len(group), 0)))
+            if isinstance(mean, str) or isinstance(slope, str):
+                continue
             place = template[np.abs(mean.t).argmax()]
             close = place @ BUMP_DIRECTION > np.cos(np.deg2rad(25)) * np.linalg.norm(place)
             found += mean.p.min() < ALPHA
             near += mean.p.min() < ALPHA and close
-            along += not isinstance(slope, str) and slope.p.min() < ALPHA
+            along += slope.p.min() < ALPHA
         yield [*heights, len(group), runs, found / runs, near / runs, along / runs]
 
 

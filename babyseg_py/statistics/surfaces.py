@@ -16,6 +16,8 @@ from babyseg_py.statistics.permutation import Battery, max_t, max_t_of_signs
 from babyseg_py.statistics.visits import VISIT
 
 LEVEL = 3
+SMALLEST_MM = 0.001
+ALIKE = f"the surfaces are the same within {SMALLEST_MM} mm: not compared"
 _WORDS = (("lateral", "medial"), ("posterior", "anterior"), ("inferior", "superior"))
 _CLEARLY = 0.4
 
@@ -172,6 +174,8 @@ def slope_map(moved: np.ndarray, response: np.ndarray, design: np.ndarray, /) ->
         return "too few children for the covariates, or the contrast follows from them: not compared"
     moved = moved - moved.mean(axis=0)
     rest = moved - covariates @ (covariates.T @ moved)
+    if _alike(rest):
+        return ALIKE
     effect = left @ rest / (left @ left)
     r = left @ rest / np.sqrt((left @ left) * np.maximum((rest**2).sum(axis=0), 1e-300))
     t = r * np.sqrt(df / np.maximum(1 - r**2, 1e-15))
@@ -179,10 +183,17 @@ def slope_map(moved: np.ndarray, response: np.ndarray, design: np.ndarray, /) ->
     return Map(effect, t, p)
 
 
-def mean_map(moved: np.ndarray, /) -> Map:
+def mean_map(moved: np.ndarray, /) -> Map | str:
     """Compare the mean of numbers of the vertices, (n, V) in mm, with zero, by flips of their signs."""
+    if _alike(moved):
+        return ALIKE
     t, p = max_t_of_signs(moved)
     return Map(moved.mean(axis=0), t, p)
+
+
+def _alike(moved: np.ndarray) -> bool:
+    """Whether nothing moved by more than what rounding of the coefficients may do."""
+    return bool(np.sqrt((moved**2).mean(axis=0)).max() < SMALLEST_MM)
 
 
 def location(template: np.ndarray, vertex: int, /) -> str:

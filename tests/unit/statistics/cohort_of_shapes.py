@@ -10,11 +10,14 @@ from babyseg_py.statistics.shape import compare_shapes
 from babyseg_py.statistics.visits import visit_facts
 
 
-def write_study(folder, *, bump_mm, children=24, seed=11, missing_right=(), brains=None, digits=2):
+def write_study(
+    folder, *, bump_mm, children=24, seed=11, missing_right=(), brains=None, power=1 / 3, sd_mm=0.2, digits=2
+):
     """Write the coefficients of children of groups A and B, in turn; return folder, facts and volumes.
 
     ``bump_mm`` is the height of the bump on the left of a child of group A and of group B, ``brains`` what
-    the brain volumes are, in mm³ (structures grow in proportion), ``digits`` how long the names are.
+    the brain volumes are, in mm³, to whose ``power`` lengths of structures grow; ``sd_mm`` how much shapes
+    vary beside, ``digits`` how long the names are.
     """
     rng = np.random.default_rng(seed)
     records, volumes = [], []
@@ -24,9 +27,9 @@ def write_study(folder, *, bump_mm, children=24, seed=11, missing_right=(), brai
         records.append(ids | {"age_days": 100.0 + child, "age_reference": "birth", "group": "AB"[group]})
         brain = 6e5 * rng.normal(1, 0.08) if brains is None else brains[child]
         volumes.append(ids | {"structure": "Total-Brain-Volume", "volume_mm3": brain})
-        size = (brain / 6e5) ** (1 / 3)
-        left = body(rng, "Hippocampus", bump_mm=bump_mm[group], sd_mm=0.2).terms() * size
-        right = body(rng, "Hippocampus", right=True, sd_mm=0.2).terms() * size
+        size = (brain / 6e5) ** power
+        left = body(rng, "Hippocampus", bump_mm=bump_mm[group], sd_mm=sd_mm).terms() * size
+        right = body(rng, "Hippocampus", right=True, sd_mm=sd_mm).terms() * size
         terms = {"Left-Hippocampus": left, "Right-Hippocampus": right}
         content = {name: {"terms": one.tolist(), "degree": 10} for name, one in terms.items()}
         if child in missing_right:

@@ -40,10 +40,15 @@ def test_a_bump_on_the_left_of_all_children_is_found_at_its_place(all_bumped):
     assert table.loc[("B - A", "Hippocampus"), "p_max"] > 0.05
 
 
-@pytest.mark.parametrize("seed", range(4))
-def test_alike_sides_have_no_asymmetry(tmp_path, seed):
-    table = rows_of(write_study(tmp_path, bump_mm=(0.0, 0.0), children=10, seed=seed))
-    assert table.loc[("left - right", "Hippocampus"), "p_max"] > 0.05
+def test_alike_sides_have_an_asymmetry_no_more_often_than_chance(tmp_path):
+    """Of 8 cohorts, 3 are significant by chance in fewer than one of 100 tries."""
+    p = []
+    for seed in range(8):
+        (tmp_path / str(seed)).mkdir()
+        table = rows_of(write_study(tmp_path / str(seed), bump_mm=(0.0, 0.0), children=10, seed=seed))
+        p.append(table.loc[("left - right", "Hippocampus"), "p_max"])
+    assert (np.array(p) < 0.05).sum() <= 2
+    assert np.median(p) > 0.1
 
 
 def test_a_bump_on_the_left_of_one_group_is_an_asymmetry_along_the_contrast(tmp_path):
