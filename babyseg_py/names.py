@@ -30,7 +30,7 @@ def is_label(text: str) -> bool:
 
 def bids_name(
     *,
-    participant: str,
+    participant: str | None,
     session: str | None,
     suffix: str,
     extension: str = "",
@@ -42,7 +42,7 @@ def bids_name(
     Parameters
     ----------
     participant, session : str
-        Labels without ``sub-`` and ``ses-``. A session of None leaves that entity out.
+        Labels without ``sub-`` and ``ses-``. None leaves that entity out, both for a file of the cohort.
     suffix : str
         The last word of the name, such as ``T1w`` or ``dseg``.
     extension : str

@@ -1,7 +1,7 @@
 """Whether a planted bump of 1 mm is found where it is, how often nothing is found where there is nothing.
 
-Prints Markdown tables: ``python benchmarks/bench_shape.py [NULL_RUNS] [CHILDREN_PER_GROUP] [PART …]`` (200
-runs and 12 children by default; parts: bump, null, accuracy). Bodies are those of the unit tests.
+Prints Markdown tables: ``python benchmarks/bench_shape.py [RUNS] [CHILDREN_PER_GROUP] [PART …]`` (200 runs
+and 12 children by default; parts: bump, null, accuracy, asymmetry). Bodies are those of the unit tests.
 """
 
 import sys
@@ -24,7 +24,8 @@ from babyseg_py.morphometry.meshes import (
 )
 from babyseg_py.morphometry.spharm import basis, describe, mirrored, truncated
 from babyseg_py.morphometry.spherical_map import spherical_map
-from babyseg_py.statistics.shape import ALPHA, LEVEL, Map, vertex_map
+from babyseg_py.statistics.shape import ALPHA
+from babyseg_py.statistics.surfaces import LEVEL, Map, asymmetry, mean_map, slope_map, vertex_map
 
 OUTSIDE_MM = 2.5  # what a description of .3 mm and a 1.3 mm grid may smear a bump by
 
@@ -124,9 +125,59 @@ def _null(runs: int, per_group: int) -> Iterator[list]:
     yield [2 * per_group, runs, hits, hits / runs]
 
 
+def sides(runs: int, per_group: int) -> None:
+    """Cohorts with a bump on the left of nobody, of all, or of one group: mean asymmetry and its slope."""
+    head = [
+        "bump mm, group A",
+        "group B",
+        "children",
+        "cohorts",
+        "mean: p < .05",
+        "within 25°",
+        "groups: p < .05",
+    ]
+    table("Left less mirrored right", head, _sides(runs, per_group))
+
+
+def _sides(runs: int, per_group: int) -> Iterator[list]:
+    group = np.repeat([0, 1], per_group)
+    for heights in ((0.0, 0.0), (1.0, 1.0), (0.0, 1.0), (0.0, 1.5)):
+        found, near, along = 0, 0, 0
+        for run in range(runs):
+            moved, template = _asymmetries(np.random.default_rng(5000 + run), np.array(heights)[group])
+            mean, slope = mean_map(moved), slope_map(moved, group.astype(float), np.zeros((len(group), 0)))
+            if isinstance(mean, str) or isinstance(slope, str):
+                continue
+            place = template[np.abs(mean.t).argmax()]
+            close = place @ BUMP_DIRECTION > np.cos(np.deg2rad(25)) * np.linalg.norm(place)
+            found += mean.p.min() < ALPHA
+            near += mean.p.min() < ALPHA and close
+            along += slope.p.min() < ALPHA
+        yield [*heights, len(group), runs, found / runs, near / runs, along / runs]
+
+
+def _asymmetries(rng: np.random.Generator, bump_mm: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Asymmetry of children with these bumps on the left, (n, V), and the mean surface."""
+    left = [body(rng, "Hippocampus", bump_mm=height).terms() for height in bump_mm]
+    right = [mirrored(body(rng, "Hippocampus", right=True).terms()) for _ in bump_mm]
+    points = np.einsum("vk,nkc->nvc", basis(icosphere(LEVEL)[0], 10), align_all([*left, *right]))
+    return asymmetry(points[: len(left)], points[len(left) :]), points.mean(axis=0)
+
+
 if __name__ == "__main__":
     numbers = [int(word) for word in sys.argv[1:] if word.isdigit()]
-    chosen = [word for word in sys.argv[1:] if not word.isdigit()] or ["accuracy", "bump", "null"]
+    chosen = [word for word in sys.argv[1:] if not word.isdigit()] or [
+        "accuracy",
+        "bump",
+        "null",
+        "asymmetry",
+    ]
     cohorts, size = (*numbers, *(200, 12)[len(numbers) :])
+    parts = {
+        "accuracy": accuracy,
+        "bump": lambda: bump(size),
+        "null": lambda: null(cohorts, size),
+        "asymmetry": lambda: sides(cohorts, size),
+    }
     for part in chosen:
-        {"accuracy": accuracy, "bump": lambda: bump(size), "null": lambda: null(cohorts, size)}[part]()
+        parts[part]()

@@ -13,6 +13,7 @@ process STATISTICS {
     output:
     path 'cohort/*.tsv', emit: tables, arity: '1..*'
     path 'cohort/*.json', emit: dictionaries
+    path 'cohort/surfaces/*.{surf.gii,func.gii,vtk}', emit: surfaces, optional: true
 
     script:
     """
@@ -29,7 +30,8 @@ process STATISTICS {
 
     stub:
     """
-    mkdir -p cohort
+    mkdir -p cohort/surfaces
+    touch cohort/surfaces/hemi-L_space-cohort_label-Hippocampus_desc-mean_mesh.surf.gii
     touch cohort/reliability.tsv cohort/growth.tsv cohort/associations.tsv
     touch cohort/association_visits.tsv cohort/behaviour_models.tsv cohort/specifications.tsv cohort/analyses.tsv
     touch cohort/growth_plausibility.tsv cohort/measurement_error.tsv cohort/matched_pairs.tsv cohort/match_balance.tsv cohort/matched_differences.tsv

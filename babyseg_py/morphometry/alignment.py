@@ -39,7 +39,8 @@ def align_all(surfaces: Sequence[np.ndarray], /) -> np.ndarray:
     """Align surfaces to their own mean, which is found by iteration.
 
     The first reference is the surface whose ellipsoid has the axes nearest to the median, as it lies; the
-    mean keeps its orientation.
+    mean keeps its orientation. In every round the axes are laid on those of the mean anew: where two are
+    about as long, those of a single surface may lie otherwise than most.
 
     Parameters
     ----------
@@ -57,7 +58,7 @@ def align_all(surfaces: Sequence[np.ndarray], /) -> np.ndarray:
     aligned = np.stack([_laid(terms, reference) for terms in surfaces])
     for _ in range(ROUNDS):
         reference = aligned.mean(axis=0)
-        aligned = np.stack([_refined(terms, reference) for terms in aligned])
+        aligned = np.stack([align(terms, reference) for terms in surfaces])
     return aligned
 
 

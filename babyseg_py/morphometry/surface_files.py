@@ -15,10 +15,12 @@ _WORKBENCH = {
     "VentralDC": "DiencephalonVentral", "Cerebellum": "Cerebellum", "Brain-Stem": "BrainStem",
 }  # fmt: skip
 _LPS = np.array([-1.0, -1.0, 1.0])
+SCANNER, ALIGNED = "NIFTI_XFORM_SCANNER_ANAT", "NIFTI_XFORM_ALIGNED_ANAT"
+_INTENTS = {"t": "NIFTI_INTENT_TTEST", "effect_mm": "NIFTI_INTENT_ESTIMATE", "p_max": "NIFTI_INTENT_PVAL"}
 
 
-def write_gifti(mesh: Mesh, path: Path | str, *, structure: str, side: str) -> None:
-    """Write a mesh as GIfTI surface, ``.surf.gii``, in RAS+ mm of the scanner's space.
+def write_gifti(mesh: Mesh, path: Path | str, *, structure: str, side: str, space: str = SCANNER) -> None:
+    """Write a mesh as GIfTI surface, ``.surf.gii``, in RAS+ mm.
 
     Parameters
     ----------
@@ -27,16 +29,17 @@ def write_gifti(mesh: Mesh, path: Path | str, *, structure: str, side: str) -> N
         It appears under its name when it is complete.
     structure, side : str
         Name without its side; ``left``, ``right`` or ``none``.
+    space : str
+        What its millimetres are of: `SCANNER`, or `ALIGNED` for a surface of many brains.
     """
-    primary = _WORKBENCH.get(structure)
-    primary = f"{primary}{side.capitalize() if side != 'none' else ''}" if primary else "Other"
-    scanner = GiftiCoordSystem(dataspace=1, xformspace=1, xform=np.eye(4))
-    meta = {"AnatomicalStructurePrimary": primary, "GeometricType": "Anatomical", "Name": structure}
+    lies = GiftiCoordSystem(dataspace=space, xformspace=space, xform=np.eye(4))
+    meta = {"AnatomicalStructurePrimary": _primary(structure, side), "GeometricType": "Anatomical"}
+    meta |= {"Name": structure}
     points = GiftiDataArray(
         mesh.vertices.astype(np.float32),
         intent="NIFTI_INTENT_POINTSET",
         datatype="NIFTI_TYPE_FLOAT32",
-        coordsys=scanner,
+        coordsys=lies,
         meta=GiftiMetaData(meta),
     )
     triangles = GiftiDataArray(
@@ -48,6 +51,37 @@ def write_gifti(mesh: Mesh, path: Path | str, *, structure: str, side: str) -> N
     )
     with appearing(path) as partial:
         nib.save(GiftiImage(darrays=[points, triangles]), partial)
+
+
+def write_metric(
+    values: dict[str, np.ndarray], path: Path | str, *, title: str, structure: str, side: str
+) -> None:
+    """Write numbers of the vertices of a surface as GIfTI metric, ``.func.gii``.
+
+    Parameters
+    ----------
+    values : dict of str to (V,) np.ndarray
+        One map each, in the order of the vertices of the ``.surf.gii``.
+    path : Path or str
+        It appears under its name when it is complete.
+    title : str
+        What the maps are of; it stands behind the name of each.
+    structure, side : str
+        As of `write_gifti`, so that Workbench lays it on that surface.
+    """
+    maps = [
+        GiftiDataArray(
+            np.asarray(numbers).astype(np.float32),
+            intent=_INTENTS.get(name, "NIFTI_INTENT_NONE"),
+            datatype="NIFTI_TYPE_FLOAT32",
+            coordsys=None,
+            meta=GiftiMetaData({"Name": f"{name}: {title}"}),
+        )
+        for name, numbers in values.items()
+    ]
+    meta = GiftiMetaData({"AnatomicalStructurePrimary": _primary(structure, side)})
+    with appearing(path) as partial:
+        nib.save(GiftiImage(meta=meta, darrays=maps), partial)
 
 
 def write_vtk(
@@ -64,7 +98,7 @@ def write_vtk(
     title : str
         What it is, one line.
     values : dict of str to (V,) np.ndarray, optional
-        Numbers of the vertices, to colour them by.
+        Numbers of the vertices, to colour them by; the first are shown at first.
     """
     count, faces = len(mesh.vertices), len(mesh.faces)
     cells = np.column_stack([np.full(faces, 3), mesh.faces]).astype(">i4")
@@ -75,10 +109,25 @@ def write_vtk(
         f"\nPOLYGONS {faces} {4 * faces}\n".encode("ascii"),
         cells.tobytes(),
     ]
-    if values:
-        parts.append(f"\nPOINT_DATA {count}".encode("ascii"))
-    for name, numbers in (values or {}).items():
-        parts.append(f"\nSCALARS {name} float 1\nLOOKUP_TABLE default\n".encode("ascii"))
-        parts.append(np.asarray(numbers).astype(">f4").tobytes())
+    parts.extend(_point_data(values or {}))
     with appearing(path) as partial:
         partial.write_bytes(b"".join([*parts, b"\n"]))
+
+
+def _point_data(values: dict[str, np.ndarray]) -> list[bytes]:
+    """Give the first numbers as scalars and the others as fields: readers take one set of scalars only."""
+    parts = []
+    for place, (name, numbers) in enumerate(values.items()):
+        if place == 0:
+            head = f"\nPOINT_DATA {len(numbers)}\nSCALARS {name} float 1\nLOOKUP_TABLE default\n"
+        else:
+            head = f"\nFIELD FieldData {len(values) - 1}" if place == 1 else ""
+            head += f"\n{name} 1 {len(numbers)} float\n"
+        parts += [head.encode("ascii"), np.asarray(numbers).astype(">f4").tobytes()]
+    return parts
+
+
+def _primary(structure: str, side: str) -> str:
+    """Name of a structure in Workbench."""
+    name = _WORKBENCH.get(structure)
+    return f"{name}{side.capitalize() if side != 'none' else ''}" if name else "Other"

@@ -33,6 +33,7 @@ def surfaces(results: Results, shelf: Shelf) -> Part:
     if table.empty or vertices.empty:
         return _why(table)
     best = table.dropna(subset=["p_max"]).sort_values("p_max", kind="stable")
+    best = best.sort_values("kind", key=lambda kind: kind == "asymmetry", kind="stable")
     pictures: list[Picture] = []
     for row in best.to_dict("records"):
         of = vertices[(vertices["contrast"] == row["contrast"]) & (vertices["structure"] == row["structure"])]
@@ -48,7 +49,7 @@ def shape_table(results: Results, shelf: Shelf) -> Part:
         return _why(table)
     rows = [
         (
-            text(row["contrast"]), plain_name(row["structure"]), number(row["n"], 0),
+            text(row["contrast"]), _name(row), number(row["n"], 0),
             number(row["effect_mm"]), text(row["location"]), number(row["t_max"]),
             p_value(row["p_max"]), p_value(row["p_fdr"]),
             number(row["area_mm2"], 0), text(row["notes"], ""),
@@ -63,6 +64,13 @@ def shape_table(results: Results, shelf: Shelf) -> Part:
         frozenset({2, 3, 5, 6, 7, 8}),
         folded=f"Comparisons of shape, {count(len(rows), 'row')}",
     )
+
+
+def _name(row: dict) -> str:
+    """Name what is compared, such as ``Left hippocampus``, or ``Hippocampus, left less right`` in groups."""
+    name = plain_name(text(row["structure"]))
+    told = row["side"] != "asymmetry" or row["kind"] == "asymmetry"
+    return name if told else f"{name}, left less right"
 
 
 def _why(table: pd.DataFrame) -> Absent:
@@ -90,7 +98,7 @@ def _picture(row: dict, of: pd.DataFrame, shelf: Shelf) -> Picture:
     scale = ScalarMappable(Normalize(-reach, reach), _COLOURS)
     unit = "mm per SD of the score's ranks" if row["kind"] == "score" else "mm, outward positive"
     figure.colorbar(scale, ax=list(panels), label=unit, shrink=0.8, aspect=14)
-    words = f"{row['contrast']}, {plain_name(row['structure']).lower()}"
+    words = f"{row['contrast']}, {_name(row).lower()}"
     title = f"{words}: {number(row['effect_mm'])} mm {text(row['location'])}, {p_equals(row['p_max'])}"
     alt = f"Mean surface from three sides, coloured by displacement. {title}; n = {number(row['n'], 0)}."
     name = file_name("shape", f"{row['contrast']}_{row['structure']}")

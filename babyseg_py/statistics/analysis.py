@@ -24,10 +24,11 @@ from babyseg_py.statistics.published import plausibility_table
 from babyseg_py.statistics.reliability import reliability_table
 from babyseg_py.statistics.repeated import repeated_table
 from babyseg_py.statistics.scorechecks import score_notes, with_notes
-from babyseg_py.statistics.shape import shape_tables
+from babyseg_py.statistics.shape import Shapes, compare_shapes
 from babyseg_py.statistics.sites import site_tables
 from babyseg_py.statistics.specifications import specification_table
 from babyseg_py.statistics.structures import SOURCES
+from babyseg_py.statistics.surface_maps import SurfaceMap
 from babyseg_py.statistics.visits import VISIT
 
 NOT_HARMONISED = (
@@ -82,16 +83,27 @@ class Inputs:
     shapes: Path | None = None
 
 
-def analyse(inputs: Inputs) -> tuple[dict[str, pd.DataFrame], str]:
-    """Make every table of results.
+@dataclass(frozen=True)
+class Results:
+    """What came of the analyses.
 
-    Returns
-    -------
+    Parameters
+    ----------
     tables : dict of str to pandas.DataFrame
         By the name of their file; ``analyses`` says of each part whether it ran, and why or why not.
     left_out : str
         What was left out because of flags, in words.
+    surfaces : tuple of SurfaceMap
+        Comparisons of shape, to be seen on the mean surfaces.
     """
+
+    tables: dict[str, pd.DataFrame]
+    left_out: str
+    surfaces: tuple[SurfaceMap, ...]
+
+
+def analyse(inputs: Inputs) -> Results:
+    """Make every table of results, and the maps on surfaces."""
     visits_out, scans_out = flagged_visits(inputs.qc), flagged_scans(inputs.qc)
     volumes, structures_out = without_flagged_structures(inputs.volumes, inputs.qc)
     scans, _ = without_flagged_structures(inputs.scans, inputs.qc)
@@ -123,12 +135,12 @@ def analyse(inputs: Inputs) -> tuple[dict[str, pd.DataFrame], str]:
     tables |= {"method_agreement": agreement, "method_volumes": measured}
     tables |= matching_tables(clean, inputs.facts, source=inputs.source)
     tables |= behaviour_of(inputs, volumes, visits_out)
-    tables |= shape
+    tables |= shape.tables
     tables["analyses"] = overview(tables, inputs.facts, has_scores=inputs.phenotype is not None)
     if inputs.harmonise:
         tables["analyses"] = _told_harmonised(tables["analyses"], refused, inputs.covariates)
     words = f"{len(visits_out)} visits, {structures_out} structures of other visits"
-    return tables, f"left out because flagged: {words}"
+    return Results(tables, f"left out because flagged: {words}", shape.maps)
 
 
 def _told_harmonised(table: pd.DataFrame, refused: str, covariates: list[str]) -> pd.DataFrame:
@@ -188,11 +200,11 @@ def behaviour_of(
     }
 
 
-def shape_of(inputs: Inputs, volumes: pd.DataFrame, flagged: set[tuple[str, str]]) -> dict[str, pd.DataFrame]:
+def shape_of(inputs: Inputs, volumes: pd.DataFrame, flagged: set[tuple[str, str]]) -> Shapes:
     """Compare surfaces between groups and along scores, scaled by the brain volumes as measured."""
     nobody = pd.DataFrame({"participant_id": [], "session_id": []}, dtype=object)
     scored = inputs.phenotype is not None
-    return shape_tables(
+    return compare_shapes(
         volumes,
         inputs.facts,
         inputs.phenotype if inputs.phenotype is not None else nobody,

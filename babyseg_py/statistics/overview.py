@@ -66,7 +66,7 @@ PARTS = (
     Part("groups", "groups", "p", "n", "two groups of 5 children or more"),
     Part("cases matched to controls", "matched_pairs", "pair", "", "two groups of 5 children or more"),
     Part("harmonisation of sites", "site_effects", "f", "n", "two sites of 5 children or more"),
-    Part("shape", "shape", "p_max", "n", "surfaces, and two groups of 5 children or scores of 10"),
+    Part("shape", "shape", "p_max", "n", "surfaces of 10 children or more"),
     Part("associations", "associations", "rho", "n", "scores", scores=True),
     Part(MODEL, "behaviour_models", "estimate", "n", "scores of two visits or more", MODEL, True),
     Part(EARLIER, "behaviour_models", "estimate", "n", "scores after a visit", EARLIER, True),

@@ -9,6 +9,7 @@ DRAWS = 2000
 SEED = 20220718
 _CHUNK = 250
 _TIE = 1e-9
+_SMALLEST = 1e-12
 
 Shuffle = Callable[[np.random.Generator, int], np.ndarray]
 
@@ -76,6 +77,45 @@ def max_t(family: Sequence[Battery], *, draws: int = DRAWS, seed: int = SEED) ->
             largest[start : start + size] = np.fmax(largest[start : start + size], np.nanmax(t, axis=0))
     ranked = np.sort(largest)
     return [_p(t, ranked) for t in observed]
+
+
+def max_t_of_signs(
+    differences: np.ndarray, /, *, draws: int = DRAWS, seed: int = SEED
+) -> tuple[np.ndarray, np.ndarray]:
+    r"""Compare means with zero; p is adjusted over the variables by the largest \|t\| when signs are flipped.
+
+    Differences that are symmetric about zero are as likely with the other sign. That of all variables of a
+    row is flipped together, which keeps their correlation.
+
+    Parameters
+    ----------
+    differences : (n, m) array
+        Rows are independent of each other.
+    draws : int
+        Flips; the smallest p that can come out is 1 / (draws + 1).
+    seed : int
+        Of the generator.
+
+    Returns
+    -------
+    t, p : (m,) array
+        NaN for a variable that is zero in all rows.
+    """
+    n = len(differences)
+    generator = np.random.default_rng(seed)
+    squares = (differences**2).sum(axis=0)
+    known = np.where(squares > 0, squares, np.nan)
+
+    def t_of(means: np.ndarray) -> np.ndarray:
+        variance = np.maximum(squares - n * means**2, _SMALLEST * known) / (n - 1)
+        return means / np.sqrt(variance / n)
+
+    t = t_of(differences.mean(axis=0))
+    largest = np.zeros(draws)
+    for start in range(0, draws if np.isfinite(t).any() else 0, _CHUNK):
+        signs = generator.choice([-1.0, 1.0], (min(_CHUNK, draws - start), n))
+        largest[start : start + len(signs)] = np.nanmax(np.abs(t_of(signs @ differences / n)), axis=1)
+    return t, _p(np.abs(t), np.sort(largest))
 
 
 def _p(t: np.ndarray, ranked: np.ndarray) -> np.ndarray:

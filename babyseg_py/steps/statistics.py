@@ -29,9 +29,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    """Write every table of results, each as TSV with its JSON, and analyses.tsv, which says what ran."""
+    """Write every table of results as TSV with its JSON, what ran as analyses.tsv, and maps on surfaces."""
     from babyseg_py.statistics.analysis import Inputs, analyse
     from babyseg_py.statistics.files import read_records, write_table
+    from babyseg_py.statistics.surface_maps import write_surface_maps
     from babyseg_py.statistics.verdicts import METRIC as VERDICT
     from babyseg_py.statistics.visits import visit_facts
 
@@ -53,11 +54,12 @@ def run(args: argparse.Namespace) -> None:
         parts=_parts(tables),
         shapes=Path(args.shapes) if args.shapes else None,
     )
-    results, left_out = analyse(inputs)
-    for name, table in results.items():
+    results = analyse(inputs)
+    for name, table in results.tables.items():
         write_table(table, out / f"{name}.tsv")
-    print(left_out)
-    for row in results["analyses"].to_dict("records"):
+    write_surface_maps(results.surfaces, out)
+    print(results.left_out)
+    for row in results.tables["analyses"].to_dict("records"):
         print(f"{row['analysis']}: {row['reason']}")
 
 

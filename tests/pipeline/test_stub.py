@@ -31,6 +31,7 @@ def test_whole_graph(project, launch, write_sheet, two_visits, parser):
     assert run.trace()["process"].value_counts().to_dict() == STEPS
     for name in ("report.html", "ledger.tsv", "participants.tsv", "dataset_description.json", ".bidsignore"):
         assert (run.outdir / name).is_file()
+    assert [*(run.outdir / "cohort" / "surfaces").glob("*_mesh.surf.gii")]
     assert not (launch / "results").exists()
 
 

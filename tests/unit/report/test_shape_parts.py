@@ -48,3 +48,19 @@ def test_without_surfaces_the_reason_is_given():
     nothing = SimpleNamespace(more={"shape": pd.DataFrame([{"notes": WITHOUT}], columns=COLUMNS)})
     assert WITHOUT in surfaces(nothing, Shelf()).reason
     assert WITHOUT in shape_table(nothing, Shelf()).reason
+
+
+def test_asymmetry_is_named_and_comes_after_groups(found, tmp_path):
+    table, vertices = found.more["shape"], found.more["shape_vertices"]
+    both = {"structure": "Hippocampus", "side": "asymmetry", "effect_mm": 0.4, "n": 40.0}
+    along = both | {"contrast": "B - A", "kind": "group", "p_max": 0.04}
+    mean = both | {"contrast": "left - right", "kind": "asymmetry", "p_max": 0.0005}
+    more = pd.DataFrame([along, mean], columns=COLUMNS)
+    again = [vertices.assign(structure="Hippocampus", contrast=one["contrast"]) for one in (along, mean)]
+    found.more |= {"shape": pd.concat([table, more]), "shape_vertices": pd.concat([vertices, *again])}
+    titles = [picture.title for picture in surfaces(found, Shelf(tmp_path)).pictures]
+    assert [title.partition(":")[0] for title in titles] == [
+        "B - A, left hippocampus",
+        "B - A, hippocampus, left less right",
+        "left - right, hippocampus",
+    ]

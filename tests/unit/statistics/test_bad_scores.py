@@ -18,7 +18,7 @@ def results(facts, volumes, phenotype, *, covariates=(), n=None):
     qc = pd.DataFrame(columns=NOTHING, dtype=object)
     scans = volumes.assign(scan="T1w", suffix="T1w", run=np.nan, side="none").iloc[:0]
     inputs = Inputs(facts, volumes, scans, qc, phenotype, ["score", "other"], list(covariates), "labels")
-    return analyse(inputs)[0]
+    return analyse(inputs).tables
 
 
 def misspelled(table):

@@ -63,7 +63,7 @@ def test_the_analyses_use_them_and_say_so(study):
 
     def run(sheet, harmonise, covariates=()):
         tables_of = sheet, volumes[keep], scans, EMPTY_QC, phenotype
-        tables, _ = analyse(Inputs(*tables_of, ["score"], list(covariates), "labels", harmonise))
+        tables = analyse(Inputs(*tables_of, ["score"], list(covariates), "labels", harmonise)).tables
         return tables["associations"]["rho"].iloc[0], tables["analyses"].set_index("table")["reason"]
 
     plain, words = run(facts, False)

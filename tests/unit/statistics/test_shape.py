@@ -1,11 +1,9 @@
 """Local differences of shape: a bump is found where it is, on its side, and not elsewhere."""
 
-import json
-
 import numpy as np
-import pandas as pd
 import pytest
 import statsmodels.api as sm
+from cohort_of_shapes import scores_of, shapes_of, write_study
 from shape_study import BUMP_DIRECTION, body
 
 from babyseg_py.errors import UnusableData
@@ -13,16 +11,8 @@ from babyseg_py.morphometry.alignment import align, align_all, icosphere
 from babyseg_py.morphometry.meshes import vertex_normals
 from babyseg_py.morphometry.spharm import basis, mirrored
 from babyseg_py.statistics.descriptions import read_descriptions
-from babyseg_py.statistics.shape import (
-    COLUMNS,
-    LEVEL,
-    VERTEX_COLUMNS,
-    WITHOUT,
-    location,
-    shape_tables,
-    vertex_map,
-)
-from babyseg_py.statistics.visits import visit_facts
+from babyseg_py.statistics.shape import COLUMNS, VERTEX_COLUMNS, WITHOUT
+from babyseg_py.statistics.surfaces import LEVEL, location, vertex_map
 
 GROUP = np.repeat([0.0, 1.0], 10)
 
@@ -82,6 +72,15 @@ def test_pose_does_not_change_an_aligned_surface():
     np.testing.assert_allclose(align(one.terms(), reference), align(moved.terms(), reference), atol=0.05)
 
 
+@pytest.mark.parametrize("seed", [3, 4, 7])
+def test_surfaces_are_as_near_to_their_mean_as_aligning_them_anew_brings_them(seed):
+    rng = np.random.default_rng(seed)
+    surfaces = [body(rng, "Hippocampus", sd_mm=0.2).terms() for _ in range(24)]
+    aligned = align_all(surfaces)
+    again = np.stack([align(terms, aligned.mean(axis=0)) for terms in surfaces])
+    assert again.var(axis=0).sum() > 0.99 * aligned.var(axis=0).sum()
+
+
 def test_a_mirrored_right_body_is_the_left_one():
     left, right = (body(np.random.default_rng(5), "Hippocampus", right=side) for side in (False, True))
     reference = left.terms()
@@ -102,42 +101,12 @@ def test_locations_in_words():
 @pytest.fixture(scope="module")
 def study(tmp_path_factory):
     """Twenty-four children with both hippocampi; those of group B have a bump on the left one."""
-    folder, rng = tmp_path_factory.mktemp("shapes"), np.random.default_rng(11)
-    records, volumes = [], []
-    for child in range(24):
-        group = "AB"[child % 2]
-        planted = float(group == "B")
-        ids = {"participant_id": f"{child:02d}", "session_id": "A"}
-        records.append(ids | {"age_days": 100.0 + child, "age_reference": "birth", "group": group})
-        brain = 6e5 * rng.normal(1, 0.08)
-        volumes.append(ids | {"structure": "Total-Brain-Volume", "volume_mm3": brain})
-        size = (brain / 6e5) ** (1 / 3)
-        terms = {
-            "Left-Hippocampus": body(rng, "Hippocampus", bump_mm=planted, sd_mm=0.2).terms() * size,
-            "Right-Hippocampus": body(rng, "Hippocampus", right=True, sd_mm=0.2).terms() * size,
-        }
-        content = {name: {"terms": one.tolist(), "degree": 10} for name, one in terms.items()}
-        if child == 5:
-            content["Right-Hippocampus"] = {"problem": "has 2 handles that could not be mended"}
-        content["Left-Caudate"] = {"problem": "is not in the segmentation"}
-        path = folder / f"sub-{child:02d}_ses-A_space-session_desc-spharm_shape.json"
-        path.write_text(json.dumps(ids | {"structures": content}))
-    return folder, visit_facts(records), pd.DataFrame(volumes)
-
-
-def tables_of(study, **changes):
-    folder, facts, volumes = study
-    nobody = pd.DataFrame({"participant_id": [], "session_id": []}, dtype=object)
-    chosen = {"phenotype": nobody, "scores": [], "shapes": folder} | changes
-    phenotype, shapes, scores = chosen["phenotype"], chosen["shapes"], chosen["scores"]
-    return shape_tables(
-        volumes, facts, phenotype, shapes, scores=scores, covariates=[], flagged=set(), source="labels"
-    )
+    return write_study(tmp_path_factory.mktemp("shapes"), bump_mm=(0.0, 1.0), missing_right=(5,))
 
 
 def test_the_table_of_a_cohort(study):
-    tables = tables_of(study)
-    table = tables["shape"].set_index("structure")
+    tables = shapes_of(study).tables
+    table = tables["shape"].query("contrast == 'B - A'").set_index("structure")
     assert [*tables["shape"].columns] == COLUMNS
     assert [*tables["shape_vertices"].columns] == VERTEX_COLUMNS
     assert table.loc["Left-Hippocampus", "p_max"] < 0.01
@@ -146,22 +115,23 @@ def test_the_table_of_a_cohort(study):
     assert table.loc["Right-Hippocampus", "n"] == 23
     assert "1 children without this surface" in table.loc["Right-Hippocampus", "notes"]
     assert "not compared" in table.loc["Left-Caudate", "notes"]
-    assert set(tables["shape_vertices"]["structure"]) == {"Left-Hippocampus"}
-    assert len(tables["shape_vertices"]) == 642
+    kept = tables["shape_vertices"]
+    assert "Left-Hippocampus" in set(kept["structure"])
+    assert len(kept) == 642 * len(kept.drop_duplicates(["contrast", "structure"]))
 
 
 def test_along_a_score(study):
-    scores = pd.DataFrame(
-        {"participant_id": [f"{n:02d}" for n in range(24)], "session_id": None}, dtype=object
-    ).assign(iq=[str(90 + 10 * (n % 2) + 0.1 * n) for n in range(24)])
-    facts = study[1].assign(group=None)
-    table = tables_of((study[0], facts, study[2]), phenotype=scores, scores=["iq"])["shape"]
-    assert set(table["kind"]) == {"score"}
+    scores = scores_of(iq=[90 + 10 * (n % 2) + 0.1 * n for n in range(24)])
+    without_groups = (study[0], study[1].assign(group=None), study[2])
+    table = shapes_of(without_groups, phenotype=scores, scores=["iq"]).tables["shape"]
     assert table.set_index("structure").loc["Left-Hippocampus", "p_max"] < 0.05
+    assert table.loc[table["kind"] == "group", "notes"].tolist() == [
+        "no child with volumes has a group in the samplesheet"
+    ]
 
 
 def test_without_surfaces_the_table_says_so(study):
-    tables = tables_of(study, shapes=None)
+    tables = shapes_of(study, shapes=None).tables
     assert tables["shape"]["notes"].tolist() == [WITHOUT]
     assert tables["shape_vertices"].empty
 
