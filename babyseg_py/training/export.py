@@ -16,6 +16,10 @@ DATA = (
     "their heads (BBillot/SynthSeg, Apache-2.0); images synthesised from them, no real image."
 )
 
+# Of the way from the smallest to the largest brain of training. Finer voxels show more (Dice on held-out
+# visits .880 at .50 and .886 at .73), but the first look may take a brain for a tenth smaller than it is.
+SHOWN = 0.7
+
 
 def export_weights(segment: Path, locate: Path, path: Path) -> None:
     """Write the running means of the weights of two runs' checkpoints as one safetensors file.
@@ -46,10 +50,11 @@ def export_weights(segment: Path, locate: Path, path: Path) -> None:
 
 
 def _two_looks(segment: dict[str, Any]) -> Preprocessing:
-    """Show the network brains of the middle size of those that it was trained on."""
-    if "brain_voxels" not in segment:  # checkpoints of before the size was kept
+    """Show the network brains of a size in the upper part of those that it was trained on."""
+    if "brain_voxels" not in segment:  # checkpoints of before the sizes were kept
         return Preprocessing()
-    return Preprocessing(brain_voxels=round(segment["brain_voxels"], 1))
+    low, high = segment["brain_voxels"]
+    return Preprocessing(brain_voxels=round(low * (high / low) ** SHOWN, 1))
 
 
 def _read(folder: Path) -> dict[str, Any]:

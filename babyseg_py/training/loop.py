@@ -257,7 +257,7 @@ class Trainer:
             "optimiser": self.optimiser.state_dict(),
             "shape": asdict(self.recipe.network),
             "inference": self.recipe.inference,
-            "brain_voxels": math.sqrt(math.prod(self.recipe.synthesis.brain_voxels)),
+            "brain_voxels": list(self.recipe.synthesis.brain_voxels),
         }
 
     def _save(self) -> None:

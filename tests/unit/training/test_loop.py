@@ -72,14 +72,14 @@ def test_example_slice_by_hand() -> None:
 
 
 def test_export(recipe, tmp_path) -> None:
-    """Exported weights are the running mean in half precision, and see brains of the middle size."""
+    """Exported weights are the running mean in half precision, and see brains of a size that they know."""
     trainer = Trainer(replace(recipe, steps=2), tmp_path)
     trainer.run()
     export_weights(tmp_path, tmp_path, tmp_path / "w.safetensors")
     networks, info = load_weights(tmp_path / "w.safetensors")
     assert info.provenance["segment_steps"] == "2"
     low, high = recipe.synthesis.brain_voxels
-    assert info.preprocessing.brain_voxels == pytest.approx((low * high) ** 0.5, abs=0.05)
+    assert (low * high) ** 0.5 < info.preprocessing.brain_voxels < high
     for name, tensor in trainer.mean.state_dict().items():
         assert torch.equal(networks.segment.state_dict()[name], tensor.half().float())
 
