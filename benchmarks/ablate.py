@@ -3,8 +3,8 @@
     python benchmarks/ablate.py [--only NAME ...] [--steps N] [--samples N] [--threads N]
 
 Small networks are trained from nothing by the trainer of the package, each by the same recipe but for one
-change, and go through the whole way from image to labels with the first look of another run
-(``runs/locate``): the differences count, not the height. ``fold`` variants together hold every infant map out
+change, and go through the whole way from image to labels with the first look of the default weights: the
+differences count, not the height. ``fold`` variants together hold every infant map out
 once, the two of one child together. ``reference`` is MONAI's DynUNet in the manner of nnU-Net, trained on the
 samples of ``base`` for as long as that took. Runs and figures are kept in ``runs/ablation``: what was ended
 goes on, what is there is not made again. It needs ``runs/labelbank.npz`` (docs/training.md) and
@@ -23,9 +23,11 @@ from _reference_network import train_reference
 from bench_accuracy import AGES, HELD_OUT, adult, by_structure, held_out_bank, synthetic, template
 
 from babyseg_py.labels import LABELS
+from babyseg_py.models.default import default_weights
+from babyseg_py.models.groupnet import GroupNet
 from babyseg_py.models.memory import keep_freed_memory
 from babyseg_py.segmentation.inference import load_segmenter
-from babyseg_py.training.export import export_weights
+from babyseg_py.training.export import SHOWN
 from babyseg_py.training.loop import CHECKPOINT, Trainer, split_bank
 from babyseg_py.training.losses import hard_dice
 from babyseg_py.training.recipe import Recipe, recipe_from_dict
@@ -37,7 +39,7 @@ RUNS = ROOT / "runs" / "ablation"
 DATA = ROOT.parent / "shared" / "data"
 BASE: dict[str, Any] = {
     "bank": str(ROOT / "runs" / "labelbank.npz"),
-    "network": {"classes": 22, "encoder": [16, 32, 64], "decoder": [64, 64, 24], "head": [16]},
+    "network": {"classes": 22, "encoder": [16, 32, 48, 64], "decoder": [64, 64, 48, 24], "head": [16]},
     "held_out": list(HELD_OUT),
     "ease_from": 300,
     "ease_in": 300,
@@ -50,8 +52,8 @@ BASE: dict[str, Any] = {
 }
 BASE["network"] |= {"norm": True, "shared": True}
 SYNTHESIS: dict[str, Any] = {
-    "grid": [56, 64, 56],
-    "brain_voxels": [32, 44],
+    "grid": [64, 80, 64],
+    "brain_voxels": [36, 50],
     "polarised": True,
     "two_scans": 0.12,
     "grafted": 0.6,
@@ -69,9 +71,12 @@ VARIANTS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "no curriculum": ({"ease_from": 0, "ease_in": 0}, {}),
     "any polarity": ({}, {"polarised": False}),
     "single scans": ({}, {"two_scans": 0.0}),
-    "coarser": ({}, {"grid": [40, 48, 40], "brain_voxels": [24, 33]}),
+    "coarser": ({}, {"grid": [48, 64, 48], "brain_voxels": [27, 37]}),
     "wider": (
-        {"network": BASE["network"] | {"encoder": [24, 48, 96], "decoder": [96, 96, 32], "head": [24]}},
+        {
+            "network": BASE["network"]
+            | {"encoder": [24, 48, 72, 96], "decoder": [96, 96, 72, 32], "head": [24]}
+        },
         {},
     ),
 }
@@ -108,9 +113,18 @@ def variant_recipe(name: str, steps: int) -> tuple[Recipe, dict[str, float]]:
     return recipe_from_dict(values | {"synthesis": SYNTHESIS | synthesis}), held_out
 
 
-def measure(weights: Path, held_out: dict[str, float], samples: int) -> Figures:
-    """Mean Dice of each structure by column."""
-    segmenter = load_segmenter(weights)
+def measure(network: GroupNet, recipe: Recipe, held_out: dict[str, float], samples: int) -> Figures:
+    """Mean Dice of each structure by column, with the network in the place of the default second look's."""
+    default = load_segmenter(default_weights())
+    low, high = recipe.synthesis.brain_voxels
+    shown = replace(default.info.preprocessing, brain_voxels=low * (high / low) ** SHOWN)
+    network.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
+    segmenter = replace(
+        default,
+        networks=replace(default.networks, segment=network),
+        info=replace(default.info, network=network.config, preprocessing=shown),
+        calibration=None,
+    )
     bank = held_out_bank(DATA, held_out)
     rows = {
         "alone": synthetic(segmenter, bank, samples, bare_brain=1.0),
@@ -152,8 +166,7 @@ def make(name: str, steps: int, samples: int) -> Figures:
     else:
         trainer = Trainer(recipe, folder)
         trainer.run()
-        export_weights(folder, ROOT / "runs" / "locate", folder / "weights.safetensors")
-        figures = measure(folder / "weights.safetensors", held_out, samples)
+        figures = measure(trainer.mean, recipe, held_out, samples)
         figures |= in_the_window(trainer.mean, recipe)
     with appearing(kept) as partial:
         partial.write_text(json.dumps(figures, indent=1), encoding="utf-8")
