@@ -136,7 +136,7 @@ def run(
     )  # fmt: skip
     info = ModelInfo(LABELS, first.network, Preprocessing(), {})
     before = dice(trainer.mean, tested, second)
-    job = Job(corrected, wrong, structures)
+    job = Job(wrong, corrected, structures)
     tuned, _, _ = finetune(job, second, (Networks(trainer.mean, trainer.mean), info), folder / "second")
     after = dice(tuned.segment, tested, second)
     print("\n| structure | before | after |\n| --- | --- | --- |")

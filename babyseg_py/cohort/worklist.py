@@ -30,6 +30,8 @@ class Session:
     ----------
     id : str
         Such as ``sub-01_ses-A``.
+    registration : Path
+        How its scans lie.
     image, labels, uncertainty, lut : Path
         Scan whose grid the session has, its labels, their uncertainty, and their colours.
     corrected : str
@@ -45,6 +47,7 @@ class Session:
     """
 
     id: str
+    registration: Path
     image: Path
     labels: Path
     uncertainty: Path
@@ -115,11 +118,13 @@ def _read_session(uncertainty: Path) -> Session:
     labels = path("dseg", ".nii.gz", space="session", desc="babyseg")
     quality = read_table(path("qc", ".tsv", desc="segmentation"))
     distances = path("qc", ".tsv", desc="surfacedistance")
+    registration = path("registration", ".json", desc="session")
     flagged = quality[quality["flag"] == 1]
     doubt = quality[(quality["metric"] == "score") & quality["scan"].isna() & quality["structure"].isna()]
     return Session(
         id=visit_id(child, session),
-        image=folder / _reference(path("registration", ".json", desc="session")),
+        registration=registration,
+        image=folder / _reference(registration),
         labels=labels,
         uncertainty=uncertainty,
         lut=labels.with_name(labels.name.replace(".nii.gz", "_lut.txt")),

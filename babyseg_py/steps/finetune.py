@@ -1,4 +1,4 @@
-"""Go on training from weights with label maps that were corrected by hand."""
+"""Go on training from weights with label maps that were corrected by hand, or with scans without labels."""
 
 import argparse
 import math
@@ -6,16 +6,18 @@ import sys
 from pathlib import Path
 
 DAYS_PER_MONTH = 365.25 / 12
+LESS = 0.002  # loss of agreement that counts, in Dice
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of ``babyseg finetune``."""
     parser.add_argument(
-        "--corrected",
-        required=True,
-        nargs="+",
-        metavar="DIR",
-        help="corrected maps, or folders of them",
+        "--corrected", nargs="+", default=[], metavar="DIR", help="corrected maps, or folders of them"
+    )
+    parser.add_argument(
+        "--unlabelled",
+        metavar="RESULTS",
+        help="folder of a finished run, whose sessions teach what all their scans show together",
     )
     parser.add_argument(
         "--keep",
@@ -42,34 +44,67 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    """Check the maps, train, write the weights and say what became better and worse."""
+    """Check what there is to learn from, train, write the weights and say what became better and worse."""
     import torch
 
-    from babyseg_py.models.checkpoint import load_networks
+    from babyseg_py.errors import UsageError
     from babyseg_py.models.default import default_weights
     from babyseg_py.models.memory import keep_freed_memory
     from babyseg_py.models.weights import save_weights
+    from babyseg_py.segmentation.inference import load_segmenter
     from babyseg_py.training.finetune import Job, finetune, finetune_recipe, forgotten
     from babyseg_py.training.pack import bank_of
     from babyseg_py.training.team import join_team, leave_team
+    from babyseg_py.training.unlabelled import consistency, set_apart
 
+    if not args.corrected and not args.unlabelled:
+        raise UsageError("say what to learn from with --corrected, --unlabelled or both")
     structures = _structures(args.structures)
     ages = _ages(args.sheet) if args.sheet else {}
-    start = load_networks(args.weights or default_weights())
-    recipe = finetune_recipe(Path(args.config) if args.config else None, start[1])
-    corrected = bank_of([Path(place) for place in args.corrected], ages=ages)
+    segmenter = load_segmenter(args.weights or default_weights(), device=args.device)
+    start = segmenter.networks, segmenter.info
+    recipe = finetune_recipe(Path(args.config) if args.config else None, segmenter.info)
+    corrected = bank_of([Path(place) for place in args.corrected], ages=ages) if args.corrected else None
     kept = bank_of([Path(place) for place in args.keep], ages=ages)
     keep_freed_memory()
     torch.set_num_threads(args.threads)
+    learned, apart = set_apart(_unlabelled(args.unlabelled, segmenter)) if args.unlabelled else ([], [])
     team = join_team(args.device)
     try:
-        job = Job(corrected, kept, structures)
+        job = Job(kept, corrected, structures, tuple(learned))
         networks, info, changes = finetune(job, recipe, start, Path(args.out_dir), team=team)
     finally:
         leave_team(team)
-    if team.leads:
-        save_weights(networks, info, args.export)
-        _tell(changes, structures, forgotten(changes, structures))
+    if not team.leads:
+        return
+    worse = forgotten(changes, structures)
+    _tell(changes, structures, worse)
+    if apart:
+        before, after = (consistency(network, apart) for network in (start[0].segment, networks.segment))
+        _tell_consistency(before, after, [visit.name for visit in apart])
+        _refuse_if_worse(before, after, worse, args.export)
+    save_weights(networks, info, args.export)
+
+
+def _unlabelled(results: str, segmenter) -> list:
+    """Let the weights label the sessions of a run that were neither flagged nor corrected by hand."""
+    from babyseg_py.cohort.worklist import read_sessions
+    from babyseg_py.errors import UnusableData
+    from babyseg_py.segmentation.plan import read_plan, scans_of
+    from babyseg_py.segmentation.teaching import teach
+
+    sessions = read_sessions(Path(results))
+    good = [session for session in sessions if not session.flags and not session.done]
+    print(f"unlabelled sessions: {len(good)} of {len(sessions)} (flagged and corrected ones are left out)")
+    if not good:
+        raise UnusableData(results, "has no session that was not flagged", "look at the scans first")
+    visits = []
+    for session in good:
+        folder = session.registration.parent
+        images = {path.name: path for path in folder.glob("*_desc-n4_*.nii.gz")}
+        scans = scans_of(session.registration, read_plan(session.registration), images)
+        visits.append(teach(segmenter, session.id, scans, scans[0].volume.shape, scans[0].volume.affine))
+    return visits
 
 
 def _structures(text: str) -> tuple[int, ...]:
@@ -111,3 +146,31 @@ def _tell(changes: dict[int, tuple[float, float]], structures: tuple[int, ...], 
     for label in worse:
         fell = changes[label][0] - changes[label][1]
         print(f"babyseg finetune: note: {structure_name(label)} fell by {fell:.3f}", file=sys.stderr)
+
+
+def _tell_consistency(before, after, names: list[str]) -> None:
+    print(f"Dice on scans that were not learned from ({', '.join(names)}), each seen alone:")
+    for what, old, new in _compared(before, after):
+        print(f"{what}: {old:.3f} before, {new:.3f} after")
+
+
+def _compared(before, after) -> list[tuple[str, float, float]]:
+    from statistics import fmean
+
+    pairs = [
+        ("scans of one session against each other", before.scans, after.scans),
+        ("scans against their mirror images", before.mirrored, after.mirrored),
+    ]
+    return [(what, fmean(old.values()), fmean(new.values())) for what, old, new in pairs if old and new]
+
+
+def _refuse_if_worse(before, after, worse: list[int], export: str) -> None:
+    """Write no weights that agree less with themselves on new scans, or forgot a structure."""
+    from babyseg_py.errors import UnusableData
+    from babyseg_py.labels import structure_name
+
+    faults = [f"{what} agree less" for what, old, new in _compared(before, after) if old - new > LESS]
+    faults += [f"{structure_name(label)} was forgotten" for label in worse]
+    if faults:
+        what = f"was not written, as the scans did not help: {', '.join(faults)}"
+        raise UnusableData(export, what, "give more scans, or --config with fewer steps or a lower rate")

@@ -258,27 +258,14 @@ def _summary(job: Job, done) -> dict[str, Any]:
 
 
 def _pipeline(args: argparse.Namespace, segmenter) -> None:
-    import numpy as np
-
-    from babyseg_py.images import load_image
     from babyseg_py.names import parse_name
     from babyseg_py.segmentation import outputs
-    from babyseg_py.segmentation.window import Scan
+    from babyseg_py.segmentation.plan import read_plan, scans_of
     from babyseg_py.statistics.files import write_dictionary
     from babyseg_py.steps.evaluate import read_labels
 
-    plan = _read_registration(Path(args.registration))
-    paths = {Path(path).name: Path(path) for path in args.images}
-    entries = [entry for entry in plan["scans"] if entry["used"]]
-    entries.sort(key=lambda entry: entry["image"] != plan.get("reference"))
-    missing = [entry["image"] for entry in entries if entry["image"] not in paths]
-    if missing:
-        raise UnusableData(
-            args.registration, f"names images that were not given: {missing}", "give all of them"
-        )
-    scans = [
-        Scan(entry["scan"], load_image(paths[entry["image"]]), np.array(entry["matrix"])) for entry in entries
-    ]
+    plan = read_plan(Path(args.registration))
+    scans = scans_of(Path(args.registration), plan, {Path(path).name: Path(path) for path in args.images})
     names = parse_name(f"{args.visit}_dseg.nii.gz")
     visit = outputs.Visit(
         participant=str(names["participant"]),
@@ -293,12 +280,3 @@ def _pipeline(args: argparse.Namespace, segmenter) -> None:
     write_dictionary(visit.path("qc", ".tsv", desc="segmentation"), "qc")
     if segmenter.refiner:
         write_dictionary(visit.path("morph", ".tsv", desc="fuller"), "volumes")
-
-
-def _read_registration(path: Path) -> dict:
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as problem:
-        raise UnusableData(
-            str(path), f"cannot be read ({problem})", "run `babyseg register` again"
-        ) from problem

@@ -44,7 +44,7 @@ def draw_params(
     if generator.random() < ranges.two_scans:
         scans = int(further.integers(2, ranges.most_scans + 1)) if ranges.most_scans > 2 else 2
     chosen = bank.maps[number]
-    anatomy = _draw_anatomy(generator, ranges)
+    anatomy = draw_anatomy(generator, ranges)
     surroundings = _draw_surroundings(generator, ranges, has_head=chosen.has_head)
     lesions = _draw_lesions(further, ranges, hard)
     return {
@@ -55,7 +55,7 @@ def draw_params(
         "surroundings": surroundings,
         "lesions": lesions,
         "graft": None if surroundings["own_head"] else _draw_graft(further, bank, ranges),
-        "scans": [_draw_scan(generator, ranges, chosen.age_months, hard, anatomy) for _ in range(scans)],
+        "scans": [draw_scan(generator, ranges, chosen.age_months, hard, anatomy) for _ in range(scans)],
     }
 
 
@@ -74,7 +74,8 @@ def _choose_map(generator: np.random.Generator, bank: LabelBank, ranges: Ranges)
     return int(generator.choice(groups[name]))
 
 
-def _draw_anatomy(generator: np.random.Generator, ranges: Ranges) -> Params:
+def draw_anatomy(generator: np.random.Generator, ranges: Ranges) -> Params:
+    """Draw how a brain is moved, sized and warped."""
     low, high = np.log(ranges.brain_voxels)
     return {
         "flip": bool(generator.random() < 0.5),
@@ -107,9 +108,10 @@ def _draw_surroundings(generator: np.random.Generator, ranges: Ranges, *, has_he
     }
 
 
-def _draw_scan(
+def draw_scan(
     generator: np.random.Generator, ranges: Ranges, age_months: float | None, hard: float, anatomy: Params
 ) -> Params:
+    """Draw the contrast of a scan and what its scanner does; ``anatomy`` is that of the visit."""
     further = generator.spawn(1)[0]
     low, high = ranges.spread
     thick = generator.random() < ranges.thick * hard

@@ -136,19 +136,36 @@ def is_one_of(x: Tensor, numbers: tuple[int, ...]) -> Tensor:
 
 def window_positions(chosen: LabelMap, params: Params, device: torch.device) -> Tensor:
     """Voxel of the map that each voxel of the moved and warped window shows, (3, I, J, K), whole numbers."""
+    return window_places(chosen.size_mm, chosen.centre, params, device).round_()
+
+
+def window_places(size: float, centre: np.ndarray, params: Params, device: torch.device) -> Tensor:
+    """Voxel of a grid that each voxel of the moved and warped window shows, (3, I, J, K), not rounded.
+
+    Parameters
+    ----------
+    size : float
+        Cube root of the brain's volume in voxels of the grid.
+    centre : (3,) np.ndarray
+        Voxel that lies in the middle of the window, but for the shift.
+    params : dict
+        ``grid`` of the window and ``anatomy``; warps count voxels of about 1 mm.
+    device : torch.device
+        Where to compute.
+    """
     anatomy, grid = params["anatomy"], tuple(params["grid"])
     fields = Fields(anatomy["seed"], grid, device)
-    matrix, voxel_mm = window_matrix(chosen, anatomy)
-    start = chosen.centre - matrix @ anatomy["shift_voxels"]
+    matrix, voxel = window_matrix(size, anatomy)
+    start = centre - matrix @ anatomy["shift_voxels"]
 
     axes = [torch.arange(side, dtype=torch.float32, device=device) - (side - 1) / 2 for side in grid]
-    warp = anatomy["coarse_warp_mm"] * fields.smooth(32 / voxel_mm, 3)
-    warp += anatomy["fine_warp_mm"] * fields.smooth(13 / voxel_mm, 3)
+    warp = anatomy["coarse_warp_mm"] * fields.smooth(32 / voxel, 3)
+    warp += anatomy["fine_warp_mm"] * fields.smooth(13 / voxel, 3)
     for row in range(3):
         terms = [float(matrix[row, column]) * axes[column] for column in range(3)]
         plane = terms[0][:, None, None] + (terms[1][:, None] + float(start[row]))
         warp[row].add_(plane).add_(terms[2])
-    return warp.round_()
+    return warp
 
 
 def sample_map(chosen: LabelMap, positions: Tensor) -> tuple[Tensor, Tensor]:
@@ -178,19 +195,19 @@ def graft(bank: LabelBank, params: Params, positions: Tensor, tissue: Tensor, di
     return tissue
 
 
-def window_matrix(chosen: LabelMap, anatomy: Params) -> tuple[np.ndarray, float]:
-    """Matrix from window voxels around its centre to map voxels around the brain's, and voxel size in mm."""
-    voxel_mm = chosen.size_mm / anatomy["brain_voxels"]
+def window_matrix(size: float, anatomy: Params) -> tuple[np.ndarray, float]:
+    """Matrix from window voxels around its centre to those of a grid around the brain's, and voxel size."""
+    voxel = size / anatomy["brain_voxels"]
     x, y, z = np.deg2rad(anatomy["rotation_deg"])
     about_x = np.array([[1, 0, 0], [0, np.cos(x), -np.sin(x)], [0, np.sin(x), np.cos(x)]])
     about_y = np.array([[np.cos(y), 0, np.sin(y)], [0, 1, 0], [-np.sin(y), 0, np.cos(y)]])
     about_z = np.array([[np.cos(z), -np.sin(z), 0], [np.sin(z), np.cos(z), 0], [0, 0, 1]])
     shear = np.eye(3)
     shear[[0, 0, 1], [1, 2, 2]] = anatomy["shear"]
-    matrix = about_x @ about_y @ about_z @ shear @ np.diag(anatomy["stretch"]) * voxel_mm
+    matrix = about_x @ about_y @ about_z @ shear @ np.diag(anatomy["stretch"]) * voxel
     if anatomy["flip"]:
         matrix = np.diag([-1, 1, 1]) @ matrix
-    return matrix, voxel_mm
+    return matrix, voxel
 
 
 def surround(tissue: Tensor, distance_mm: Tensor, around: Params, *, has_head: bool) -> Tensor:
@@ -251,6 +268,17 @@ def render(tissue: Tensor, scan: Params, around: Params, lesions: Tensor | None 
     if around["zero_background"] or around["bare"]:
         image.masked_fill_(empty, 0)
 
+    image = acquire(image, scan, fields)
+    if around["bare"] and around["zero_background"]:
+        image.masked_fill_(empty, 0)
+    if scan["masked"]:
+        image.masked_fill_(empty | is_one_of(tissue, HEAD), 0)
+    image.masked_fill_(~field_of_view(tissue.shape, scan, device), 0)
+    return normalise(image) ** scan["gamma"]
+
+
+def acquire(image: Tensor, scan: Params, fields: Fields) -> Tensor:
+    """Do to (I, J, K) what scanners do: blur, slices, ghost, artefacts, bias field and noise."""
     image = blur(image, scan["blur_voxels"])
     if scan["thick_axis"] >= 0:
         image = thick_slices(image, scan["thick_axis"], scan["thickness"], scan["slice_edge"])
@@ -263,12 +291,7 @@ def render(tissue: Tensor, scan: Params, around: Params, lesions: Tensor | None 
     image.add_(fields.normal(*image.shape), alpha=scan["noise"])
     if scan["rician"]:
         image.hypot_(fields.normal(*image.shape).mul_(scan["noise"]))
-    if around["bare"] and around["zero_background"]:
-        image.masked_fill_(empty, 0)
-    if scan["masked"]:
-        image.masked_fill_(empty | is_one_of(tissue, HEAD), 0)
-    image.masked_fill_(~field_of_view(tissue.shape, scan, device), 0)
-    return normalise(image) ** scan["gamma"]
+    return image
 
 
 def intensities(tissue: Tensor, scan: Params, fields: Fields, lesions: Tensor | None) -> Tensor:

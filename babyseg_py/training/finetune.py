@@ -1,4 +1,4 @@
-"""Going on from weights with corrected label maps, without forgetting what they knew."""
+"""Going on from weights with corrected label maps or unlabelled scans, without forgetting what they knew."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
@@ -20,6 +20,7 @@ from babyseg_py.training.losses import IGNORED
 from babyseg_py.training.recipe import Recipe, recipe_from_dict
 from babyseg_py.training.samples import Numbered, Samples, validation_visits
 from babyseg_py.training.team import Team
+from babyseg_py.training.unlabelled import RealSamples, RealVisit
 
 DEFAULTS = Path(__file__).with_name("finetune.yaml")
 MARGIN = 2  # voxels around an old label of a corrected structure that count as in doubt
@@ -28,46 +29,62 @@ WORSE = 0.01  # loss of Dice of another structure that is told
 
 @dataclass(frozen=True)
 class Job:
-    """What to learn from.
+    """What to learn from: corrected maps, unlabelled visits, or both.
 
     Parameters
     ----------
-    corrected : LabelBank
-        Maps that were corrected by hand.
     kept : LabelBank
         Maps that stand for what was learned before.
+    corrected : LabelBank or None
+        Maps that were corrected by hand.
     structures : tuple of int
         Label numbers that were corrected; what the kept maps say of them is not learned.
+    unlabelled : tuple of RealVisit
+        Visits of real scans, with the labels that the weights gave all scans together.
     """
 
-    corrected: LabelBank
     kept: LabelBank
-    structures: tuple[int, ...]
+    corrected: LabelBank | None = None
+    structures: tuple[int, ...] = ()
+    unlabelled: tuple[RealVisit, ...] = ()
+
+    @property
+    def sources(self) -> str:
+        """Say in words what is learned from."""
+        words = [f"{len(self.corrected.maps)} corrected label maps"] if self.corrected else []
+        words += [f"{len(self.unlabelled)} unlabelled visits"] if self.unlabelled else []
+        return " and ".join(words)
 
 
 class Mixture(Numbered):
-    """Visits from corrected maps (even numbers) and from kept ones (odd), each as in `Samples`."""
+    """Visits from kept maps (odd numbers) and, in turn, from corrected maps and unlabelled scans (even)."""
 
     def __init__(self, job: Job, recipe: Recipe) -> None:
-        ranges = recipe.synthesis
-        # An age that is not known must not count as an adult's: any maturity is as likely.
-        if any(m.age_months is None for m in job.corrected.maps):
-            ranges = replace(ranges, follow_map_age=0.0)
-        self.parts = (
-            Samples(job.corrected, replace(recipe, synthesis=ranges)),
-            Samples(job.kept, recipe),
-        )
+        self.kept = Samples(job.kept, recipe)
+        self.new: list[Samples | RealSamples] = []
+        if job.corrected is not None:
+            ranges = recipe.synthesis
+            # An age that is not known must not count as an adult's: any maturity is as likely.
+            if any(m.age_months is None for m in job.corrected.maps):
+                ranges = replace(ranges, follow_map_age=0.0)
+            self.new.append(Samples(job.corrected, replace(recipe, synthesis=ranges)))
+        if job.unlabelled:
+            self.new.append(RealSamples(job.unlabelled, recipe))
         self.doubtful = [LABELS.index(label) for label in job.structures]
 
     def __len__(self) -> int:
-        return len(self.parts[0])
+        return len(self.kept)
+
+    def part(self, number: int) -> Samples | RealSamples:
+        """Return the samples that a visit is one of."""
+        return self.kept if number % 2 else self.new[number // 2 % len(self.new)]
 
     def named_params(self, number: int) -> tuple[str, dict[str, Any]]:
-        """Map and parameters of a visit."""
-        return self.parts[number % 2].named_params(number)
+        """Map or visit, and parameters, of a sample."""
+        return self.part(number).named_params(number)
 
     def __getitem__(self, number: int) -> tuple[Tensor, Tensor]:
-        images, target = self.parts[number % 2][number]
+        images, target = self.part(number)[number]
         return images, self._without_doubt(target) if number % 2 else target
 
     def _without_doubt(self, target: Tensor) -> Tensor:
@@ -103,12 +120,12 @@ def finetune_recipe(path: Path | None, info: ModelInfo) -> Recipe:
 def finetune(
     job: Job, recipe: Recipe, start: tuple[Networks, ModelInfo], folder: Path, *, team: Team | None = None
 ) -> tuple[Networks, ModelInfo, dict[int, tuple[float, float]]]:
-    """Go on from weights with corrected maps.
+    """Go on from weights with corrected maps, unlabelled scans, or both.
 
     Parameters
     ----------
     job : Job
-        Corrected and kept maps.
+        What to learn from, and the maps to keep.
     recipe : Recipe
         From `finetune_recipe`.
     start : (Networks, ModelInfo)
@@ -138,10 +155,7 @@ def finetune(
     before = dice_by_label(networks.segment, trainer)
     trainer.run()
     after = dice_by_label(trainer.mean, trainer)
-    provenance = info.provenance | {
-        "finetuned_steps": str(recipe.steps),
-        "finetuned_on": f"{len(job.corrected.maps)} corrected label maps",
-    }
+    provenance = info.provenance | {"finetuned_steps": str(recipe.steps), "finetuned_on": job.sources}
     tuned = replace(networks, segment=trainer.mean.cpu())
     changes = {label: (before[label], after[label]) for label in before}
     return tuned, replace(info, provenance=provenance), changes

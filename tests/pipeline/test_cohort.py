@@ -9,10 +9,14 @@ import nibabel as nib
 import numpy as np
 import pandas as pd
 import pytest
+import yaml
 from walk import undescribed
 
+from babyseg_py.cli import main
 from babyseg_py.labels.fuller import fuller_structures
 from babyseg_py.labels.table import LABELS
+from babyseg_py.models.default import default_weights
+from babyseg_py.models.weights import load_weights
 
 
 def read(path):
@@ -184,3 +188,29 @@ def test_the_dataset_passes_the_bids_validator(cohort):
 def test_every_table_has_a_dictionary_that_describes_every_column(cohort):
     assert len(list(cohort.run.outdir.rglob("*.tsv"))) > 20
     assert undescribed(cohort.run.outdir) == []
+
+
+def test_scans_of_a_finished_run_teach_without_labels(cohort, tmp_path, capsys):
+    """Sessions that were flagged teach nothing; a step of no size leaves the weights as they are."""
+    config = tmp_path / "config.yaml"
+    synthesis = {"grid": [64, 64, 64], "brain_voxels": [35, 50], "polarised": True}
+    settings = {"steps": 2, "learning_rate": 1e-12, "warmup": 1, "ease_in": 0, "validate_every": 2}
+    settings |= {"validation_samples": 3, "tensorboard": False, "synthesis": synthesis}
+    config.write_text(yaml.safe_dump(settings), encoding="utf-8")
+    words = ["finetune", "--unlabelled", str(cohort.run.outdir), "--config", str(config)]
+    words += [
+        "--keep",
+        *map(str, cohort.run.outdir.glob("sub-01/ses-*/anat/*_space-session_desc-babyseg_dseg.nii.gz")),
+    ]
+    words += ["-o", str(tmp_path / "run"), "--export", str(tmp_path / "new.safetensors")]
+    assert main(words) == 0
+    quality = [read(path) for path in cohort.run.outdir.rglob("*_desc-segmentation_qc.tsv")]
+    good = sum(not (table["flag"] == 1).any() for table in quality)
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].startswith(f"unlabelled sessions: {good} of {len(quality)} ")
+    assert any(line.startswith("scans against their mirror images: ") for line in lines)
+    old, new = (load_weights(path)[0].segment for path in (default_weights(), tmp_path / "new.safetensors"))
+    differences = [(a - b).abs().max() for a, b in zip(old.parameters(), new.parameters(), strict=True)]
+    assert max(differences) < 1e-3
+    _, info = load_weights(tmp_path / "new.safetensors")
+    assert re.fullmatch(rf"[1-{good - 1}] unlabelled visits", info.provenance["finetuned_on"])

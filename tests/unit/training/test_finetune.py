@@ -105,13 +105,13 @@ def test_kept_maps_teach_nothing_of_corrected_structures(ball, settings) -> None
     network = GroupNetConfig(encoder=(2,), decoder=(2,))
     info = ModelInfo(LABELS, network, Preprocessing(), {})
     recipe = finetune_recipe(settings, info)
-    mixture = Mixture(Job(bank(ball, "c"), bank(ball, "k"), WHITE), recipe)
+    mixture = Mixture(Job(bank(ball, "k"), bank(ball, "c"), WHITE), recipe)
     white = [LABELS.index(label) for label in WHITE]
     corrected, kept = mixture[0][1], mixture[1][1]
     assert np.isin(corrected, white).any()
     assert IGNORED not in corrected
     assert not np.isin(kept, white).any()
-    assert (kept == IGNORED).sum() > np.isin(mixture.parts[1][1][1], white).sum()
+    assert (kept == IGNORED).sum() > np.isin(mixture.kept[1][1], white).sum()
     assert mixture.named_params(0)[0] == "c"
     assert mixture.named_params(1)[0] == "k"
 
