@@ -1,19 +1,20 @@
 """What each part of the training data adds, and how weights do on maps that they never saw: docs/training.md.
 
-    python benchmarks/ablate.py [--only NAME ...] [--steps N] [--samples N] [--threads N]
+    python benchmarks/ablate.py [--only NAME ...] [--clean N] [--steps N] [--samples N] [--threads N]
 
-Small networks are trained from nothing by the trainer of the package, each by the same recipe but for one
-change, and go through the whole way from image to labels with the first look of the default weights: the
-differences count, not the height. ``fold`` variants together hold every infant map out
-once, the two of one child together. ``reference`` is MONAI's DynUNet in the manner of nnU-Net, trained on the
-samples of ``base`` for as long as that took. Runs and figures are kept in ``runs/ablation``: what was ended
-goes on, what is there is not made again. It needs ``runs/labelbank.npz`` (docs/training.md) and
-../shared/data.
+Small networks are trained by the trainer of the package, each by the same recipe but for one change, and go
+through the whole way from image to labels with the first look of the default weights: the differences count,
+not the height. All learn first from clean contrasts; those that have the maps and the network of ``base``
+share these steps and part after them. ``fold`` variants together hold every infant map out once, the two of
+one child together. ``reference`` is MONAI's DynUNet in the manner of nnU-Net, trained on the samples of
+``base`` for as long as that took. Runs and figures are kept in ``runs/ablation``: what was ended goes on,
+what is there is not made again. It needs ``runs/labelbank.npz`` (docs/training.md) and ../shared/data.
 """
 
 import argparse
 import json
-from dataclasses import replace
+import shutil
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -41,12 +42,8 @@ BASE: dict[str, Any] = {
     "bank": str(ROOT / "runs" / "labelbank.npz"),
     "network": {"classes": 22, "encoder": [16, 32, 48, 64], "decoder": [64, 64, 48, 24], "head": [16]},
     "held_out": list(HELD_OUT),
-    "ease_from": 300,
-    "ease_in": 300,
     "learning_rate": 3e-3,
     "ema": 0.99,
-    "decay": 0.3,
-    "two_scans_from": 300,
     "validation_samples": 6,
     "tensorboard": False,
 }
@@ -68,7 +65,7 @@ VARIANTS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "one maturity": ({}, {"myelination": 0.0}),
     "no texture": ({}, {"texture": 0.0, "spread": [0.0, 0.0]}),
     "with lesions": ({}, {"lesions": 0.3}),
-    "no curriculum": ({"ease_from": 0, "ease_in": 0}, {}),
+    "no curriculum": ({"ease_from": 0, "ease_in": 0, "two_scans_from": 0}, {}),
     "any polarity": ({}, {"polarised": False}),
     "single scans": ({}, {"two_scans": 0.0}),
     "coarser": ({}, {"grid": [48, 64, 48], "brain_voxels": [27, 37]}),
@@ -80,6 +77,7 @@ VARIANTS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
         {},
     ),
 }
+APART = ("no adults", "no curriculum", "coarser", "wider")  # from the first step on
 FOLDS = (("1", "4"), ("2", "8"), ("3", "24"), ("5", "12"), ("6", "34-38"), ("7",))
 FOLDED = (2, 3, 41, 42)
 COLUMNS = (
@@ -102,14 +100,34 @@ def ages_months(names: tuple[str, ...]) -> dict[str, float]:
     return {f"age-{name}mo": float(np.mean([float(a) for a in name.split("-")])) for name in names}
 
 
-def variant_recipe(name: str, steps: int) -> tuple[Recipe, dict[str, float]]:
+@dataclass(frozen=True)
+class Length:
+    """Steps on clean contrasts, and those after them."""
+
+    clean: int
+    full: int
+
+    def __str__(self) -> str:
+        return f"{self.clean}_{self.full}"
+
+
+def variant_recipe(name: str, length: Length) -> tuple[Recipe, dict[str, float]]:
     """Recipe of a variant and the maps that it is tested on."""
     held_out = HELD_OUT
     changes, synthesis = VARIANTS.get(name, ({}, {}))
     if name.startswith("fold "):
         held_out = ages_months(tuple(name.removeprefix("fold ").split(" ")))
         changes = {"held_out": list(held_out)}
-    values = BASE | {"steps": steps, "validate_every": steps} | changes
+    steps = length.clean + length.full
+    pace = {
+        "steps": steps,
+        "validate_every": steps,
+        "ease_from": length.clean,
+        "ease_in": length.full // 4,
+        "two_scans_from": length.clean,
+        "decay": 0.5 * length.full / steps,
+    }
+    values = BASE | pace | changes
     return recipe_from_dict(values | {"synthesis": SYNTHESIS | synthesis}), held_out
 
 
@@ -153,17 +171,31 @@ def in_the_window(network: torch.nn.Module, recipe: Recipe) -> Figures:
     return {kind: {str(k): round(v, 4) for k, v in by_structure(r).items()} for kind, r in rows.items()}
 
 
-def make(name: str, steps: int, samples: int) -> Figures:
+def shared_start(folder: Path, length: Length) -> None:
+    """Let a run begin where the clean steps of ``base`` end."""
+    if (folder / CHECKPOINT).exists():
+        return
+    recipe, _ = variant_recipe("base", length)
+    first = RUNS / f"start_{length.clean}"
+    Trainer(replace(recipe, steps=length.clean, decay=0.0, validate_every=200), first).run()
+    folder.mkdir(parents=True, exist_ok=True)
+    with appearing(folder / CHECKPOINT) as partial:
+        shutil.copyfile(first / CHECKPOINT, partial)
+
+
+def make(name: str, length: Length, samples: int) -> Figures:
     """Train and measure a variant, unless that was done."""
-    folder = RUNS / f"{name.replace(' ', '-')}_{steps}"
+    folder = RUNS / f"{name.replace(' ', '-')}_{length}"
     kept = folder / "figures.json"
     if kept.exists():
         return json.loads(kept.read_text(encoding="utf-8"))
-    recipe, held_out = variant_recipe("base" if name == "reference" else name, steps)
+    recipe, held_out = variant_recipe("base" if name == "reference" else name, length)
     if name == "reference":
-        base = torch.load(RUNS / f"base_{steps}" / CHECKPOINT, map_location="cpu", weights_only=True)
+        base = torch.load(RUNS / f"base_{length}" / CHECKPOINT, map_location="cpu", weights_only=True)
         figures = in_the_window(train_reference(recipe, base["seconds"], folder), recipe)
     else:
+        if name not in APART and not name.startswith("fold "):
+            shared_start(folder, length)
         trainer = Trainer(recipe, folder)
         trainer.run()
         figures = measure(trainer.mean, recipe, held_out, samples)
@@ -196,7 +228,8 @@ def main() -> None:
     names = [*VARIANTS, "reference", *(f"fold {' '.join(fold)}" for fold in FOLDS)]
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--only", nargs="+", default=names, metavar="NAME", help=f"of {', '.join(names)}")
-    parser.add_argument("--steps", type=int, default=1000)
+    parser.add_argument("--clean", type=int, default=1000, help="steps on clean contrasts")
+    parser.add_argument("--steps", type=int, default=600, help="steps after them")
     parser.add_argument("--samples", type=int, default=4, help="synthetic visits a column")
     parser.add_argument("--threads", type=int, default=2)
     args = parser.parse_args()
@@ -204,11 +237,15 @@ def main() -> None:
         parser.error(f"no variants {unknown}")
     keep_freed_memory()
     torch.set_num_threads(args.threads)
-    base = make("base", args.steps, args.samples)
+    length = Length(args.clean, args.steps)
+    base = make("base", length, args.samples)
     titles = [f"{column}{' (WM, cortex)' if labels == FOLDED else ''}" for column, labels in COLUMNS]
-    lines = [f"| {args.steps} steps | {' | '.join(titles)} |", f"|{' --- |' * (len(COLUMNS) + 1)}"]
+    lines = [
+        f"| {length.clean} + {length.full} steps | {' | '.join(titles)} |",
+        f"|{' --- |' * (len(COLUMNS) + 1)}",
+    ]
     for name in ("base", *(n for n in args.only if n != "base")):
-        lines.append(row(name, make(name, args.steps, args.samples), None if name == "base" else base))
+        lines.append(row(name, make(name, length, args.samples), None if name == "base" else base))
     print("\n".join(lines))
 
 

@@ -1,5 +1,7 @@
 """Growth curves, and the change per month."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
@@ -8,7 +10,7 @@ from babyseg_py.report.figures import ACCENT, FLAG, GREY, PALE, WIDTH_IN, Shelf
 from babyseg_py.report.inputs import AXES
 from babyseg_py.report.parts import Absent, Part, Plot, Table
 from babyseg_py.report.results import Results
-from babyseg_py.report.structures import PANELS, by_structure
+from babyseg_py.report.structures import PANELS, by_part, by_structure, sums
 from babyseg_py.report.words import count, interval, listing, number, plain_name
 from babyseg_py.statistics.published import TOLERANCE, published_brain_volume
 
@@ -20,10 +22,22 @@ def curves(results: Results, shelf: Shelf) -> Part:
     matrix = by_structure(results.volumes, ["visit_id"])
     if matrix.empty:
         return Absent("No growth curves, because no session has volumes.")
+    return _over_age(matrix, "growth", results, shelf)
+
+
+def part_curves(results: Results, shelf: Shelf) -> Part:
+    """Draw the same for the parts that the fuller label set tells."""
+    matrix = by_part(results.more.get("parts", pd.DataFrame()), ["visit_id"])
+    if matrix.empty:
+        return Absent("No parts of structures, because the run was made without --labels fuller.")
+    return _over_age(matrix, "growth_parts", results, shelf)
+
+
+def _over_age(matrix: pd.DataFrame, name: str, results: Results, shelf: Shelf) -> Part:
     visits = results.visits.set_index("visit_id")
     table = matrix.join(visits[["participant_id", "session_id", "age_days", "age_reference", "status"]])
     pictures = [
-        _figure(str(reference), list(matrix.columns), known, shelf)
+        _figure(f"{name}_{reference}", list(matrix.columns), known, shelf)
         for reference, known in table.dropna(subset=["age_days"]).groupby("age_reference")
     ]
     if not pictures:
@@ -34,8 +48,8 @@ def curves(results: Results, shelf: Shelf) -> Part:
     )
 
 
-def _figure(reference: str, structures: list[str], table: pd.DataFrame, shelf: Shelf):
-    label, days = AXES[reference]
+def _figure(name: str, structures: list[str], table: pd.DataFrame, shelf: Shelf):
+    label, days = AXES[str(table["age_reference"].iloc[0])]
     rows = -(-len(structures) // COLUMNS)
     figure = Figure(figsize=(WIDTH_IN, 0.4 + 1.75 * rows))
     panels = figure.subplots(rows, COLUMNS, sharex=True, squeeze=False).ravel()
@@ -61,7 +75,7 @@ def _figure(reference: str, structures: list[str], table: pd.DataFrame, shelf: S
     )  # fmt: skip
     children = count(table["participant_id"].nunique(), "child", "children")
     alt = f"Volume against {label} for {len(structures)} structures; {children}."
-    return shelf.add(f"growth_{reference}", figure, numbers, table="figure_ages", alt=alt)
+    return shelf.add(name, figure, numbers, table="figure_ages", alt=alt)
 
 
 def published(results: Results, shelf: Shelf) -> Part:
@@ -107,12 +121,23 @@ def published(results: Results, shelf: Shelf) -> Part:
 
 def change(results: Results, shelf: Shelf) -> Part:
     """Tabulate the change per month over the children."""
-    table = results.growth
+    return _changes(results.growth, PANELS, "Each child's own change is in cohort/growth.tsv.")
+
+
+def part_change(results: Results, shelf: Shelf) -> Part:
+    """Tabulate the same for the parts that the fuller label set tells."""
+    table = results.more.get("parts_growth", pd.DataFrame())
+    if table.empty:
+        return Absent("No change of parts, because the run was made without --labels fuller.")
+    return _changes(table, sums(table["structure"]), "Each child's own change is in cohort/parts_growth.tsv.")
+
+
+def _changes(table: pd.DataFrame, structures: Sequence[str], note: str) -> Part:
     if table.empty or table["change_mm3_per_month"].isna().all():
         return Absent("No change per month, because no child has two usable visits at different ages.")
     labels = table[(table["volume_source"] == "labels") & table["change_mm3_per_month"].notna()]
     rows = []
-    for structure in [name for name in PANELS if (labels["structure"] == name).any()]:
+    for structure in [name for name in structures if (labels["structure"] == name).any()]:
         of = labels[labels["structure"] == structure]
         low, middle, high = of["change_mm3_per_month"].quantile([0.25, 0.5, 0.75]) / 1000
         percent = of["percent_per_month"].median()
@@ -125,6 +150,4 @@ def change(results: Results, shelf: Shelf) -> Part:
         "Middle half of the children",
         "Median (% a month)",
     )
-    return Table(
-        columns, rows, frozenset({1, 2, 3, 4}), note="Each child's own change is in cohort/growth.tsv."
-    )
+    return Table(columns, rows, frozenset({1, 2, 3, 4}), note=note)

@@ -36,7 +36,7 @@ BUILDERS: dict[str, Callable[[Results, Shelf], Part]] = {
         brief.headline, brief.finding, brief.worries,
         inputs.contents, inputs.ages, inputs.causes, inputs.verdicts, inputs.unmatched, inputs.score_faults,
         inputs.whole_ledger,
-        growth.curves, growth.published, growth.change,
+        growth.curves, growth.published, growth.change, growth.part_curves, growth.part_change,
         within_child.template_visits, within_child.template_change,
         longitudinal.what_ran, longitudinal.growth_curves, longitudinal.centile_curves,
         longitudinal.repeated_scores, longitudinal.specification_curves, longitudinal.groups,

@@ -27,7 +27,7 @@ MORE = (
     "method_agreement", "method_volumes", "matched_pairs", "match_balance", "matched_differences",
     "growth_plausibility", "measurement_error", "child_centiles", "association_visits",
     "templates", "change",
-    "shape", "shape_vertices",
+    "shape", "shape_vertices", "parts", "parts_growth",
 )  # fmt: skip
 NUMBERS = {
     "row", "run", "label", "age_days", "age_months", "volume_mm3", "volume_posterior_mm3", "value", "low",

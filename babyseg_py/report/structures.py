@@ -34,12 +34,29 @@ def by_structure(volumes: pd.DataFrame, index: list[str]) -> pd.DataFrame:
     pd.DataFrame
         mm³; structures that the table lacks are left out.
     """
+    matrix = _spread(volumes, index)
+    return matrix[[name for name in PANELS if name in matrix.columns]]
+
+
+def by_part(volumes: pd.DataFrame, index: list[str]) -> pd.DataFrame:
+    """Return the same of the parts of structures, both sides together, from the table parts."""
+    matrix = _spread(volumes, index)
+    return matrix[sums(matrix.columns.to_series())]
+
+
+def sums(names: pd.Series) -> list[str]:
+    """Structures of the midline and sums of both sides, in the order of their first appearance."""
+    known = dict.fromkeys(names.dropna())
+    return [name for name in known if not name.startswith(("Left-", "Right-"))]
+
+
+def _spread(volumes: pd.DataFrame, index: list[str]) -> pd.DataFrame:
     if volumes.empty:
         return pd.DataFrame()
     matrix = volume_matrix(volumes, "labels", index=index)
     if matrix.index.nlevels == 1:
         matrix.index = matrix.index.get_level_values(0)
-    return matrix[[name for name in PANELS if name in matrix.columns]]
+    return matrix
 
 
 def in_order(names: pd.Series) -> list[str]:

@@ -214,3 +214,19 @@ def test_scans_of_a_finished_run_teach_without_labels(cohort, tmp_path, capsys):
     assert max(differences) < 1e-3
     _, info = load_weights(tmp_path / "new.safetensors")
     assert re.fullmatch(rf"[1-{good - 1}] unlabelled visits", info.provenance["finetuned_on"])
+
+
+def test_parts_of_structures_are_in_the_report(cohort):
+    page = (cohort.run.outdir / "report.html").read_text(encoding="utf-8")
+    assert "Parts of structures" in page
+    assert "Putamen" in page
+    assert "made without --labels fuller" not in page
+    drawn = read(cohort.run.outdir / "cohort" / "figures" / "growth_parts_birth.tsv")
+    assert {"Putamen", "Pallidum", "Vermis"} <= set(drawn["structure"])
+    parts = read(cohort.run.outdir / "cohort" / "parts.tsv").set_index(
+        ["participant_id", "session_id", "structure"]
+    )
+    row = drawn[drawn["structure"] == "Putamen"].iloc[0]
+    child = row["participant_id"], row["session_id"]
+    sides = [parts.loc[(*child, f"{side}-Putamen"), "volume_mm3"] for side in ("Left", "Right")]
+    assert row["volume_mm3"] == pytest.approx(sum(sides), abs=1)
