@@ -33,10 +33,13 @@ class Taken:
     volumes_mm3: dict[int, float]
 
 
-def take_series(folder: Path, /, *, children: int = len(AGES_MONTHS), threads: int = 1) -> list[Taken]:
-    """Make and segment what is not in the folder yet; return all scans."""
+def take_series(
+    folder: Path, /, *, first: int = 0, children: int = len(AGES_MONTHS), threads: int = 1
+) -> list[Taken]:
+    """Make and segment what is not in the folder yet of children from the first on; return all scans."""
     infant, segmenter, taken = load_infant(), None, []
-    for number, ages in enumerate(AGES_MONTHS[:children]):
+    for number in range(first, first + children):
+        ages = AGES_MONTHS[number % len(AGES_MONTHS)]
         child = draw_child(infant, np.random.default_rng(100 + number))
         for age in ages:
             files = {repeat: _files(folder, number, age, repeat) for repeat in REPEATS}

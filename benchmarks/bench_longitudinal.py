@@ -1,6 +1,6 @@
 """What the template of a child does to the noise of repeat scans and to growth.
 
-    python benchmarks/bench_longitudinal.py [FOLDER] [--children N]
+    python benchmarks/bench_longitudinal.py [FOLDER] [--first N] [--children N]
 
 Digital children are seen at two ages and scanned twice at each, with another pose, blur, bias and noise; the
 network segments every scan (half an hour; kept in FOLDER, runs/longitudinal if not given, for the next
@@ -25,7 +25,7 @@ from babyseg_py.segmentation.longitudinal import jacobian_volumes, pooled
 from babyseg_py.segmentation.probseg import read_probabilities
 
 ROOT = Path(__file__).resolve().parents[1]
-STRENGTHS = (0.0, 0.25, 0.5, 0.75, 1.0)
+STRENGTHS = (0.0, 0.25, 0.5, 0.8, 1.0)
 
 
 @dataclass(frozen=True)
@@ -107,11 +107,12 @@ def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("folder", nargs="?", type=Path, default=ROOT / "runs" / "longitudinal")
+    parser.add_argument("--first", type=int, default=0, help="number of the first child")
     parser.add_argument("--children", type=int, default=4)
     args = parser.parse_args()
     torch.set_num_threads(2)
     args.folder.mkdir(parents=True, exist_ok=True)
-    taken = take_series(args.folder, children=args.children)
+    taken = take_series(args.folder, first=args.first, children=args.children)
     children = []
     for number in sorted({one.child for one in taken}):
         children.append(measure([one for one in taken if one.child == number]))

@@ -11,14 +11,7 @@ from torch import Tensor
 from babyseg_py.images import Volume
 from babyseg_py.images.geometry import stored_alike
 from babyseg_py.segmentation.evidence import Passes
-from babyseg_py.segmentation.inference import (
-    Segmenter,
-    certainty_of,
-    forward,
-    predict_images,
-    sample_scans,
-    scans_stored_alike,
-)
+from babyseg_py.segmentation.inference import Alone, Segmenter, certainty_of, predict_images, see_alone
 from babyseg_py.segmentation.window import Scan, Window
 
 # Mean Dice of the labels from one scan alone with those from another, below which one of them is wrong. Two
@@ -52,28 +45,6 @@ class LeftOut:
     reason: str
 
 
-@dataclass(frozen=True)
-class Alone:
-    """What the network makes of one scan by itself, without its mirror image.
-
-    Parameters
-    ----------
-    images : (1, I, J, K) Tensor
-        The scan on the window.
-    posteriors : (C, I, J, K) Tensor
-        Probabilities.
-    channels : (I, J, K) np.ndarray of uint8
-        Most probable label on the window, as the network's channel.
-    certainty : float
-        Mean of the largest posterior over what is labelled.
-    """
-
-    images: Tensor
-    posteriors: Tensor
-    channels: np.ndarray
-    certainty: float
-
-
 def fingerprint(volume: Volume, matrix: np.ndarray | None = None) -> str:
     """Digest of an image, its grid and its place: the same whatever the name and the position in a list."""
     digest = hashlib.blake2b(np.ascontiguousarray(volume.data).data, digest_size=16)
@@ -85,14 +56,6 @@ def fingerprint(volume: Volume, matrix: np.ndarray | None = None) -> str:
 def in_order_of_content(scans: Sequence[Scan]) -> list[Scan]:
     """Sort scans by `fingerprint`, so that rounding does not follow the order in which they were given."""
     return sorted(scans, key=lambda scan: fingerprint(stored_alike(scan.volume), scan.matrix))
-
-
-def see_alone(segmenter: Segmenter, scan: Scan, window: Window) -> Alone:
-    """Segment a scan by itself, roughly: without its mirror image."""
-    images = sample_scans(segmenter, scans_stored_alike([scan]), window)
-    posteriors = forward(segmenter, segmenter.networks.segment, images)
-    channels = posteriors.argmax(dim=0).to(torch.uint8).numpy()
-    return Alone(images, posteriors, channels, certainty_of(posteriors))
 
 
 def disagreeing(scans: Sequence[Scan], alone: Sequence[Alone]) -> LeftOut | None:
@@ -163,7 +126,7 @@ def predict_several(
     window : Window
         Grid of the network.
     alone : sequence of Alone
-        What it makes of each of several scans; empty for one scan.
+        What it makes of each scan; may be empty for one scan.
     flip : bool
         Average with the mirrored images.
 
@@ -177,8 +140,8 @@ def predict_several(
         The scans on the window.
     """
     if len(scans) == 1:
-        images = sample_scans(segmenter, scans_stored_alike(scans), window)
-        return *predict_images(segmenter, images, flip=flip), images
+        one = alone[0] if alone else see_alone(segmenter, scans[0], window)
+        return *predict_images(segmenter, one.images, flip=flip, direct=one.posteriors), one.images
     images = torch.cat([one.images for one in alone])
     together, passes = predict_images(segmenter, images, flip=flip)
     surest = max(alone, key=lambda one: one.certainty)

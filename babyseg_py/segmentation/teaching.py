@@ -5,7 +5,8 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
-from babyseg_py.segmentation.inference import CLOSED_PER_LABELLED, Segmenter, sample_scans
+from babyseg_py.segmentation.first_look import CLOSED_PER_LABELLED
+from babyseg_py.segmentation.inference import Segmenter, sample_scans
 from babyseg_py.segmentation.visit import segment_visit
 from babyseg_py.segmentation.window import Scan
 from babyseg_py.training.losses import IGNORED

@@ -11,17 +11,16 @@ from babyseg_py.errors import UnusableData
 from babyseg_py.models.weights import FixedGrid
 from babyseg_py.segmentation.calibration import Trust
 from babyseg_py.segmentation.evidence import Passes, gather_evidence
+from babyseg_py.segmentation.first_look import FirstLook, find_brain
 from babyseg_py.segmentation.fixed_grid import leading_scan, predict_on_fixed_grid
-from babyseg_py.segmentation.inference import FirstLook, Segmenter, find_brain, predict_images
+from babyseg_py.segmentation.inference import Alone, Segmenter, predict_images, see_alone
 from babyseg_py.segmentation.postprocess import drop_fragments
 from babyseg_py.segmentation.sampling import Segmentation, sample_posteriors
 from babyseg_py.segmentation.several import (
-    Alone,
     LeftOut,
     disagreeing,
     in_order_of_content,
     predict_several,
-    see_alone,
 )
 from babyseg_py.segmentation.window import Scan, Window
 
@@ -116,9 +115,8 @@ def segment_visit(
     together = sample_posteriors(
         posteriors, window, segmenter.info.labels, shape, affine, trust=_trust(segmenter, evidence)
     )
-    return VisitResult(
-        together, window, posteriors, used, notes, facing, tuple(left_out), evidence, tuple(alone)
-    )
+    compared = tuple(alone) if len(used) > 1 else ()
+    return VisitResult(together, window, posteriors, used, notes, facing, tuple(left_out), evidence, compared)
 
 
 def _lead_first(scans: Sequence[Scan]) -> list[Scan]:
@@ -157,9 +155,9 @@ def _look_and_compare(
     """
     look = find_brain(segmenter, scans, affine, progress)
     if len(scans) == 1:
-        return look, []
+        return look, list(look.seen.values())
     progress("comparing the scans")
-    alone = [see_alone(segmenter, scan, look.window) for scan in look.scans]
+    alone = [look.seen.get(scan.name) or see_alone(segmenter, scan, look.window) for scan in look.scans]
     odd = disagreeing(look.scans, alone)
     if odd:
         raise UnusableData(odd.name, odd.reason, "look at it")

@@ -13,14 +13,19 @@ from babyseg_py.images.geometry import reorient
 from babyseg_py.labels import LABELS
 from babyseg_py.models.groupnet import GroupNet, GroupNetConfig
 from babyseg_py.models.weights import ModelInfo, Networks, Preprocessing
-from babyseg_py.segmentation.inference import (
+from babyseg_py.segmentation.first_look import (
+    POLARITY_MARGIN,
     Polarity,
-    Segmenter,
     polarity,
+    settle_polarity,
+)
+from babyseg_py.segmentation.inference import (
+    Segmenter,
     predict_images,
     sample_scan,
     sample_scans,
     scans_stored_alike,
+    see_alone,
 )
 from babyseg_py.segmentation.sampling import probabilities_on_grid, sample_posteriors
 from babyseg_py.segmentation.visit import on_own_grid, segment_visit
@@ -263,12 +268,25 @@ def test_polarity_is_not_clear_where_white_matter_lies_between_cortex_and_deep_g
     assert polarity(1 - between, labels) == Polarity(darker=False, clear=False)
 
 
+def test_what_settles_an_open_polarity_is_what_the_scan_alone_gives(segmenter, blob) -> None:
+    """It is kept for the segmentation, bit for bit; of a clear polarity nothing had to be known."""
+    scan = Scan("T1w", blob, np.eye(4))
+    labels = np.repeat([2, 3, 10, 41, 42, 49], 50)
+    dark, between = (np.repeat(levels * 2, 50) for levels in ([0.4, 0.7, 0.7], [0.55, 0.5, 0.7]))
+    assert settle_polarity(segmenter, scan, dark, labels, WINDOW) == (True, None)
+    inverted, alone = settle_polarity(segmenter, scan, between, labels, WINDOW)
+    again, other = (see_alone(segmenter, replace(scan, inverted=i), WINDOW) for i in (inverted, not inverted))
+    assert torch.equal(alone.posteriors, again.posteriors)
+    assert torch.equal(alone.images, again.images)
+    assert alone.certainty > other.certainty - POLARITY_MARGIN
+
+
 @pytest.mark.parametrize("axcodes", ["LIA", "PSR", "ARI"])
 def test_both_looks_are_the_same_bit_for_bit_in_any_order_of_axes(segmenter, oblique_affine, axcodes) -> None:
     """The windows of the two looks, and what the network makes of them, do not know how voxels are stored."""
     segmenter = replace(segmenter, info=replace(segmenter.info, preprocessing=Preprocessing(20, 24)))
     affine = oblique_affine.copy()
-    affine[:3, :3] *= 4
+    affine[:3, :3] *= 2
     data = np.pad(np.random.default_rng(2).random((22, 26, 14)).astype(np.float32) + 0.2, 3)
     volume = Volume(data, affine)
     first, other = (segment_visit_of(segmenter, v) for v in (volume, reorient(volume, axcodes)))
