@@ -11,7 +11,14 @@ from torch import Tensor
 from babyseg_py.images import Volume
 from babyseg_py.images.geometry import stored_alike
 from babyseg_py.segmentation.evidence import Passes
-from babyseg_py.segmentation.inference import Alone, Segmenter, certainty_of, predict_images, see_alone
+from babyseg_py.segmentation.inference import (
+    Alone,
+    Segmenter,
+    certainty_of,
+    predict_alone,
+    predict_images,
+    see_alone,
+)
 from babyseg_py.segmentation.window import Scan, Window
 
 # Mean Dice of the labels from one scan alone with those from another, below which one of them is wrong. Two
@@ -141,11 +148,11 @@ def predict_several(
     """
     if len(scans) == 1:
         one = alone[0] if alone else see_alone(segmenter, scans[0], window)
-        return *predict_images(segmenter, one.images, flip=flip, direct=one.posteriors), one.images
+        return *predict_alone(segmenter, one, flip=flip), one.images
     images = torch.cat([one.images for one in alone])
     together, passes = predict_images(segmenter, images, flip=flip)
     surest = max(alone, key=lambda one: one.certainty)
-    by_itself, _ = predict_images(segmenter, surest.images, flip=flip, direct=surest.posteriors)
+    by_itself, _ = predict_alone(segmenter, surest, flip=flip)
     return blended(together, by_itself), passes, images
 
 

@@ -13,7 +13,7 @@ from babyseg_py.segmentation.calibration import Trust
 from babyseg_py.segmentation.evidence import Passes, gather_evidence
 from babyseg_py.segmentation.first_look import FirstLook, find_brain
 from babyseg_py.segmentation.fixed_grid import leading_scan, predict_on_fixed_grid
-from babyseg_py.segmentation.inference import Alone, Segmenter, predict_images, see_alone
+from babyseg_py.segmentation.inference import Alone, Segmenter, predict_alone, see_alone
 from babyseg_py.segmentation.postprocess import drop_fragments
 from babyseg_py.segmentation.sampling import Segmentation, sample_posteriors
 from babyseg_py.segmentation.several import (
@@ -178,7 +178,7 @@ def segment_scan(
         window, posteriors, _ = predict_on_fixed_grid(segmenter, [scan], recipe)
     else:
         alone = alone or see_alone(segmenter, scan, window)
-        averaged, passes = predict_images(segmenter, alone.images, flip=flip, direct=alone.posteriors)
+        averaged, passes = predict_alone(segmenter, alone, flip=flip)
         posteriors, evidence = _finished(segmenter, averaged, passes, alone.images)
     return on_own_grid(segmenter, posteriors, window, scan, evidence)
 

@@ -14,13 +14,14 @@ from babyseg_py.labels import LABELS
 from babyseg_py.models.groupnet import GroupNet, GroupNetConfig
 from babyseg_py.models.weights import ModelInfo, Networks, Preprocessing
 from babyseg_py.segmentation.first_look import (
-    POLARITY_MARGIN,
+    CLEARLY_SURER,
     Polarity,
     polarity,
     settle_polarity,
 )
 from babyseg_py.segmentation.inference import (
     Segmenter,
+    by_local_certainty,
     predict_images,
     sample_scan,
     sample_scans,
@@ -268,17 +269,37 @@ def test_polarity_is_not_clear_where_white_matter_lies_between_cortex_and_deep_g
     assert polarity(1 - between, labels) == Polarity(darker=False, clear=False)
 
 
-def test_what_settles_an_open_polarity_is_what_the_scan_alone_gives(segmenter, blob) -> None:
-    """It is kept for the segmentation, bit for bit; of a clear polarity nothing had to be known."""
+def test_an_open_polarity_is_settled_by_certainty_and_what_was_seen_is_kept(segmenter, blob) -> None:
+    """Kept is what the scan alone gives, bit for bit: both ways where medians and certainty disagree."""
     scan = Scan("T1w", blob, np.eye(4))
     labels = np.repeat([2, 3, 10, 41, 42, 49], 50)
     dark, between = (np.repeat(levels * 2, 50) for levels in ([0.4, 0.7, 0.7], [0.55, 0.5, 0.7]))
     assert settle_polarity(segmenter, scan, dark, labels, WINDOW) == (True, None)
-    inverted, alone = settle_polarity(segmenter, scan, between, labels, WINDOW)
-    again, other = (see_alone(segmenter, replace(scan, inverted=i), WINDOW) for i in (inverted, not inverted))
-    assert torch.equal(alone.posteriors, again.posteriors)
-    assert torch.equal(alone.images, again.images)
-    assert alone.certainty > other.certainty - POLARITY_MARGIN
+    ways = {way: see_alone(segmenter, replace(scan, inverted=way), WINDOW) for way in (False, True)}
+    surer = ways[True].certainty > ways[False].certainty
+    assert abs(ways[True].certainty - ways[False].certainty) < CLEARLY_SURER
+    for image, darker in ((between, True), (1 - between, False)):
+        inverted, alone = settle_polarity(segmenter, scan, image, labels, WINDOW)
+        assert inverted == surer
+        assert torch.equal(alone.posteriors, ways[surer].posteriors)
+        assert torch.equal(alone.images, ways[surer].images)
+        if darker == surer:
+            assert alone.other is None
+        else:
+            assert torch.equal(alone.other.posteriors, ways[not surer].posteriors)
+
+
+def test_every_place_follows_the_way_that_is_surer_there() -> None:
+    """Left one way, right the other; probabilities still sum to one, and equal certainty shares evenly."""
+    sure, unsure = torch.tensor([0.1, 0.9]), torch.tensor([0.4, 0.6])
+    one, other = torch.zeros(2, 40, 8, 8), torch.zeros(2, 40, 8, 8)
+    one[:, :20], one[:, 20:] = sure[:, None, None, None], unsure[:, None, None, None]
+    other[:, :20], other[:, 20:] = unsure.flip(0)[:, None, None, None], sure.flip(0)[:, None, None, None]
+    mixed = by_local_certainty(one, other)
+    assert torch.allclose(mixed.sum(dim=0), torch.ones(40, 8, 8))
+    assert torch.allclose(mixed[:, 0, 4, 4], sure, atol=1e-4)
+    assert torch.allclose(mixed[:, -1, 4, 4], sure.flip(0), atol=1e-4)
+    assert torch.allclose(by_local_certainty(one, one.flip(0)), torch.full((2, 40, 8, 8), 0.5))
 
 
 @pytest.mark.parametrize("axcodes", ["LIA", "PSR", "ARI"])
