@@ -20,14 +20,6 @@ HOSTILE_FOLDER = "Zoë's $(touch pwned) {a,b} $HOME; `touch pwned` [x]"
 CODE = ("main.nf", "nextflow.config", "conf", "workflows", "subworkflows", "modules", "bin", "babyseg_py")
 
 
-@pytest.hookimpl(tryfirst=True)  # before the groups are read
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep the runs of the pipeline in one process, as they share a cohort; others go on beside it."""
-    for item in items:
-        if item.path.is_relative_to(Path(__file__).parent):
-            item.add_marker(pytest.mark.xdist_group("pipeline"))
-
-
 @dataclass(frozen=True)
 class Run:
     """One finished call of Nextflow.
