@@ -9,10 +9,11 @@ import torch
 from torch.nn import functional as F
 
 from babyseg_py.labels import LABELS, LEFT_RIGHT_PAIRS
+from babyseg_py.synthesis.fields import upsample
 from babyseg_py.synthesis.labelbank import load_bank, save_bank
 from babyseg_py.synthesis.randomise import draw_params
 from babyseg_py.synthesis.ranges import Ranges
-from babyseg_py.synthesis.synthesise import apply, blur, convolve, normalise, thick_slices, upsample
+from babyseg_py.synthesis.synthesise import apply, blur, convolve, normalise, thick_slices
 
 GRID = (32, 40, 28)
 RANGES = Ranges.from_dict({"grid": GRID, "brain_voxels": (18.0, 22.0)})
