@@ -55,6 +55,8 @@ SYNTHESIS: dict[str, Any] = {
     "two_scans": 0.12,
     "grafted": 0.6,
     "myelination": 0.7,
+    "between": 0.6,
+    "growth": 0.5,
 }
 VARIANTS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "base": ({}, {}),
@@ -63,6 +65,7 @@ VARIANTS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "no adults": ({}, {"adult_weight": 0.0, "grafted": 0.0}),
     "random contrasts alone": ({}, {"realistic": 0.0}),
     "one maturity": ({}, {"myelination": 0.0}),
+    "no anatomies between maps": ({}, {"between": 0.0, "growth": 0.0}),
     "no texture": ({}, {"texture": 0.0, "spread": [0.0, 0.0]}),
     "with lesions": ({}, {"lesions": 0.3}),
     "no curriculum": ({"ease_from": 0, "ease_in": 0, "two_scans_from": 0}, {}),

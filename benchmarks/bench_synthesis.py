@@ -62,7 +62,7 @@ def ours(side: int, device: str) -> tuple[Chain, Tensor]:
         return made.images[0], made.target
 
     params = draw_params(np.random.default_rng(0), bank, ranges)
-    classes, _ = sample_map(bank.maps[0], window_positions(bank.maps[0], params, torch.device("cpu")))
+    classes, _ = sample_map(bank.maps[0], window_positions(bank, params, torch.device("cpu")))
     effects = (
         "flip, affine, two smooth warps; surroundings or bare brain; Gaussians by tissue and age; texture; "
         "blur; thick slices (p .25); ghost (p .15); bias; Gaussian or Rician noise; cropping; gamma"

@@ -1,6 +1,7 @@
 """Label maps made ready for synthesis: one packed file that needs numpy and torch alone to be used."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
 from functools import cached_property
 from pathlib import Path
 from zipfile import BadZipFile
@@ -9,6 +10,7 @@ import numpy as np
 from scipy.ndimage import gaussian_filter
 
 from babyseg_py.errors import UnusableData
+from babyseg_py.synthesis.forms import Form
 
 DISTANCE_STEP_MM = 0.25
 POLAR, AROUND = 46, 90  # directions: 4 degrees apart
@@ -36,6 +38,8 @@ class LabelMap:
         Cube root of the volume of the closed brain in mm³.
     centre : (3,) np.ndarray
         Centre of the brain's bounding box in voxels.
+    form : Form or None
+        How it differs from the mean of its group (`forms_build.relate`).
     """
 
     name: str
@@ -45,6 +49,7 @@ class LabelMap:
     has_head: bool
     size_mm: float
     centre: np.ndarray
+    form: Form | None = None
 
     @cached_property
     def reach(self) -> np.ndarray:
@@ -106,6 +111,8 @@ def save_bank(bank: LabelBank, path: Path | str) -> None:
         arrays[f"{number}/distance"] = label_map.distance
         arrays[f"{number}/scalars"] = np.array([age, label_map.has_head, label_map.size_mm])
         arrays[f"{number}/centre"] = label_map.centre
+        if label_map.form is not None:
+            arrays |= {f"{number}/form/{f.name}": getattr(label_map.form, f.name) for f in fields(Form)}
     np.savez_compressed(path, allow_pickle=False, **arrays)
 
 
@@ -139,7 +146,15 @@ def _read_bank(path: Path | str) -> LabelBank:
                     has_head=bool(has_head),
                     size_mm=float(size_mm),
                     centre=arrays[f"{number}/centre"],
+                    form=_read_form(arrays, number),
                 )
             )
         parts = arrays.get("parts", None)
         return LabelBank(tuple(maps), arrays["tissue"], arrays["target"], arrays["mirrored"], parts)
+
+
+def _read_form(arrays: Mapping[str, np.ndarray], number: int) -> Form | None:
+    if f"{number}/form/velocity" not in arrays:
+        return None
+    group, *others = (arrays[f"{number}/form/{f.name}"] for f in fields(Form))
+    return Form(int(group), *others)

@@ -11,6 +11,7 @@ import numpy as np
 
 from babyseg_py.synthesis.artefacts import draw_artefacts
 from babyseg_py.synthesis.contrast import draw_contrast
+from babyseg_py.synthesis.forms import GROWING
 from babyseg_py.synthesis.labelbank import LabelBank
 from babyseg_py.synthesis.ranges import Ranges
 
@@ -53,6 +54,7 @@ def draw_params(
         "polarised": ranges.polarised,
         "anatomy": anatomy,
         "surroundings": surroundings,
+        "form": _draw_form(further, bank, number, ranges),
         "lesions": lesions,
         "graft": None if surroundings["own_head"] else _draw_graft(further, bank, ranges),
         "scans": [draw_scan(generator, ranges, chosen.age_months, hard, anatomy) for _ in range(scans)],
@@ -165,6 +167,26 @@ def _draw_further(generator: np.random.Generator, ranges: Ranges, means: np.ndar
         "masked": bool(generator.random() < ranges.masked * hard),
         "lesion_mean": float(generator.random()),
     }
+
+
+def _draw_form(generator: np.random.Generator, bank: LabelBank, number: int, ranges: Ranges) -> Params | None:
+    """Draw toward which two other maps, and how far, an anatomy lies, and what grows or shrinks in it."""
+    generator = generator.spawn(1)[0]  # leaves the numbers of other effects as they are
+    own = bank.maps[number].form
+    if own is None:
+        return None
+    forms = [(i, m.form) for i, m in enumerate(bank.maps) if i != number]
+    others = [i for i, form in forms if form is not None and form.group == own.group]
+    toward: list[list[float]] = []
+    if others and generator.random() < ranges.between:
+        far, share = generator.uniform(*ranges.between_weight), generator.random()
+        parts = zip(generator.choice(others, 2), (share, 1 - share), strict=True)
+        toward = [[int(i), float(far * part)] for i, part in parts]
+    growth: list[list[float]] = []
+    if generator.random() < ranges.growth:
+        places = generator.choice(len(GROWING), generator.integers(1, 4), replace=False)
+        growth = [[int(place), float(generator.uniform(*ranges.growth_mm))] for place in places]
+    return {"toward": toward, "growth": growth} if toward or growth else None
 
 
 def _draw_lesions(generator: np.random.Generator, ranges: Ranges, hard: float) -> Params | None:

@@ -24,6 +24,10 @@ class Ranges:
     shift_voxels: float
     coarse_warp_mm: float
     fine_warp_mm: float
+    between: float
+    between_weight: Pair
+    growth: float
+    growth_mm: Pair
     cerebrum_only: float
     lesions: float
     lesion_share: Pair

@@ -7,9 +7,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from babyseg_py.errors import UnusableData
 from babyseg_py.labels import LABELS
 from babyseg_py.synthesis.artefacts import apply_artefact
 from babyseg_py.synthesis.fields import Fields
+from babyseg_py.synthesis.forms import Form, displaced
 from babyseg_py.synthesis.grafting import graft_head
 from babyseg_py.synthesis.labelbank import DISTANCE_STEP_MM, LabelBank, LabelMap
 from babyseg_py.synthesis.randomise import Params
@@ -63,7 +65,7 @@ def apply(bank: LabelBank, params: Params, *, device: torch.device | str = "cpu"
     """
     device = torch.device(device)
     chosen = bank.maps[params["map"]]
-    positions = window_positions(chosen, params, device)
+    positions = window_positions(bank, params, device)
     classes, distance_mm = sample_map(chosen, positions)
     tissue = look_up(torch.from_numpy(bank.tissue.astype(np.uint8)).to(device), classes)
     number = tissue_table().number
@@ -101,9 +103,21 @@ def is_one_of(x: Tensor, numbers: tuple[int, ...]) -> Tensor:
     return look_up(table, x)
 
 
-def window_positions(chosen: LabelMap, params: Params, device: torch.device) -> Tensor:
+def window_positions(bank: LabelBank, params: Params, device: torch.device) -> Tensor:
     """Voxel of the map that each voxel of the moved and warped window shows, (3, I, J, K), whole numbers."""
-    return window_places(chosen.size_mm, chosen.centre, params, device).round_()
+    chosen, drawn = bank.maps[params["map"]], params["form"]
+    places = window_places(chosen.size_mm, chosen.centre, params, device)
+    if drawn is not None:
+        own, *others = (form_of(bank.maps[i]) for i in (params["map"], *(i for i, _ in drawn["toward"])))
+        places = displaced(places, own, others, drawn)
+    return places.round_()
+
+
+def form_of(one: LabelMap) -> Form:
+    """Form of a map of a bank whose maps were related."""
+    if one.form is None:
+        raise UnusableData(one.name, "was not related to the other maps", "pack the label maps again")
+    return one.form
 
 
 def window_places(size: float, centre: np.ndarray, params: Params, device: torch.device) -> Tensor:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from babyseg_py.errors import UnusableData
 from babyseg_py.images import load_labels
+from babyseg_py.synthesis.forms_build import relate
 from babyseg_py.synthesis.labelbank import LabelBank, load_bank, save_bank
 from babyseg_py.synthesis.labelbank_build import describe_map, make_bank
 from babyseg_py.training.labelmaps import Renumbering, checked_maps, find_maps, read_label_table, renumber
@@ -39,7 +40,7 @@ def pack_label_maps(places: Sequence[Path], target: Path, *, label_table: Path |
     table = read_label_table(label_table) if label_table else None
     note = _checked(paths, table)
     target.parent.mkdir(parents=True, exist_ok=True)
-    save_bank(_described(paths, table, {}), target)
+    save_bank(relate(_described(paths, table, {})), target)
     return note
 
 

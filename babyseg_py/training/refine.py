@@ -56,7 +56,7 @@ def parts_of(bank: LabelBank, params: dict) -> Tensor:
     flip = params["anatomy"]["flip"]
     bits = mirrored_bits(bank.parts) if flip else bank.parts
     chosen = bank.maps[params["map"]]
-    classes, _ = sample_map(chosen, window_positions(chosen, params, torch.device("cpu")))
+    classes, _ = sample_map(chosen, window_positions(bank, params, torch.device("cpu")))
     result = torch.from_numpy(bits)[classes]
     if params["surroundings"]["cerebrum_only"]:
         below = torch.isin(torch.from_numpy(bank.target)[classes], torch.tensor(BELOW_CEREBRUM))

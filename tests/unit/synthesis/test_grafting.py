@@ -54,7 +54,7 @@ def drawn(bank, seed=0, **changes):
 
 def grafted_tissue(bank, params):
     """Tissues with the grafted head, and the distance to the brain, (I, J, K) each."""
-    positions = window_positions(bank.maps[0], params, CPU)
+    positions = window_positions(bank, params, CPU)
     classes, distance_mm = sample_map(bank.maps[0], positions)
     tissue = torch.from_numpy(bank.tissue.astype(np.uint8))[classes.long()]
     return graft(bank, params, positions, tissue.clone(), distance_mm).numpy(), tissue.numpy(), distance_mm
