@@ -1,6 +1,6 @@
 r"""Anatomies between and beyond the label maps of a bank.
 
-The maps of a bank are brought to their mean, those of children and of adults apart (`forms_build.relate`): the
+The maps of a bank are brought to their mean, children's and adults' apart (`forms_build.relate`): the
 way from the mean to map *i* is the flow of a stationary velocity field :math:`v_i`, after a similarity that
 takes size and position out. With :math:`w = \sum_j c_j v_j`, an anatomy that lies between map *i* and others
 shows, at a point *x*, what map *i* has at :math:`\exp(v_i - w)(x)`; that is :math:`\exp(v_i) \circ \exp(-w)`
