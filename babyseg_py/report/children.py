@@ -1,7 +1,9 @@
 """A page per child: its visits side by side, its growth among the cohort's, what was flagged and left out."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from importlib.resources import files
 from pathlib import Path
 
@@ -20,7 +22,7 @@ from babyseg_py.report.results import Results
 from babyseg_py.report.sessions import swatches, visit_flags
 from babyseg_py.report.side_by_side import Column, flagged_as_a_whole, side_by_side, youngest_first
 from babyseg_py.report.structures import PANELS, both_sides, by_structure
-from babyseg_py.report.thumbnails import Setting, fitting, shrunk, shrunk_all, size_of
+from babyseg_py.report.thumbnails import THREADS, Setting, fitting, shrunk, size_of
 from babyseg_py.report.within_child import child_change
 from babyseg_py.report.words import age, count, interval, number, plain_name, sentence_case, text
 
@@ -94,53 +96,79 @@ def write_children(results: Results, folder: Path, *, back: str) -> int:
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     page = environment.from_string(template)
-    n = 0
-    for child in child_pages(results):
+
+    def write(make: Callable[[], ChildPage]) -> None:
+        child = make()
         html = page.render(page=child, style=Markup(style), version=__version__, back=back)
         write_text(folder / f"sub-{child.child}.html", html)
-        n += 1
-    return n
+
+    with ThreadPoolExecutor(THREADS) as pool:  # pictures, which take most of the time, are made side by side
+        return len(list(pool.map(write, _pages(results))))
 
 
-def child_pages(results: Results) -> Iterator[ChildPage]:
-    """Make the pages one after the other; what all of them share is prepared once."""
-    panels = _backgrounds(results)
+@dataclass(frozen=True)
+class _Shared:
+    """What the pages of all children are made from."""
+
+    results: Results
+    panels: dict[str, dict[str, vectors.Panel]]
+    note: str
+    matrix: pd.DataFrame
+    flags: dict[str, list[str]]
+    tables: dict[str, dict[str, pd.DataFrame]]
+    facts: dict[str, dict]
+    setting: Setting | None
+    one_scale: Setting | None
+
+
+def _pages(results: Results) -> Iterator[Callable[[], ChildPage]]:
+    """Yield what makes the page of each child; what all of them share is prepared once."""
     note = "Grey: 3rd, 10th, 50th, 90th and 97th centile of this cohort, which are no norm."
     curves = results.more.get("centiles", pd.DataFrame())
     if curves.empty or curves["volume_mm3"].isna().all():
         note = "Grey: the other sessions of this cohort, which are no norm; there were too few for centiles."
-    matrix = by_structure(results.volumes, ["visit_id"])
-    visits = youngest_first(results.visits)
-    flags = visit_flags(results)
-    tables = {
-        "growth": _by_child(_changes(results)),
-        "centiles": _by_child(results.more.get("child_centiles", pd.DataFrame())),
-        "change": _by_child(results.more.get("change", pd.DataFrame())),
-        "used": _by_child(results.more.get("association_visits", pd.DataFrame())),
-        "qc": _by_child(results.qc[results.qc["flag"] == 1] if len(results.qc) else results.qc),
-    }
     records = results.records.drop_duplicates("participant_id").to_dict("records")
-    facts = {str(row["participant_id"]): row for row in records}
-    setting = fitting([*results.snapshots.values(), *results.templates.values()], share=PICTURE_BYTES)
-    one_scale = fitting([*results.to_scale.values()], share=TO_SCALE_BYTES)
-    for child, own in visits.groupby("participant_id", sort=True):
-        mine = {name: of.get(str(child), pd.DataFrame()) for name, of in tables.items()}
-        whole = flagged_as_a_whole(mine["qc"])
-        yield ChildPage(
-            str(child),
-            "; ".join(f"{name} {facts[str(child)][name]}" for name in ("sex", "site", "group")
-                      if isinstance(facts[str(child)][name], str)),
-            list(side_by_side(own, results, flags, whole=whole, setting=one_scale)),
-            swatches(),
-            list(_cards(own, results, flags, setting)),
-            _growth(own, matrix, panels),
-            note,
-            _change_table(mine["growth"]),
-            _centile_table(mine["centiles"]),
-            child_change(mine["change"]),
-            _template_picture(results, str(child), setting),
-            list(_excluded(own, mine, whole)),
-        )  # fmt: skip
+    shared = _Shared(
+        results,
+        _backgrounds(results),
+        note,
+        by_structure(results.volumes, ["visit_id"]),
+        visit_flags(results),
+        {
+            "growth": _by_child(_changes(results)),
+            "centiles": _by_child(results.more.get("child_centiles", pd.DataFrame())),
+            "change": _by_child(results.more.get("change", pd.DataFrame())),
+            "used": _by_child(results.more.get("association_visits", pd.DataFrame())),
+            "qc": _by_child(results.qc[results.qc["flag"] == 1] if len(results.qc) else results.qc),
+        },
+        {str(row["participant_id"]): row for row in records},
+        fitting([*results.snapshots.values(), *results.templates.values()], share=PICTURE_BYTES),
+        fitting([*results.to_scale.values()], share=TO_SCALE_BYTES),
+    )
+    for child, own in youngest_first(results.visits).groupby("participant_id", sort=True):
+        yield partial(_page, str(child), own, shared)
+
+
+def _page(child: str, own: pd.DataFrame, shared: _Shared) -> ChildPage:
+    """Make the page of one child from its visits."""
+    results, flags, facts = shared.results, shared.flags, shared.facts[child]
+    mine = {name: of.get(child, pd.DataFrame()) for name, of in shared.tables.items()}
+    whole = flagged_as_a_whole(mine["qc"])
+    words = (f"{name} {facts[name]}" for name in ("sex", "site", "group") if isinstance(facts[name], str))
+    return ChildPage(
+        child,
+        "; ".join(words),
+        list(side_by_side(own, results, flags, whole=whole, setting=shared.one_scale)),
+        swatches(),
+        list(_cards(own, results, flags, shared.setting)),
+        _growth(own, shared.matrix, shared.panels),
+        shared.note,
+        _change_table(mine["growth"]),
+        _centile_table(mine["centiles"]),
+        child_change(mine["change"]),
+        _template_picture(results, child, shared.setting),
+        list(_excluded(own, mine, whole)),
+    )
 
 
 def _by_child(table: pd.DataFrame) -> dict[str, pd.DataFrame]:
@@ -161,9 +189,7 @@ def _cards(
     own: pd.DataFrame, results: Results, flags: dict[str, list[str]], setting: Setting | None
 ) -> Iterator[Card]:
     pictured = [visit for visit in own["visit_id"] if visit in results.snapshots]
-    pictures = dict(
-        zip(pictured, shrunk_all([results.snapshots[visit] for visit in pictured], setting), strict=True)
-    )
+    pictures = {visit: shrunk(results.snapshots[visit], setting) for visit in pictured}
     for row in own.to_dict("records"):
         picture = None
         if row["visit_id"] in pictures:

@@ -8,7 +8,7 @@ import pandas as pd
 from babyseg_py.report.figures import data_uri
 from babyseg_py.report.parts import Picture
 from babyseg_py.report.results import Results
-from babyseg_py.report.thumbnails import Setting, shrunk_all, size_of
+from babyseg_py.report.thumbnails import Setting, shrunk, size_of
 from babyseg_py.report.words import age, count, text
 
 REASONS = 2
@@ -67,7 +67,7 @@ def side_by_side(
         Width and quality of all pictures, so that their scale is one.
     """
     shown = [visit for visit in own["visit_id"] if visit in results.to_scale]
-    contents = shrunk_all([results.to_scale[visit] for visit in shown], setting)
+    contents = [shrunk(results.to_scale[visit], setting) for visit in shown]
     pictures = dict(zip(shown, contents, strict=True))
     for row in own.to_dict("records"):
         when = age(row["age_days"], row["age_reference"])

@@ -52,11 +52,6 @@ def shrink(paths: list[Path], *, limit: int = PICTURES_BYTES) -> list[tuple[byte
         A file is not a picture.
     """
     setting = fitting(paths, share=limit / max(1, len(paths)))
-    return shrunk_all(paths, setting)
-
-
-def shrunk_all(paths: list[Path], setting: Setting | None) -> list[tuple[bytes, str]]:
-    """Content and MIME type of pictures, see `shrunk`; several are written at a time."""
     with ThreadPoolExecutor(THREADS) as pool:
         return list(pool.map(partial(shrunk, setting=setting), paths))
 
