@@ -57,6 +57,7 @@ SYNTHESIS: dict[str, Any] = {
     "myelination": 0.7,
     "between": 0.6,
     "growth": 0.5,
+    "open_sulci": 0.65,
 }
 VARIANTS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "base": ({}, {}),
@@ -67,6 +68,7 @@ VARIANTS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "one maturity": ({}, {"myelination": 0.0}),
     "no anatomies between maps": ({}, {"between": 0.0, "growth": 0.0}),
     "no texture": ({}, {"texture": 0.0, "spread": [0.0, 0.0]}),
+    "closed sulci": ({}, {"open_sulci": 0.0}),
     "with lesions": ({}, {"lesions": 0.3}),
     "no curriculum": ({"ease_from": 0, "ease_in": 0, "two_scans_from": 0}, {}),
     "any polarity": ({}, {"polarised": False}),

@@ -21,10 +21,11 @@ import torch
 from torch import Tensor
 
 from babyseg_py.models.memory import keep_freed_memory
+from babyseg_py.synthesis.anatomy import sample_map, window_positions
 from babyseg_py.synthesis.digital_infant import grow, load_model, mean_child
 from babyseg_py.synthesis.labelbank_build import describe_map, make_bank
 from babyseg_py.synthesis.randomise import Ranges, draw_params
-from babyseg_py.synthesis.synthesise import apply, sample_map, window_positions
+from babyseg_py.synthesis.synthesise import apply
 
 OTHERS = ("torchio", "monai", "cornucopia")
 AGE_MONTHS = 12

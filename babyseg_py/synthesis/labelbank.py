@@ -32,6 +32,8 @@ class LabelMap:
         Fine class: one tissue within one output structure.
     distance : (I, J, K) np.ndarray of uint8
         Distance to the closed brain in steps of 0.25 mm, 0 inside.
+    depth : (I, J, K) np.ndarray of uint8
+        Distance of cortex from the rest of the brain in steps of 0.25 mm, 0 elsewhere.
     has_head : bool
         Whether tissues around the brain are labelled.
     size_mm : float
@@ -46,6 +48,7 @@ class LabelMap:
     age_months: float | None
     classes: np.ndarray
     distance: np.ndarray
+    depth: np.ndarray
     has_head: bool
     size_mm: float
     centre: np.ndarray
@@ -109,6 +112,7 @@ def save_bank(bank: LabelBank, path: Path | str) -> None:
         arrays[f"{number}/name"] = np.array(label_map.name)
         arrays[f"{number}/classes"] = label_map.classes
         arrays[f"{number}/distance"] = label_map.distance
+        arrays[f"{number}/depth"] = label_map.depth
         arrays[f"{number}/scalars"] = np.array([age, label_map.has_head, label_map.size_mm])
         arrays[f"{number}/centre"] = label_map.centre
         if label_map.form is not None:
@@ -143,6 +147,7 @@ def _read_bank(path: Path | str) -> LabelBank:
                     age_months=None if np.isnan(age) else float(age),
                     classes=arrays[f"{number}/classes"],
                     distance=arrays[f"{number}/distance"],
+                    depth=arrays[f"{number}/depth"],
                     has_head=bool(has_head),
                     size_mm=float(size_mm),
                     centre=arrays[f"{number}/centre"],

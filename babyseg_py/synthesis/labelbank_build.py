@@ -65,11 +65,18 @@ def describe_map(volume: Volume, *, name: str, age_months: float | None) -> tupl
         age_months=age_months,
         classes=codes,
         distance=distance,
+        depth=_depth_of_cortex(tissue == table.number("cortex"), brain),
         has_head=bool(np.isin(raw, range(500, 600)).any()),
         size_mm=float(np.cbrt(closed.sum())),
         centre=box.mean(axis=1),
     )
     return described, np.unique(codes)
+
+
+def _depth_of_cortex(cortex: np.ndarray, brain: np.ndarray) -> np.ndarray:
+    """Distance of each voxel of cortex from the border of the rest of the brain, in steps."""
+    from_centre = edt.edt(~(brain & ~cortex))
+    return np.where(cortex, np.clip((from_centre - 0.5) / DISTANCE_STEP_MM, 0, 255), 0).astype(np.uint8)
 
 
 def make_bank(described: list[tuple[LabelMap, np.ndarray]]) -> LabelBank:

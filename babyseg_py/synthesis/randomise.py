@@ -55,6 +55,7 @@ def draw_params(
         "anatomy": anatomy,
         "surroundings": surroundings,
         "form": _draw_form(further, bank, number, ranges),
+        "sulci": _draw_sulci(further, ranges),
         "lesions": lesions,
         "graft": None if surroundings["own_head"] else _draw_graft(further, bank, ranges),
         "scans": [draw_scan(generator, ranges, chosen.age_months, hard, anatomy) for _ in range(scans)],
@@ -187,6 +188,13 @@ def _draw_form(generator: np.random.Generator, bank: LabelBank, number: int, ran
         places = generator.choice(len(GROWING), generator.integers(1, 4), replace=False)
         growth = [[int(place), float(generator.uniform(*ranges.growth_mm))] for place in places]
     return {"toward": toward, "growth": growth} if toward or growth else None
+
+
+def _draw_sulci(generator: np.random.Generator, ranges: Ranges) -> Params | None:
+    generator = generator.spawn(1)[0]
+    if generator.random() >= ranges.open_sulci:
+        return None
+    return {"share": float(generator.uniform(*ranges.sulci_share)), "seed": _seed(generator)}
 
 
 def _draw_lesions(generator: np.random.Generator, ranges: Ranges, hard: float) -> Params | None:

@@ -28,6 +28,8 @@ class Ranges:
     between_weight: Pair
     growth: float
     growth_mm: Pair
+    open_sulci: float
+    sulci_share: Pair
     cerebrum_only: float
     lesions: float
     lesion_share: Pair

@@ -7,13 +7,12 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from babyseg_py.errors import UnusableData
 from babyseg_py.labels import LABELS
+from babyseg_py.synthesis.anatomy import is_one_of, look_up, lost_cortex, sample_map, window_positions
 from babyseg_py.synthesis.artefacts import apply_artefact
 from babyseg_py.synthesis.fields import Fields
-from babyseg_py.synthesis.forms import Form, displaced
 from babyseg_py.synthesis.grafting import graft_head
-from babyseg_py.synthesis.labelbank import DISTANCE_STEP_MM, LabelBank, LabelMap
+from babyseg_py.synthesis.labelbank import LabelBank
 from babyseg_py.synthesis.randomise import Params
 from babyseg_py.synthesis.tissues import tissue_table
 
@@ -80,6 +79,9 @@ def apply(bank: LabelBank, params: Params, *, device: torch.device | str = "cpu"
     if params["surroundings"]["cerebrum_only"]:
         below = is_one_of(target, BELOW_CEREBRUM)
         tissue, target = tissue.masked_fill(below, 0), target.masked_fill(below, 0)
+    if params["sulci"] is not None:
+        lost = lost_cortex(chosen, positions, tissue, params["sulci"])
+        tissue, target = tissue.masked_fill(lost, number("csf")), target.masked_fill(lost, 0)
     lesions = lesion_mask(tissue, params["lesions"])
     images = [render(tissue, scan, params["surroundings"], lesions) for scan in params["scans"]]
     seen = torch.stack([field_of_view(target.shape, scan, device) for scan in params["scans"]])
@@ -88,80 +90,6 @@ def apply(bank: LabelBank, params: Params, *, device: torch.device | str = "cpu"
         white, cortex = tissue == number("white_matter"), tissue == number("cortex")
         images = [invert(i) if i[white].mean() < i[cortex].mean() else i for i in images]
     return Sample(torch.stack(images), target)
-
-
-def look_up(table: Tensor, index: Tensor) -> Tensor:
-    """Entries of a (N,) table at an index of any shape and integer type."""
-    index = index if index.dtype in (torch.int32, torch.int64) else index.to(torch.int32)
-    return table.index_select(0, index.flatten()).view(index.shape)
-
-
-def is_one_of(x: Tensor, numbers: tuple[int, ...]) -> Tensor:
-    """Tell of each entry of an integer tensor below 256 whether it is one of some numbers."""
-    table = torch.zeros(256, dtype=torch.bool, device=x.device)
-    table[list(numbers)] = True
-    return look_up(table, x)
-
-
-def window_positions(bank: LabelBank, params: Params, device: torch.device) -> Tensor:
-    """Voxel of the map that each voxel of the moved and warped window shows, (3, I, J, K), whole numbers."""
-    chosen, drawn = bank.maps[params["map"]], params["form"]
-    places = window_places(chosen.size_mm, chosen.centre, params, device)
-    if drawn is not None:
-        own, *others = (form_of(bank.maps[i]) for i in (params["map"], *(i for i, _ in drawn["toward"])))
-        places = displaced(places, own, others, drawn)
-    return places.round_()
-
-
-def form_of(one: LabelMap) -> Form:
-    """Form of a map of a bank whose maps were related."""
-    if one.form is None:
-        raise UnusableData(one.name, "was not related to the other maps", "pack the label maps again")
-    return one.form
-
-
-def window_places(size: float, centre: np.ndarray, params: Params, device: torch.device) -> Tensor:
-    """Voxel of a grid that each voxel of the moved and warped window shows, (3, I, J, K), not rounded.
-
-    Parameters
-    ----------
-    size : float
-        Cube root of the brain's volume in voxels of the grid.
-    centre : (3,) np.ndarray
-        Voxel that lies in the middle of the window, but for the shift.
-    params : dict
-        ``grid`` of the window and ``anatomy``; warps count voxels of about 1 mm.
-    device : torch.device
-        Where to compute.
-    """
-    anatomy, grid = params["anatomy"], tuple(params["grid"])
-    fields = Fields(anatomy["seed"], grid, device)
-    matrix, voxel = window_matrix(size, anatomy)
-    start = centre - matrix @ anatomy["shift_voxels"]
-
-    axes = [torch.arange(side, dtype=torch.float32, device=device) - (side - 1) / 2 for side in grid]
-    warp = anatomy["coarse_warp_mm"] * fields.smooth(32 / voxel, 3)
-    warp += anatomy["fine_warp_mm"] * fields.smooth(13 / voxel, 3)
-    for row in range(3):
-        terms = [float(matrix[row, column]) * axes[column] for column in range(3)]
-        plane = terms[0][:, None, None] + (terms[1][:, None] + float(start[row]))
-        warp[row].add_(plane).add_(terms[2])
-    return warp
-
-
-def sample_map(chosen: LabelMap, positions: Tensor) -> tuple[Tensor, Tensor]:
-    """Fine classes (int32) and distance to the brain in mm of a map at (3, I, J, K) positions."""
-    index = torch.zeros(positions.shape[1:], dtype=torch.int32, device=positions.device)
-    beyond = torch.zeros(positions.shape[1:], dtype=torch.bool, device=positions.device)
-    for nearest, size in zip(positions, chosen.classes.shape, strict=True):
-        within = nearest.clamp(0, size - 1)
-        beyond |= nearest != within
-        index.mul_(size).add_(within.to(torch.int32))
-    classes = look_up(torch.from_numpy(chosen.classes).to(index.device).flatten(), index)
-    distance = look_up(torch.from_numpy(chosen.distance).to(index.device).flatten(), index)
-    classes = classes.masked_fill_(beyond, int(chosen.classes[0, 0, 0]))
-    distance = distance.masked_fill_(beyond, torch.iinfo(torch.uint8).max)
-    return classes.to(torch.int32), distance.to(torch.float32) * DISTANCE_STEP_MM
 
 
 def graft(bank: LabelBank, params: Params, positions: Tensor, tissue: Tensor, distance_mm: Tensor) -> Tensor:
@@ -174,21 +102,6 @@ def graft(bank: LabelBank, params: Params, positions: Tensor, tissue: Tensor, di
     fluid = tissue_table().number("csf")
     tissue[outside] = look_up(tissues, head.clamp_min(0)).masked_fill_(head < 0, fluid)
     return tissue
-
-
-def window_matrix(size: float, anatomy: Params) -> tuple[np.ndarray, float]:
-    """Matrix from window voxels around its centre to those of a grid around the brain's, and voxel size."""
-    voxel = size / anatomy["brain_voxels"]
-    x, y, z = np.deg2rad(anatomy["rotation_deg"])
-    about_x = np.array([[1, 0, 0], [0, np.cos(x), -np.sin(x)], [0, np.sin(x), np.cos(x)]])
-    about_y = np.array([[np.cos(y), 0, np.sin(y)], [0, 1, 0], [-np.sin(y), 0, np.cos(y)]])
-    about_z = np.array([[np.cos(z), -np.sin(z), 0], [np.sin(z), np.cos(z), 0], [0, 0, 1]])
-    shear = np.eye(3)
-    shear[[0, 0, 1], [1, 2, 2]] = anatomy["shear"]
-    matrix = about_x @ about_y @ about_z @ shear @ np.diag(anatomy["stretch"]) * voxel
-    if anatomy["flip"]:
-        matrix = np.diag([-1, 1, 1]) @ matrix
-    return matrix, voxel
 
 
 def surround(tissue: Tensor, distance_mm: Tensor, around: Params, *, has_head: bool) -> Tensor:

@@ -12,11 +12,12 @@ from torch.utils.data import DataLoader, Dataset
 
 from babyseg_py.errors import UnusableData
 from babyseg_py.labels import LABELS
-from babyseg_py.labels.fuller import channels_of, mirrored_parts, parts
+from babyseg_py.labels.fuller import allowed_parts, channels_of, mirrored_parts, parts
 from babyseg_py.models.refiner import Refiner, RefinerInfo, save_refiner, shares
+from babyseg_py.synthesis.anatomy import lost_cortex, sample_map, window_positions
 from babyseg_py.synthesis.labelbank import LabelBank
 from babyseg_py.synthesis.randomise import draw_params
-from babyseg_py.synthesis.synthesise import BELOW_CEREBRUM, apply, sample_map, window_positions
+from babyseg_py.synthesis.synthesise import BELOW_CEREBRUM, apply
 from babyseg_py.training.loop import append_row, learning_rate, split_bank
 from babyseg_py.training.recipe import Recipe
 from babyseg_py.training.samples import VALIDATION, Samples
@@ -26,6 +27,7 @@ CHECKPOINT = "refiner.pt"
 LOG = "refiner.csv"
 CONTRADICTION = 1e-6  # added to a probability before its logarithm
 EMA = 0.995
+FLUID = 24  # label of the fluid around the brain
 Segment = Callable[[Tensor], Tensor]  # images, (G, I, J, K), to posteriors, (22, I, J, K)
 
 
@@ -56,8 +58,13 @@ def parts_of(bank: LabelBank, params: dict) -> Tensor:
     flip = params["anatomy"]["flip"]
     bits = mirrored_bits(bank.parts) if flip else bank.parts
     chosen = bank.maps[params["map"]]
-    classes, _ = sample_map(chosen, window_positions(bank, params, torch.device("cpu")))
+    positions = window_positions(bank, params, torch.device("cpu"))
+    classes, _ = sample_map(chosen, positions)
     result = torch.from_numpy(bits)[classes]
+    if params["sulci"] is not None:
+        tissue = torch.from_numpy(bank.tissue)[classes]
+        lost = lost_cortex(chosen, positions, tissue, params["sulci"])
+        result = result.masked_fill(lost, allowed_parts(0, FLUID, frozenset(p.label for p in parts())))
     if params["surroundings"]["cerebrum_only"]:
         below = torch.isin(torch.from_numpy(bank.target)[classes], torch.tensor(BELOW_CEREBRUM))
         result = result.masked_fill(below, 0)

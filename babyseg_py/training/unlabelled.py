@@ -17,9 +17,10 @@ from torch.nn import functional as F
 from babyseg_py.errors import UnusableData
 from babyseg_py.labels import LABELS, LEFT_RIGHT_PAIRS
 from babyseg_py.models.groupnet import GroupNet
+from babyseg_py.synthesis.anatomy import window_places
 from babyseg_py.synthesis.fields import Fields
 from babyseg_py.synthesis.randomise import draw_anatomy, draw_scan
-from babyseg_py.synthesis.synthesise import acquire, field_of_view, normalise, window_places
+from babyseg_py.synthesis.synthesise import acquire, field_of_view, normalise
 from babyseg_py.training.losses import IGNORED, hard_dice
 from babyseg_py.training.recipe import Recipe
 from babyseg_py.training.samples import Numbered

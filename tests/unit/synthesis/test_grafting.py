@@ -7,10 +7,11 @@ import pytest
 import torch
 
 from babyseg_py.images import Volume
+from babyseg_py.synthesis.anatomy import sample_map, window_positions
 from babyseg_py.synthesis.labelbank_build import describe_map, make_bank
 from babyseg_py.synthesis.randomise import draw_params
 from babyseg_py.synthesis.ranges import Ranges
-from babyseg_py.synthesis.synthesise import apply, graft, sample_map, window_positions
+from babyseg_py.synthesis.synthesise import apply, graft
 from babyseg_py.synthesis.tissues import tissue_table
 
 GRID = (96, 96, 96)

@@ -13,8 +13,9 @@ from babyseg_py.labels.fuller import Part, parts
 from babyseg_py.models.refiner import load_refiner, shares
 from babyseg_py.synthesis.labelbank import load_bank, save_bank
 from babyseg_py.synthesis.labelbank_build import describe_map, make_bank
+from babyseg_py.synthesis.synthesise import apply
 from babyseg_py.training.recipe import recipe_from_dict
-from babyseg_py.training.refine import division_loss, mirrored_bits, train_refiner
+from babyseg_py.training.refine import division_loss, mirrored_bits, parts_of, train_refiner
 from babyseg_py.training.samples import Samples
 
 CHANNEL = {part: i for i, part in enumerate(parts())}
@@ -117,3 +118,21 @@ def test_damaged_file_is_refused(recipe, tmp_path) -> None:
     (tmp_path / "f").write_bytes(data)
     with pytest.raises(UnusableData, match="damaged"):
         load_refiner(tmp_path / "f")
+
+
+def test_parts_follow_open_sulci(recipe) -> None:
+    """Cortex that gives way to fluid is no part of the cortex any more."""
+    bank = load_bank(recipe.bank)
+    open_wide = replace(recipe, synthesis=replace(recipe.synthesis, open_sulci=1.0, bare_brain=1.0))
+    sizes = []
+    for number in range(4):
+        params = Samples(bank, open_wide).params(number) | {"form": None}
+        target, bits = apply(bank, params).target, parts_of(bank, params)
+        cortex = torch.isin(target, torch.tensor([LABELS.index(3), LABELS.index(42)], dtype=torch.uint8))
+        closed = parts_of(bank, params | {"sulci": None})
+        changed = bits != closed
+        assert changed.any()
+        assert not (changed & cortex).any()
+        assert (target[changed] == 0).all()
+        sizes.append(int(changed.sum()))
+    assert len(set(sizes)) > 1, "the share is drawn"
