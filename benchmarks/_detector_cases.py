@@ -20,7 +20,7 @@ from babyseg_py.synthesis.randomise import Ranges, draw_params
 from babyseg_py.synthesis.synthesise import apply
 
 AGES = (0, 3, 6, 12, 24)
-HELD_OUT = {"age-3mo": 3.0, "age-24mo": 24.0}
+HELD_OUT = {"age-24mo": 24.0}
 
 
 @dataclass(frozen=True)
@@ -101,7 +101,8 @@ def _synthetic(data: Path, samples: int = 4) -> list[Case]:
         for number in range(samples):
             kind = "bare" if bare else "head"
             make = partial(_synthesised, data, number, bare)
-            cases.append(Case("clean", f"synthetic-{kind}-{number}", make, [*HELD_OUT.values()][number % 2]))
+            age_months = [*HELD_OUT.values()][number % len(HELD_OUT)]
+            cases.append(Case("clean", f"synthetic-{kind}-{number}", make, age_months))
     return cases
 
 

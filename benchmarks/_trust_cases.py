@@ -22,7 +22,7 @@ from babyseg_py.synthesis.tissues import CONTRASTS
 
 CLEAN, INFANT = "clean", "digital infant"
 KINDS = (*FAULTS, "wrong registration", "lesions", "wrong age")
-HELD_OUT = ("age-3mo", "age-24mo")
+HELD_OUT = ("age-24mo",)
 FIELD_MM = (176, 208, 176)
 ADULT_SIZES_MM = (84.0, 104.0)
 
@@ -81,6 +81,7 @@ def _synthetic(kind: str, number: int, bank: LabelBank) -> Case:
             "inverted": 0.0,
             "rotation_deg": 15.0,
             "ghost": 0.0 if kind != CLEAN else 0.1,
+            "open_sulci": 0.5,
             "follow_map_age": 1.0 if kind != "wrong age" else 0.0,
         }
     )
@@ -110,7 +111,7 @@ def _synthetic(kind: str, number: int, bank: LabelBank) -> Case:
 def _choose(bank: LabelBank, number: int, generator: np.random.Generator):
     """Take a held-out map, another infant's or, one in eight, an adult's."""
     if number % 2 == 0:
-        names = [HELD_OUT[number // 2 % 2]]
+        names = [HELD_OUT[number // 2 % len(HELD_OUT)]]
     elif number % 8 == 7:
         names = [m.name for m in bank.maps if m.age_months is None]
     else:

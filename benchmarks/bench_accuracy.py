@@ -4,7 +4,7 @@
 
 DATA is the folder of shared label maps and scans (default ../shared/data). One table: T1w against T2w of one
 brain on the age templates; a real adult scan against its FreeSurfer labels; visits synthesised from label
-maps that were never trained on, brain alone, within a head, and of random contrast.
+maps that were never trained on, brain alone, within a head, with open sulci, and of random contrast.
 """
 
 import argparse
@@ -27,7 +27,7 @@ from babyseg_py.synthesis.randomise import draw_params
 from babyseg_py.synthesis.ranges import Ranges
 from babyseg_py.synthesis.synthesise import apply
 
-HELD_OUT = {"age-3mo": 3.0, "age-24mo": 24.0}
+HELD_OUT = {"age-24mo": 24.0}
 AGES = ("00", "03", "06", "12", "24")
 PAIRS = {
     "white matter": (2, 41),
@@ -131,6 +131,7 @@ def main() -> None:
     bank = held_out_bank(args.data, HELD_OUT)
     for kind, bare in (("brain alone", 1.0), ("within a head", 0.0)):
         show(f"held-out synthetic, {kind}", synthetic(segmenter, bank, args.samples, bare_brain=bare))
+    show("held-out synthetic, open sulci", synthetic(segmenter, bank, args.samples, open_sulci=1.0))
     random = synthetic(segmenter, bank, args.samples, realistic=0.0)
     show("held-out synthetic, random contrast, half of them in a head", random)
 

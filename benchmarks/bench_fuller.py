@@ -28,7 +28,7 @@ from babyseg_py.synthesis.ranges import Ranges
 from babyseg_py.synthesis.synthesise import apply
 from babyseg_py.training.refine import parts_of
 
-HELD_OUT = ("age-3mo", "age-24mo")
+HELD_OUT = ("age-24mo",)
 SEED = 20
 Found = dict[str, list[float]]
 

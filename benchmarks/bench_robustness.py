@@ -100,11 +100,11 @@ class Visit:
 
 
 def make_visits(data: Path, count: int) -> list[Visit]:
-    """Visits of the held-out maps; every number of them has both maps, contrasts and surroundings."""
+    """Visits of the held-out maps; in turn all of these, both contrasts and both surroundings."""
     bank = held_out_bank(data, HELD_OUT)
     visits = []
     for number in range(count):
-        one = replace(bank, maps=(bank.maps[number % 2],))
+        one = replace(bank, maps=(bank.maps[number % len(bank.maps)],))
         size = one.maps[0].size_mm
         bare = float(number // 2 % 2 == number % 2)
         ranges = Ranges.from_dict(
