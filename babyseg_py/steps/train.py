@@ -22,6 +22,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--label-table", metavar="F.tsv", help="with --pack: FreeSurfer number of each number in the maps"
     )
     parser.add_argument(
+        "--start",
+        metavar="WEIGHTS",
+        help="begin with these weights, or with those of the package (default), and not with random ones",
+    )
+    parser.add_argument(
         "--export", metavar="F.safetensors", help="only write the weights of the last checkpoint"
     )
     parser.add_argument(
@@ -69,7 +74,26 @@ def run(args: argparse.Namespace) -> None:
     if args.refine:
         _refine(recipe, folder, args.refine[0], Path(args.refine[1]), args.device)
         return
-    _train(recipe, folder, args.device)
+    _train(recipe, folder, args.device, _begin_with(args.start, recipe) if args.start else {})
+
+
+def _begin_with(weights: str, recipe) -> dict:
+    """Weights of the network that a recipe trains, and the training that they had."""
+    from babyseg_py.errors import UnusableData
+    from babyseg_py.models.checkpoint import load_networks
+    from babyseg_py.models.default import default_weights
+    from babyseg_py.models.weights import Preprocessing
+    from babyseg_py.training.loop import Before
+
+    networks, info = load_networks(default_weights() if weights == "default" else weights)
+    two_looks = isinstance(info.preprocessing, Preprocessing)
+    role = "locate" if two_looks and not recipe.synthesis.polarised else "segment"
+    if info.network != recipe.network:
+        what = f"are of another network ({info.network}) than the recipe's"
+        raise UnusableData(weights, what, "give the recipe their network, or other weights")
+    had = [float(info.provenance.get(f"{role}_{what}", 0)) for what in ("steps", "hours")]
+    start = {name: value.float() for name, value in networks.by_role[role].state_dict().items()}
+    return {"start": start, "before": Before(int(had[0]), had[1])}
 
 
 def _refine(recipe, folder: Path, weights: str, target: Path, device: str) -> None:
@@ -89,7 +113,7 @@ def _refine(recipe, folder: Path, weights: str, target: Path, device: str) -> No
     train_refiner(recipe, segment, folder, target, provenance=provenance)
 
 
-def _train(recipe, folder: Path, device: str) -> None:
+def _train(recipe, folder: Path, device: str, beginning: dict) -> None:
     import torch
 
     from babyseg_py.training.loop import Trainer
@@ -99,7 +123,7 @@ def _train(recipe, folder: Path, device: str) -> None:
         device = "cuda" if torch.cuda.is_available() else "cpu"
     team = join_team(device)
     try:
-        Trainer(recipe, folder, team=team).run()
+        Trainer(recipe, folder, team=team, **beginning).run()
     finally:
         leave_team(team)
 

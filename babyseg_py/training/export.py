@@ -9,7 +9,7 @@ from babyseg_py.errors import UnusableData
 from babyseg_py.labels import LABELS
 from babyseg_py.models.groupnet import GroupNet, GroupNetConfig
 from babyseg_py.models.weights import FIXED_GRID, FixedGrid, ModelInfo, Networks, Preprocessing, save_weights
-from babyseg_py.training.loop import CHECKPOINT
+from babyseg_py.training.loop import CHECKPOINT, Before
 
 DATA = (
     "Label maps of 11 infants of 1 to 38 months (DCAN-Labs/BIBSnet, Apache-2.0) and of 20 adults with "
@@ -41,8 +41,9 @@ def export_weights(segment: Path, locate: Path, path: Path) -> None:
     for role, state in runs.items():
         networks[role] = GroupNet(GroupNetConfig.from_dict(state["shape"]))
         networks[role].load_state_dict(state["mean"])
-        provenance[f"{role}_steps"] = str(state["step"])
-        provenance[f"{role}_hours"] = f"{state['seconds'] / 3600:.2f}"
+        before = Before(**state.get("before", {}))
+        provenance[f"{role}_steps"] = str(before.steps + state["step"])
+        provenance[f"{role}_hours"] = f"{before.hours + state['seconds'] / 3600:.2f}"
     # Samples lie on RAS axes; the published network was trained on LIA.
     recipe = FixedGrid(orientation="RAS") if one_look else _two_looks(first)
     info = ModelInfo(LABELS, networks["segment"].config, recipe, provenance)

@@ -6,7 +6,7 @@ import pickle
 import time
 from collections.abc import Iterator
 from contextlib import nullcontext
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -61,6 +61,14 @@ def split_bank(recipe: Recipe) -> tuple[LabelBank, LabelBank]:
     return replace(bank, maps=kept), replace(bank, maps=held or kept)
 
 
+@dataclass(frozen=True)
+class Before:
+    """Training of the weights that a run begins with."""
+
+    steps: int = 0
+    hours: float = 0.0
+
+
 class Trainer:
     """A network in training: weights, their running mean and the optimiser.
 
@@ -76,6 +84,8 @@ class Trainer:
         Visits to train on and to validate with; those of the recipe's bank if not given.
     start : dict of str to Tensor
         Weights to begin with; random ones if not given.
+    before : Before
+        Training that those weights had.
     """
 
     def __init__(
@@ -87,8 +97,9 @@ class Trainer:
         samples: Numbered | None = None,
         validation: list[tuple[str, Tensor, Tensor]] | None = None,
         start: dict[str, Tensor] | None = None,
+        before: Before = Before(),
     ) -> None:
-        self.recipe, self.folder, self.team = recipe, folder, team or Team()
+        self.recipe, self.folder, self.team, self.before = recipe, folder, team or Team(), before
         if recipe.batch % self.team.size:
             what = f"a batch of {recipe.batch} cannot be shared by {self.team.size} processes"
             raise UnusableData(str(folder), what, "give the recipe a batch that is a multiple of them")
@@ -255,6 +266,7 @@ class Trainer:
             "network": self.network.state_dict(),
             "mean": self.mean.state_dict(),
             "optimiser": self.optimiser.state_dict(),
+            "before": asdict(self.before),
             "shape": asdict(self.recipe.network),
             "inference": self.recipe.inference,
             "brain_voxels": list(self.recipe.synthesis.brain_voxels),
@@ -272,6 +284,7 @@ class Trainer:
             self.mean.load_state_dict(state["mean"])
             self.optimiser.load_state_dict(state["optimiser"])
             self.step, self.seconds = state["step"], state["seconds"]
+            self.before = Before(**state.get("before", {}))
         except (pickle.UnpicklingError, RuntimeError, EOFError, KeyError, TypeError, ValueError) as problem:
             reason = " ".join(str(problem).split())[:120]
             what = f"is damaged, or of another network than the recipe's ({reason})"

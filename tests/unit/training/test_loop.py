@@ -4,8 +4,10 @@ from dataclasses import replace
 
 import pytest
 import torch
+import yaml
 from tensorboardX.proto import event_pb2
 
+from babyseg_py.cli import main
 from babyseg_py.errors import UnusableData
 from babyseg_py.images import save_labels
 from babyseg_py.labels import LABELS, STRUCTURES
@@ -82,6 +84,25 @@ def test_export(recipe, tmp_path) -> None:
     assert (low * high) ** 0.5 < info.preprocessing.brain_voxels < high
     for name, tensor in trainer.mean.state_dict().items():
         assert torch.equal(networks.segment.state_dict()[name], tensor.half().float())
+
+
+def test_goes_on_from_weights(recipe, plain_recipe, tmp_path, capsys) -> None:
+    """A run begins with given weights and counts their training; another network is refused."""
+    Trainer(replace(recipe, steps=3), tmp_path / "first").run()
+    export_weights(tmp_path / "first", tmp_path / "first", tmp_path / "w.safetensors")
+    settings = tmp_path / "recipe.yaml"
+    settings.write_text(yaml.safe_dump(plain_recipe | {"steps": 2, "learning_rate": 1e-12}))
+    words = ["train", str(settings), "-o", str(tmp_path / "next"), "--threads", "1"]
+    assert main([*words, "--start", str(tmp_path / "w.safetensors")]) == 0
+    export_weights(tmp_path / "next", tmp_path / "next", tmp_path / "again.safetensors")
+    (first, _), (again, info) = (load_weights(tmp_path / f"{n}.safetensors") for n in ("w", "again"))
+    assert info.provenance["segment_steps"] == "5"
+    for name, tensor in first.segment.state_dict().items():
+        torch.testing.assert_close(again.segment.state_dict()[name], tensor, atol=1e-6, rtol=1e-3)
+    other = plain_recipe["network"] | {"head": [8]}
+    settings.write_text(yaml.safe_dump(plain_recipe | {"network": other}))
+    assert main([*words[:-3], str(tmp_path / "o"), "--start", str(tmp_path / "w.safetensors")]) == 65
+    assert "another network" in capsys.readouterr().err
 
 
 def test_held_out_maps_are_not_trained_on(recipe, tmp_path) -> None:
