@@ -1,15 +1,13 @@
 """Fit what the certainty of weights is worth, and measure it on cases that it was not fitted on.
 
-    python benchmarks/calibrate.py [--weights F [--goes-for F]] [--bank runs/labelbank.npz] [--clean N]
-        [--degraded N] [--infants N] [--only-made]
+    python benchmarks/calibrate.py [--weights F] [--bank runs/labelbank.npz] [--clean N] [--degraded N]
+        [--infants N] [--only-made]
 
 Makes visits with a known truth (sound ones, nine kinds of degraded ones, digital infants), segments them with
 the weights, fits a calibration on all but the digital infants, writes it (``calibration.json`` beside
 ``babyseg_py/segmentation/calibration.py``), and writes what was measured to docs/calibration.md. Cases and
 what became of them are kept in ``runs/calibration``, so that a run that was ended goes on, and other weights
-need no new cases. ``--bank`` is the file that ``babyseg train --pack`` makes. ``--goes-for`` names weights
-that went on from the measured ones with held-out maps too: their own errors on these would look too small, so
-that they take over what was measured before.
+need no new cases. ``--bank`` is the file that ``babyseg train --pack`` makes.
 """
 
 import argparse
@@ -23,7 +21,6 @@ from _trust_fit import fit
 from _trust_records import Record, load_record, make_record, save_record
 from _trust_tables import split, write_page
 
-from babyseg_py.models.checkpoint import load_networks
 from babyseg_py.models.default import default_weights
 from babyseg_py.models.memory import keep_freed_memory
 from babyseg_py.segmentation.calibration import FILE, save_calibration
@@ -69,7 +66,6 @@ def main() -> None:
     """Make what is missing, fit, and write the numbers and the page."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--weights", type=Path, help="the default ones if not given")
-    parser.add_argument("--goes-for", type=Path, help="weights that take the calibration over")
     parser.add_argument("--bank", type=Path, default=ROOT / "runs" / "labelbank.npz")
     parser.add_argument("--clean", type=int, default=40, help="sound visits (default 40)")
     parser.add_argument("--degraded", type=int, default=8, help="visits of each degradation (default 8)")
@@ -87,8 +83,7 @@ def main() -> None:
     records = make_records(places, cases, kept, segmenter)
     synthetic, infants = split(records)
     kinds = {kind: sum(r.kind == kind for r in synthetic) for kind in sorted({r.kind for r in synthetic})}
-    meant = load_networks(args.goes_for)[1] if args.goes_for else segmenter.info
-    calibration = fit(synthetic, weights=meant.checksum, made_from={"visits": kinds})
+    calibration = fit(synthetic, weights=segmenter.info.checksum, made_from={"visits": kinds})
     save_calibration(calibration, ROOT / "babyseg_py" / "segmentation" / FILE)
     steps = segmenter.info.provenance.get("segment_steps", "?")
     made_by = (

@@ -24,7 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--start",
         metavar="WEIGHTS",
-        help="begin with these weights, or with those of the package (default), and not with random ones",
+        help="begin with these weights, not with random ones; `default` names those of the package",
     )
     parser.add_argument(
         "--export", metavar="F.safetensors", help="only write the weights of the last checkpoint"

@@ -8,11 +8,11 @@ from torch.nn import functional as F
 
 from babyseg_py.labels import LABELS
 from babyseg_py.registration.child_template import Seen, Template, make_template
-from babyseg_py.registration.velocity import sample, smooth
+from babyseg_py.registration.velocity import nodes, sample, smooth
 from babyseg_py.synthesis.forms import GROWING, Form
 from babyseg_py.synthesis.labelbank import LabelBank, LabelMap
 
-MOST = 24
+MOST = 24  # maps that are brought to one mean
 STEP = 2  # voxels of the maps in a voxel of what is registered
 SMOOTH_MM = 3.0  # of the structures that grow
 
@@ -68,11 +68,10 @@ def _form(template: Template, number: int, visit: Seen, group: int) -> Form:
     """Form of a map, in voxels of the velocity grid."""
     way, box = template.ways[number], template.velocity_box
     affine = way.affine @ box.affine
-    channels = [[LABELS.index(label) for label in group] for group in GROWING]
-    soft = np.stack([visit.steps[group].sum(axis=0) for group in channels]).astype(np.float32) / 255
+    channels = [[LABELS.index(label) for label in labels] for labels in GROWING]
+    soft = np.stack([visit.steps[rows].sum(axis=0) for rows in channels]).astype(np.float32) / 255
     index = torch.from_numpy(np.linalg.inv(visit.affine) @ affine).float()
-    nodes = torch.stack(torch.meshgrid(*[torch.arange(float(n)) for n in box.shape], indexing="ij"), dim=-1)
-    points = nodes @ index[:3, :3].T + index[:3, 3]
+    points = nodes(box.shape) @ index[:3, :3].T + index[:3, 3]
     blurred = smooth(torch.from_numpy(soft), SMOOTH_MM / STEP)
     structures = sample(blurred, points, outside="zeros")
     return Form(
