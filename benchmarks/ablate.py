@@ -58,6 +58,7 @@ SYNTHESIS: dict[str, Any] = {
     "between": 0.6,
     "growth": 0.5,
     "open_sulci": 0.65,
+    "white_gain": 0.7,
 }
 VARIANTS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "base": ({}, {}),
@@ -69,6 +70,7 @@ VARIANTS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "no anatomies between maps": ({}, {"between": 0.0, "growth": 0.0}),
     "no texture": ({}, {"texture": 0.0, "spread": [0.0, 0.0]}),
     "closed sulci": ({}, {"open_sulci": 0.0}),
+    "white matter as in the maps": ({}, {"white_gain": 0.0}),
     "with lesions": ({}, {"lesions": 0.3}),
     "no curriculum": ({"ease_from": 0, "ease_in": 0, "two_scans_from": 0}, {}),
     "any polarity": ({}, {"polarised": False}),

@@ -1,4 +1,4 @@
-"""What each voxel of a window shows of a label map: moved, warped, changed in form, with open sulci."""
+"""What each voxel of a window shows of a label map: moved, warped, changed in form, its cortex made right."""
 
 import numpy as np
 import torch
@@ -91,16 +91,36 @@ def voxels_at(array: np.ndarray, positions: Tensor, *, outside: int) -> Tensor:
     return look_up(torch.from_numpy(array).to(index.device).flatten(), index).masked_fill_(beyond, outside)
 
 
-def lost_cortex(chosen: LabelMap, positions: Tensor, tissue: Tensor, sulci: Params) -> Tensor:
-    """Cortex that is farthest from the rest of the brain and gives way to fluid, (I, J, K) of bool.
+def taken_cortex(
+    chosen: LabelMap, positions: Tensor, tissue: Tensor, params: Params
+) -> tuple[Tensor, Tensor]:
+    """Cortex of a map that is white matter in the visit, and cortex that is fluid, (I, J, K) of bool each.
 
-    Label maps of the first years fill sulci with cortex, which scans show full of fluid.
+    Label maps of five to eight months take the outer white matter for cortex, and those of all the first
+    years fill sulci with cortex, which scans show full of fluid.
     """
     cortex = tissue == tissue_table().number("cortex")
+    white = fluid = torch.zeros_like(cortex)
+    if params["white"] is not None:
+        white = cortex & _beside_white(chosen, positions, params["white"])
+    if params["sulci"] is not None:
+        fluid = _deepest(chosen, positions, cortex & ~white, params["sulci"])
+    return white, fluid
+
+
+def _beside_white(chosen: LabelMap, positions: Tensor, white: Params) -> Tensor:
+    """Whether voxels lie so near to white matter that it grows over them, by more here and by less there."""
+    reach = Fields(white["seed"], tuple(positions.shape[1:]), positions.device).smooth(12)[0]
+    reach = reach.mul_(0.25).exp_().mul_(white["mm"] / DISTANCE_STEP_MM)
+    return voxels_at(chosen.from_white, positions, outside=255) < reach
+
+
+def _deepest(chosen: LabelMap, positions: Tensor, cortex: Tensor, sulci: Params) -> Tensor:
+    """Share of the cortex that is farthest from the rest of the brain."""
     if not cortex.any():
         return cortex
     depth = voxels_at(chosen.depth, positions, outside=0).to(torch.float32)
-    depth /= Fields(sulci["seed"], tuple(tissue.shape), tissue.device).smooth(12)[0].mul_(0.25).exp_()
+    depth /= Fields(sulci["seed"], tuple(cortex.shape), cortex.device).smooth(12)[0].mul_(0.25).exp_()
     values = depth[cortex].sort().values
     return cortex & (depth > values[int((1 - sulci["share"]) * (len(values) - 1))])
 

@@ -13,6 +13,8 @@ from babyseg_py.errors import UnusableData
 from babyseg_py.synthesis.forms import Form
 
 DISTANCE_STEP_MM = 0.25
+DEEP_MM = 4.0
+USUALLY_DEEP, TOO_DEEP = 0.1, 0.18  # share of the cortex beyond that: in most maps, where it is too thick
 POLAR, AROUND = 46, 90  # directions: 4 degrees apart
 SMOOTHING = 1.5  # sigma, in directions
 STEP_VOXELS = 0.5
@@ -34,6 +36,8 @@ class LabelMap:
         Distance to the closed brain in steps of 0.25 mm, 0 inside.
     depth : (I, J, K) np.ndarray of uint8
         Distance of cortex from the rest of the brain in steps of 0.25 mm, 0 elsewhere.
+    from_white : (I, J, K) np.ndarray of uint8
+        Distance of cortex from white matter in steps of 0.25 mm, the largest number elsewhere.
     has_head : bool
         Whether tissues around the brain are labelled.
     size_mm : float
@@ -49,10 +53,18 @@ class LabelMap:
     classes: np.ndarray
     distance: np.ndarray
     depth: np.ndarray
+    from_white: np.ndarray
     has_head: bool
     size_mm: float
     centre: np.ndarray
     form: Form | None = None
+
+    @cached_property
+    def thick(self) -> float:
+        """How much of its white matter a map takes for cortex, from 0 to 1, by the depth of its cortex."""
+        cortex = self.depth[self.depth > 0]
+        share = (cortex > DEEP_MM / DISTANCE_STEP_MM).mean() if cortex.size else 0.0
+        return float(np.clip((share - USUALLY_DEEP) / (TOO_DEEP - USUALLY_DEEP), 0, 1))
 
     @cached_property
     def reach(self) -> np.ndarray:
@@ -113,6 +125,7 @@ def save_bank(bank: LabelBank, path: Path | str) -> None:
         arrays[f"{number}/classes"] = label_map.classes
         arrays[f"{number}/distance"] = label_map.distance
         arrays[f"{number}/depth"] = label_map.depth
+        arrays[f"{number}/from_white"] = label_map.from_white
         arrays[f"{number}/scalars"] = np.array([age, label_map.has_head, label_map.size_mm])
         arrays[f"{number}/centre"] = label_map.centre
         if label_map.form is not None:
@@ -148,6 +161,7 @@ def _read_bank(path: Path | str) -> LabelBank:
                     classes=arrays[f"{number}/classes"],
                     distance=arrays[f"{number}/distance"],
                     depth=arrays[f"{number}/depth"],
+                    from_white=arrays[f"{number}/from_white"],
                     has_head=bool(has_head),
                     size_mm=float(size_mm),
                     centre=arrays[f"{number}/centre"],

@@ -58,6 +58,7 @@ def describe_map(volume: Volume, *, name: str, age_months: float | None) -> tupl
     channel = np.zeros(max(LABELS) + 1, dtype=np.uint8)
     channel[list(LABELS)] = np.arange(len(LABELS))
     parts = _parts(raw, merged, closed, tissue == table.number("choroid_plexus"))
+    cortex = tissue == table.number("cortex")
     codes = parts << 16 | tissue.astype(np.int64) << 8 | channel[merged]
     box = np.stack([np.flatnonzero(closed.any(axis=other))[[0, -1]] for other in ((1, 2), (0, 2), (0, 1))])
     described = LabelMap(
@@ -65,7 +66,8 @@ def describe_map(volume: Volume, *, name: str, age_months: float | None) -> tupl
         age_months=age_months,
         classes=codes,
         distance=distance,
-        depth=_depth_of_cortex(tissue == table.number("cortex"), brain),
+        depth=_depth_of_cortex(cortex, brain & ~cortex, elsewhere=0),
+        from_white=_depth_of_cortex(cortex, white, elsewhere=255),
         has_head=bool(np.isin(raw, range(500, 600)).any()),
         size_mm=float(np.cbrt(closed.sum())),
         centre=box.mean(axis=1),
@@ -73,10 +75,10 @@ def describe_map(volume: Volume, *, name: str, age_months: float | None) -> tupl
     return described, np.unique(codes)
 
 
-def _depth_of_cortex(cortex: np.ndarray, brain: np.ndarray) -> np.ndarray:
-    """Distance of each voxel of cortex from the border of the rest of the brain, in steps."""
-    from_centre = edt.edt(~(brain & ~cortex))
-    return np.where(cortex, np.clip((from_centre - 0.5) / DISTANCE_STEP_MM, 0, 255), 0).astype(np.uint8)
+def _depth_of_cortex(cortex: np.ndarray, other: np.ndarray, *, elsewhere: int) -> np.ndarray:
+    """Distance of each voxel of cortex from the border of something else, in steps."""
+    steps = np.clip((edt.edt(~other) - 0.5) / DISTANCE_STEP_MM, 0, 255)
+    return np.where(cortex, steps, elsewhere).astype(np.uint8)
 
 
 def make_bank(described: list[tuple[LabelMap, np.ndarray]]) -> LabelBank:

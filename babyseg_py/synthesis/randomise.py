@@ -56,6 +56,7 @@ def draw_params(
         "surroundings": surroundings,
         "form": _draw_form(further, bank, number, ranges),
         "sulci": _draw_sulci(further, ranges),
+        "white": _draw_white(further, ranges, chosen.thick),
         "lesions": lesions,
         "graft": None if surroundings["own_head"] else _draw_graft(further, bank, ranges),
         "scans": [draw_scan(generator, ranges, chosen.age_months, hard, anatomy) for _ in range(scans)],
@@ -195,6 +196,13 @@ def _draw_sulci(generator: np.random.Generator, ranges: Ranges) -> Params | None
     if generator.random() >= ranges.open_sulci:
         return None
     return {"share": float(generator.uniform(*ranges.sulci_share)), "seed": _seed(generator)}
+
+
+def _draw_white(generator: np.random.Generator, ranges: Ranges, thick: float) -> Params | None:
+    generator = generator.spawn(1)[0]
+    if generator.random() >= ranges.white_gain or not thick:
+        return None
+    return {"mm": float(thick * generator.uniform(*ranges.white_gain_mm)), "seed": _seed(generator)}
 
 
 def _draw_lesions(generator: np.random.Generator, ranges: Ranges, hard: float) -> Params | None:

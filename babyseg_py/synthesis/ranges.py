@@ -30,6 +30,8 @@ class Ranges:
     growth_mm: Pair
     open_sulci: float
     sulci_share: Pair
+    white_gain: float
+    white_gain_mm: Pair
     cerebrum_only: float
     lesions: float
     lesion_share: Pair

@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from babyseg_py.labels import LABELS
-from babyseg_py.synthesis.anatomy import is_one_of, look_up, lost_cortex, sample_map, window_positions
+from babyseg_py.synthesis.anatomy import is_one_of, look_up, sample_map, taken_cortex, window_positions
 from babyseg_py.synthesis.artefacts import apply_artefact
 from babyseg_py.synthesis.fields import Fields
 from babyseg_py.synthesis.grafting import graft_head
@@ -19,6 +19,9 @@ from babyseg_py.synthesis.tissues import tissue_table
 # Channels of cerebellum and brain stem.
 BELOW_CEREBRUM = tuple(LABELS.index(label) for label in (8, 16, 47))
 WHITE = tuple(tissue_table().number(name) for name in ("white_matter", "deep_white_matter"))
+CORTEX_TO_WHITE = torch.tensor(
+    [LABELS.index({3: 2, 42: 41}.get(label, label)) for label in LABELS], dtype=torch.uint8
+)
 HEAD = tuple(
     number
     for number, name in enumerate(tissue_table().names)
@@ -79,9 +82,9 @@ def apply(bank: LabelBank, params: Params, *, device: torch.device | str = "cpu"
     if params["surroundings"]["cerebrum_only"]:
         below = is_one_of(target, BELOW_CEREBRUM)
         tissue, target = tissue.masked_fill(below, 0), target.masked_fill(below, 0)
-    if params["sulci"] is not None:
-        lost = lost_cortex(chosen, positions, tissue, params["sulci"])
-        tissue, target = tissue.masked_fill(lost, number("csf")), target.masked_fill(lost, 0)
+    white, fluid = taken_cortex(chosen, positions, tissue, params)
+    tissue = tissue.masked_fill(white, number("white_matter")).masked_fill(fluid, number("csf"))
+    target = torch.where(white, look_up(CORTEX_TO_WHITE.to(device), target), target).masked_fill(fluid, 0)
     lesions = lesion_mask(tissue, params["lesions"])
     images = [render(tissue, scan, params["surroundings"], lesions) for scan in params["scans"]]
     seen = torch.stack([field_of_view(target.shape, scan, device) for scan in params["scans"]])

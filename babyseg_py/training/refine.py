@@ -14,7 +14,7 @@ from babyseg_py.errors import UnusableData
 from babyseg_py.labels import LABELS
 from babyseg_py.labels.fuller import allowed_parts, channels_of, mirrored_parts, parts
 from babyseg_py.models.refiner import Refiner, RefinerInfo, save_refiner, shares
-from babyseg_py.synthesis.anatomy import lost_cortex, sample_map, window_positions
+from babyseg_py.synthesis.anatomy import sample_map, taken_cortex, window_positions
 from babyseg_py.synthesis.labelbank import LabelBank
 from babyseg_py.synthesis.randomise import draw_params
 from babyseg_py.synthesis.synthesise import BELOW_CEREBRUM, apply
@@ -63,8 +63,8 @@ def parts_of(bank: LabelBank, params: dict) -> Tensor:
     result = torch.from_numpy(bits)[classes]
     if params["sulci"] is not None:
         tissue = torch.from_numpy(bank.tissue)[classes]
-        lost = lost_cortex(chosen, positions, tissue, params["sulci"])
-        result = result.masked_fill(lost, allowed_parts(0, FLUID, frozenset(p.label for p in parts())))
+        _, fluid = taken_cortex(chosen, positions, tissue, params)
+        result = result.masked_fill(fluid, allowed_parts(0, FLUID, frozenset(p.label for p in parts())))
     if params["surroundings"]["cerebrum_only"]:
         below = torch.isin(torch.from_numpy(bank.target)[classes], torch.tensor(BELOW_CEREBRUM))
         result = result.masked_fill(below, 0)

@@ -8,7 +8,7 @@ import torch
 
 from babyseg_py.images import Volume
 from babyseg_py.labels import LABELS
-from babyseg_py.synthesis.anatomy import lost_cortex, sample_map, window_positions
+from babyseg_py.synthesis.anatomy import sample_map, taken_cortex, window_positions
 from babyseg_py.synthesis.labelbank import DISTANCE_STEP_MM
 from babyseg_py.synthesis.labelbank_build import describe_map, make_bank
 from babyseg_py.synthesis.randomise import draw_params
@@ -45,7 +45,12 @@ def drawn(bank, share: float | None):
     zero |= {"coarse_warp_mm": 0.0, "fine_warp_mm": 0.0, "shift_voxels": [0.1] * 3}
     around = params["surroundings"] | {"cerebrum_only": False}
     sulci = None if share is None else {"share": share, "seed": 7}
-    return params | {"anatomy": params["anatomy"] | zero, "surroundings": around, "sulci": sulci}
+    return params | {
+        "anatomy": params["anatomy"] | zero,
+        "surroundings": around,
+        "sulci": sulci,
+        "white": None,
+    }
 
 
 def lost(bank, share: float):
@@ -56,7 +61,7 @@ def lost(bank, share: float):
     tissue = torch.from_numpy(bank.tissue.astype(np.uint8))[classes.long()]
     index = tuple(positions.long().clamp(0, min(bank.maps[0].depth.shape) - 1))
     depth_mm = bank.maps[0].depth[tuple(i.numpy() for i in index)] * DISTANCE_STEP_MM
-    return lost_cortex(bank.maps[0], positions, tissue, params["sulci"]).numpy(), depth_mm
+    return taken_cortex(bank.maps[0], positions, tissue, params)[1].numpy(), depth_mm
 
 
 def test_depth_is_the_distance_from_white_matter(folded) -> None:
