@@ -5,7 +5,7 @@ process TRAIN_NETWORK {
     label 'training'
 
     input:
-    tuple path(maps, stageAs: 'maps/*'), path(label_table, stageAs: 'table/*', arity: '0..*'), path(recipe)
+    tuple path(maps, stageAs: 'maps/*'), path(label_table, stageAs: 'table/*', arity: '0..*'), path(start, stageAs: 'start/*', arity: '0..*'), path(recipe)
     val run_dir
     val device
     val code
@@ -20,6 +20,7 @@ process TRAIN_NETWORK {
     train ${recipe} \\
         --pack maps/* \\
         ${label_table ? '--label-table table/*' : ''} \\
+        ${start ? '--start start/*' : ''} \\
         --device ${device} \\
         --threads ${task.cpus} \\
         -o '${run_dir}'

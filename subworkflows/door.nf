@@ -44,7 +44,7 @@ def verdictsBeside(outdir) {
     return place.exists() ? place.toString() : null
 }
 
-/** The files of a training: label maps, their table, the recipe, and the folder of checkpoints. */
+/** The files of a training: label maps, their table, weights to begin with, the recipe, and the folder of checkpoints. */
 def trainingInputs(options) {
     if (!options.label_maps) {
         error('--workflow train needs --label_maps: a folder of label maps, see docs/training.md')
@@ -57,6 +57,7 @@ def trainingInputs(options) {
     return [
         maps: existing(options.label_maps),
         table: options.label_table ? [existing(options.label_table)] : [],
+        start: options.start ? [existing(options.start == 'default' ? "${projectDir}/weights/babyseg-default.safetensors" : options.start)] : [],
         recipe: shipped.exists() ? shipped : existing(options.recipe),
         run_dir: run_dir,
     ]

@@ -54,11 +54,22 @@ def test_training_writes_weights_and_goes_on_from_its_checkpoint(project, launch
     assert info.provenance["segment_steps"] == "6"
     assert "step 4," not in again.text
 
+    words[words.index("--run_dir") + 1] = str(launch / "another run")
+    weights = (run.outdir / "training" / "weights.safetensors").rename(launch / "my weights.safetensors")
+    further = project.run(launch, *words, "--start", str(weights))
+    assert further.code == 0, further.text
+    _, info = load_weights(run.outdir / "training" / "weights.safetensors")
+    assert info.provenance["segment_steps"] == "12"
+
 
 @pytest.mark.parametrize(
     ("words", "message"),
     [
         (["--workflow", "train"], "needs --label_maps"),
+        (
+            ["--workflow", "train", "--label_maps", ".", "--start", "no.safetensors"],
+            "no.safetensors: no such file",
+        ),
         (["--workflow", "trian"], "is not one of cohort, train"),
         (["--workflow", "train", "--label_maps", ".", "--run_dir", "it's"], "has a quotation mark"),
     ],
