@@ -23,7 +23,7 @@ from babyseg_py.segmentation.calibration import Calibration, find_calibration
 from babyseg_py.segmentation.evidence import Passes, compare_passes
 from babyseg_py.segmentation.window import Scan, Window
 
-CERTAINTY_VOXELS = 3  # sigma of the surroundings in which certainty is compared
+CERTAINTY_VOXELS = 5  # sigma of the surroundings in which certainty is compared
 CERTAINTY_STEEPNESS = 60.0  # where one way is surer by .02, it has three quarters
 
 

@@ -13,11 +13,13 @@ from babyseg_py.images.geometry import reorient
 from babyseg_py.labels import LABELS
 from babyseg_py.models.groupnet import GroupNet, GroupNetConfig
 from babyseg_py.models.weights import ModelInfo, Networks, Preprocessing
+from babyseg_py.segmentation import first_look
 from babyseg_py.segmentation.first_look import (
-    CLEARLY_SURER,
-    Polarity,
-    polarity,
+    CLEAR_GAP,
+    GAP_WEIGHT,
+    HARDLY_SURER,
     settle_polarity,
+    white_over_grey,
 )
 from babyseg_py.segmentation.inference import (
     Segmenter,
@@ -251,42 +253,65 @@ def test_inverted_scan_is_the_inverse_image(segmenter, blob) -> None:
     assert a[inner].std() > 0.05
 
 
-def test_polarity_is_read_from_the_tissues() -> None:
-    """White matter darker than grey is noticed, fluid within the cortex notwithstanding."""
-    labels = np.repeat([2, 3, 10, 41, 42, 49], 50)
-    white_dark = np.repeat([0.4, 0.7, 0.7, 0.4, 0.7, 0.7], 50)
-    assert polarity(white_dark, labels) == Polarity(darker=True, clear=True)
-    assert polarity(1 - white_dark, labels) == Polarity(darker=False, clear=True)
-    fluid = white_dark.copy()
+LABELS_SEEN = np.repeat([2, 3, 10, 41, 42, 49], 50)
+
+
+def levels(white: float, cortex: float, deep: float) -> np.ndarray:
+    """Image in which white matter, cortex and thalamus have these intensities."""
+    return np.repeat([white, cortex, deep] * 2, 50)
+
+
+def test_white_matter_is_compared_with_cortex_and_deep_grey() -> None:
+    """Fluid in a fifth of the cortex does not matter; what is not there is not compared."""
+    image = levels(0.4, 0.7, 0.8)
+    assert white_over_grey(image, LABELS_SEEN) == pytest.approx([-0.3, -0.4])
+    assert white_over_grey(1 - image, LABELS_SEEN) == pytest.approx([0.3, 0.4])
+    fluid = image.copy()
     fluid[50:70] = 0.1
-    assert polarity(fluid, labels) == Polarity(darker=True, clear=True)
+    assert white_over_grey(fluid, LABELS_SEEN) == pytest.approx([-0.3, -0.4])
+    assert white_over_grey(image[:100], LABELS_SEEN[:100]) == pytest.approx([-0.3])
+    assert white_over_grey(image, np.full(300, 3)) == []
 
 
-def test_polarity_is_not_clear_where_white_matter_lies_between_cortex_and_deep_grey() -> None:
-    labels = np.repeat([2, 3, 10, 41, 42, 49], 50)
-    between = np.repeat([0.55, 0.5, 0.7, 0.55, 0.5, 0.7], 50)
-    assert polarity(between, labels) == Polarity(darker=True, clear=False)
-    assert polarity(1 - between, labels) == Polarity(darker=False, clear=False)
-
-
-def test_an_open_polarity_is_settled_by_certainty_and_what_was_seen_is_kept(segmenter, blob) -> None:
-    """Kept is what the scan alone gives, bit for bit: both ways where medians and certainty disagree."""
+def test_a_clear_polarity_needs_no_second_opinion(segmenter, blob) -> None:
+    """White matter far from both is told by its medians alone, and nothing is segmented for it."""
     scan = Scan("T1w", blob, np.eye(4))
-    labels = np.repeat([2, 3, 10, 41, 42, 49], 50)
-    dark, between = (np.repeat(levels * 2, 50) for levels in ([0.4, 0.7, 0.7], [0.55, 0.5, 0.7]))
-    assert settle_polarity(segmenter, scan, dark, labels, WINDOW) == (True, None)
+    for image, darker in ((levels(0.4, 0.7, 0.6), True), (levels(0.9, 0.7, 0.6), False)):
+        assert settle_polarity(segmenter, scan, image, LABELS_SEEN, WINDOW) == (darker, None)
+
+
+@pytest.mark.parametrize(
+    "image",
+    [
+        levels(0.55, 0.5, 0.7),
+        levels(0.5, 0.5 + CLEAR_GAP - 0.01, 0.8),
+        levels(0.7, 0.7 - CLEAR_GAP + 0.01, 0.2),
+    ],
+    ids=["between", "hardly darker", "hardly brighter"],
+)
+def test_an_open_polarity_is_settled_by_certainty_and_what_was_seen_is_kept(segmenter, blob, image) -> None:
+    """Kept is what the scan alone gives, bit for bit, both ways where the network is hardly surer of one."""
+    scan = Scan("T1w", blob, np.eye(4))
     ways = {way: see_alone(segmenter, replace(scan, inverted=way), WINDOW) for way in (False, True)}
-    surer = ways[True].certainty > ways[False].certainty
-    assert abs(ways[True].certainty - ways[False].certainty) < CLEARLY_SURER
-    for image, darker in ((between, True), (1 - between, False)):
-        inverted, alone = settle_polarity(segmenter, scan, image, labels, WINDOW)
-        assert inverted == surer
-        assert torch.equal(alone.posteriors, ways[surer].posteriors)
-        assert torch.equal(alone.images, ways[surer].images)
-        if darker == surer:
-            assert alone.other is None
-        else:
-            assert torch.equal(alone.other.posteriors, ways[not surer].posteriors)
+    gap = white_over_grey(image, LABELS_SEEN)[0]
+    surer_turned = ways[True].certainty - ways[False].certainty - GAP_WEIGHT * gap
+    surer = surer_turned > 0
+    inverted, alone = settle_polarity(segmenter, scan, image, LABELS_SEEN, WINDOW)
+    assert inverted == surer
+    assert torch.equal(alone.posteriors, ways[surer].posteriors)
+    assert torch.equal(alone.images, ways[surer].images)
+    if abs(surer_turned) < HARDLY_SURER:
+        assert torch.equal(alone.other.posteriors, ways[not surer].posteriors)
+    else:
+        assert alone.other is None
+
+
+def test_a_way_that_is_much_surer_is_taken_alone(segmenter, blob, monkeypatch) -> None:
+    """Where the network is far surer of one way the other one is not mixed in."""
+    monkeypatch.setattr(first_look, "HARDLY_SURER", 0.0)
+    scan = Scan("T1w", blob, np.eye(4))
+    _, alone = settle_polarity(segmenter, scan, levels(0.55, 0.5, 0.7), LABELS_SEEN, WINDOW)
+    assert alone.other is None
 
 
 def test_every_place_follows_the_way_that_is_surer_there() -> None:
