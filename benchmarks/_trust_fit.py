@@ -10,7 +10,7 @@ from babyseg_py.labels import LEFT_RIGHT_PAIRS
 from babyseg_py.segmentation.calibration import (
     Calibration,
     Trust,
-    expected_dice,
+    expected_odds,
     log_odds,
     predict_dice,
     standardise,
@@ -26,7 +26,7 @@ from babyseg_py.segmentation.evidence import FEATURES, NUMBERS
 LABELS = (0, *NUMBERS)
 CENTRES = (EDGES[:-1] + EDGES[1:]) / 2
 PENALTIES = (1.0, 10.0, 100.0, 1000.0, 10000.0)  # of the coefficients that all structures share
-OWN = 10.0  # penalty of a structure's deviations from them, relative to that
+OWN = 1.0  # penalty of a structure's deviations from them, relative to that
 SMALLEST_SPREAD = 0.03
 PRIOR = 1000.0  # in voxels
 LEVEL = 0.92  # of the intervals, to cover .90: visits of one label map err together
@@ -43,21 +43,22 @@ def fit(records: Sequence[Record], *, weights: str = "", made_from: dict | None 
     evidence, dice = stacked(records, "evidence"), stacked(records, "dice")
     centre = evidence.mean(axis=0)
     scale = np.maximum(evidence.std(axis=0), 1e-3)
-    columns, expected = standardise(evidence, centre, scale), expected_dice(evidence)
+    columns, expected = standardise(evidence, centre, scale), expected_odds(evidence)
+    lacking = log_odds(dice) - expected
     groups = np.array([group(record) for record in records])
 
     def left_out(penalty: float) -> np.ndarray:
         predicted = np.empty_like(dice)
         for name in np.unique(groups):
             own = groups == name
-            found = fit_shared(columns[~own], (dice - expected)[~own], shared=penalty, own=OWN * penalty)
+            found = fit_shared(columns[~own], lacking[~own], shared=penalty, own=OWN * penalty)
             predicted[own] = predict_dice(expected[own], columns[own], found)
         return predicted
 
     tried = {penalty: left_out(penalty) for penalty in PENALTIES}
     penalty = min(PENALTIES, key=lambda one: np.nanmean(np.abs(tried[one] - dice)))
     predicted = tried[penalty]
-    coefficients = fit_shared(columns, dice - expected, shared=penalty, own=OWN * penalty)
+    coefficients = fit_shared(columns, lacking, shared=penalty, own=OWN * penalty)
     scores = log_ratios(records) / np.maximum(1 - predicted, SMALLEST_SPREAD)
     clean = predicted[[record.kind == CLEAN for record in records]]
     return Calibration(
@@ -141,7 +142,7 @@ def confidences(trusts: Sequence[Trust]) -> np.ndarray:
 
 
 def _fit_confidence(records: Sequence[Record], mean_dice: np.ndarray) -> np.ndarray:
-    odds = np.array([log_odds(value) for value in mean_dice])
+    odds = log_odds(mean_dice)
     voxels, right = stacked(records, "voxels"), stacked(records, "right")
     columns = np.stack(
         [

@@ -1,6 +1,8 @@
 """How large the structures of a brain are: figures that quality control compares with."""
 
-from babyseg_py.labels import STRUCTURES
+import math
+
+from babyseg_py.labels import LEFT_RIGHT_PAIRS, STRUCTURES
 
 CEREBELLUM_AND_STEM = (8, 47, 16)
 CEREBRUM = tuple(s.id for s in STRUCTURES[1:] if s.id not in CEREBELLUM_AND_STEM)
@@ -19,4 +21,8 @@ LOG_SHARES = {
     18: (-5.92, 0.25),
     28: (-4.96, 0.31),
     169: (-4.24, 0.11),
+}
+# The mean for every label: of a structure with sides, half of both.
+USUAL_LOG_SHARES = {label: mean for label, (mean, _) in LOG_SHARES.items()} | {
+    label: LOG_SHARES[pair[0]][0] - math.log(2) for pair in LEFT_RIGHT_PAIRS for label in pair
 }

@@ -21,6 +21,7 @@ from babyseg_py.writing import appearing
 FILE = "calibration.json"
 BACKGROUND = 0
 TWO_SIDED = ("share", "right", "front", "up")
+LEAST_SHARE, LARGEST_SHARE = 0.02, 0.99
 _LARGEST_Z = 4.0  # evidence beyond what was seen is taken as at its edge
 
 
@@ -76,8 +77,8 @@ class Calibration:
     centre, scale : tuple of tuples
         Mean and standard deviation of the evidence on each structure, (21, F).
     dice : tuple of tuples
-        What is added to the Dice to expect if every posterior were right: coefficients of each structure for
-        the columns of `standardise`, (21, P).
+        What is added to the log odds of the Dice to expect if every posterior were right: coefficients of
+        each structure for the columns of `standardise`, (21, P).
     interval : tuple of tuples
         Quantiles of .05 and .95 of the log ratio of true to posterior volume over its spread, (21, 2).
     spread : tuple
@@ -127,10 +128,10 @@ class Calibration:
         """
         own = self.arrays
         columns = standardise(evidence, own["centre"], own["scale"])
-        dice = predict_dice(expected_dice(evidence), columns, own["dice"])
+        dice = predict_dice(expected_odds(evidence), columns, own["dice"])
         spread = np.maximum(1 - dice, own["spread"])
         low, high = np.exp(own["interval"].T * spread)
-        case = np.array([1.0, 0.0, log_odds(dice.mean())])
+        case = np.array([1.0, 0.0, float(log_odds(dice.mean()))])
         rows = [0 if n == BACKGROUND else 1 + NUMBERS.index(n) for n in label_numbers]
         confidence = own["confidence"][rows]
         return Trust(
@@ -151,20 +152,30 @@ def standardise(evidence: np.ndarray, centre: np.ndarray, scale: np.ndarray) -> 
     return np.concatenate([np.ones((*z.shape[:-1], 1)), z, squares], axis=-1)
 
 
-def expected_dice(evidence: np.ndarray) -> np.ndarray:
-    """Dice to expect if every posterior were right, (…, 21), from the evidence, (…, 21, F)."""
-    return 1 / (1 + np.exp(-evidence[..., FEATURES.index("expected_dice")]))
+def expected_odds(evidence: np.ndarray) -> np.ndarray:
+    """Log odds of the Dice to expect if every posterior were right, (…, 21), from evidence, (…, 21, F)."""
+    return log_odds(1 / (1 + np.exp(-evidence[..., FEATURES.index("expected_dice")])))
 
 
 def predict_dice(expected: np.ndarray, columns: np.ndarray, coefficients: np.ndarray) -> np.ndarray:
-    """Correct the Dice to expect, (…, 21), by the columns of `standardise` times coefficients, (…, 21, P)."""
-    return np.clip(expected + (columns * coefficients).sum(axis=-1), 0, 1)
+    """Dice to be expected, (…, 21).
+
+    Parameters
+    ----------
+    expected : (…, 21) np.ndarray
+        From `expected_odds`.
+    columns : (…, 21, P) np.ndarray
+        From `standardise`.
+    coefficients : (21, P) np.ndarray
+        Of the columns, in log odds.
+    """
+    return 1 / (1 + np.exp(-expected - (columns * coefficients).sum(axis=-1)))
 
 
-def log_odds(share: float) -> float:
-    """Natural logarithm of the odds, kept finite."""
-    share = min(max(float(share), 0.01), 0.99)
-    return float(np.log(share / (1 - share)))
+def log_odds(share: np.ndarray) -> np.ndarray:
+    """Natural logarithm of the odds, kept finite: shares below .02 and above .99 count as these."""
+    share = np.clip(share, LEAST_SHARE, LARGEST_SHARE)
+    return np.log(share / (1 - share))
 
 
 def find_calibration(checksum: str, path: Path | None = None) -> Calibration | None:

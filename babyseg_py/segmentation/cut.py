@@ -1,4 +1,4 @@
-"""A brain that ends in a plane, because the image or a mask does."""
+"""A brain that ends in a plane, because the image or a mask does, and how much of it is left."""
 
 from collections.abc import Sequence
 
@@ -6,10 +6,15 @@ import numpy as np
 from scipy import ndimage
 
 from babyseg_py.images.foreground import exact_background
+from babyseg_py.segmentation.anatomy import USUAL_LOG_SHARES
 from babyseg_py.segmentation.window import Scan, Window
 
 REACH = 2.5  # voxels from the edge of the labels to where the image has to be empty
 SLAB = 2.0  # voxels that a face may be out of plane
+# Area over volume^(2/3) from which a face is a cut, of the brain and of one of its structures.
+LEAST_FACE = 0.25
+LEAST_FACE_OF_STRUCTURE = 0.3
+FEWEST_SPARED = 4
 
 
 def flat_face(brain: np.ndarray, window: Window, scans: Sequence[Scan]) -> float:
@@ -34,10 +39,49 @@ def flat_face(brain: np.ndarray, window: Window, scans: Sequence[Scan]) -> float
     """
     if not brain.any():
         return np.nan
+    return float(len(plane_face(brain, window, scans)) / np.count_nonzero(brain) ** (2 / 3))
+
+
+def plane_face(brain: np.ndarray, window: Window, scans: Sequence[Scan]) -> np.ndarray:
+    """Voxels of that face, one for each column that ends in it, (N, 3); none where the image goes on."""
     seen = shown(window, scans)
     rim = np.argwhere(brain & ~ndimage.binary_erosion(brain, iterations=2, border_value=0))
-    area = max(_face(brain, rim, seen, direction) for direction in _directions(window, scans))
-    return float(area / np.count_nonzero(brain) ** (2 / 3))
+    faces = [_face(brain, rim, seen, direction) for direction in _directions(window, scans)]
+    return max(faces, key=len)
+
+
+def shares_left(labels: np.ndarray, window: Window, scans: Sequence[Scan]) -> dict[int, float]:
+    """Share of each structure that is there, where the brain ends in a plane that cuts the structure.
+
+    What the cut took is not seen, but the structures that it spared tell the size of the brain (the median
+    over them of their volume over the usual one), and that tells how large the others should be.
+
+    Parameters
+    ----------
+    labels : (I, J, K) np.ndarray of int
+        On a window.
+    window : Window
+        Its place in the session's world.
+    scans : sequence of Scan
+        The scans that were segmented.
+
+    Returns
+    -------
+    dict of int to float
+        Only the structures that are cut; none if too few are spared to tell.
+    """
+    counts = np.bincount(labels.ravel(), minlength=256).astype(float)
+    face = plane_face(labels > 0, window, scans)
+    if len(face) < max(1.0, LEAST_FACE * counts[1:].sum() ** (2 / 3)):
+        return {}
+    areas = np.bincount(labels[tuple(face.T)], minlength=256)
+    found = [label for label in USUAL_LOG_SHARES if counts[label]]
+    cut = [label for label in found if areas[label] > LEAST_FACE_OF_STRUCTURE * counts[label] ** (2 / 3)]
+    surplus = {label: np.log(counts[label]) - USUAL_LOG_SHARES[label] for label in found}
+    spared = [surplus[label] for label in found if label not in cut]
+    if len(spared) < FEWEST_SPARED:
+        return {}
+    return {label: float(np.exp(min(0.0, surplus[label] - np.median(spared)))) for label in cut}
 
 
 def shown(window: Window, scans: Sequence[Scan]) -> np.ndarray:
@@ -68,14 +112,16 @@ def _directions(window: Window, scans: Sequence[Scan]) -> list[np.ndarray]:
     return found
 
 
-def _face(brain: np.ndarray, rim: np.ndarray, seen: np.ndarray, direction: np.ndarray) -> int:
-    """Count the columns along a direction that end in the same slab, with nothing beyond."""
+def _face(brain: np.ndarray, rim: np.ndarray, seen: np.ndarray, direction: np.ndarray) -> np.ndarray:
+    """Last voxels of the columns along a direction that end in the same slab, with nothing beyond."""
     last = rim[~_at(brain, rim + direction) & ~_at(seen, rim + REACH * direction)]
-    best = 0
+    best = last[:0]
     for offset in (0.0, 0.5):  # so that a face on the border of two slabs is whole in one
         slab = np.floor(last @ direction / SLAB + offset).astype(int)
         if len(slab):
-            best = max(best, int(np.bincount(slab - slab.min()).max()))
+            slab -= slab.min()
+            face = last[slab == np.bincount(slab).argmax()]
+            best = max(best, face, key=len)
     return best
 
 

@@ -3,7 +3,7 @@
 All of it comes from what inference computes anyway, so that it costs next to nothing.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,7 +16,7 @@ NUMBERS = tuple(s.id for s in STRUCTURES[1:])
 WHITE, CORTEX = (2, 41), (3, 42)
 # Of each structure, then of the whole visit. Shares are of the brain, ratios are natural logarithms.
 FEATURES = (
-    "expected_dice",  # logit of the Dice to expect if every probability were right
+    "expected_dice",  # logit of the Dice to expect if every probability were right, and a cut part usual
     "flip_dice",  # logit of the overlap of both passes: the image and its mirror image
     "flip_volume",  # size of the log ratio of the volumes of both passes
     "softness",  # size of the log ratio of the volumes from posteriors and from labels
@@ -35,7 +35,6 @@ FEATURES = (
     "contrast",  # log of the difference between the medians of white matter and cortex over their spread
     "detail",  # log of the mean gradient over the spread of intensities, within the brain
     "coarseness",  # log ratio of the largest and the smallest mean gradient along an axis
-    "flat_face",  # largest face of the brain in the planes of the window, relative to its size
 )
 _SMALLEST = 1e-3
 
@@ -67,7 +66,11 @@ def compare_passes(direct: Tensor, mirrored: Tensor) -> Passes:
 
 
 def gather_evidence(
-    posteriors: Tensor, passes: Passes, images: Tensor, label_numbers: tuple[int, ...]
+    posteriors: Tensor,
+    passes: Passes,
+    images: Tensor,
+    label_numbers: tuple[int, ...],
+    left: Mapping[int, float],
 ) -> np.ndarray:
     """Gather the evidence on every structure.
 
@@ -81,6 +84,9 @@ def gather_evidence(
         Scans as the network saw them, 0 to 1.
     label_numbers : tuple of int
         Label of each channel.
+    left : mapping of int to float
+        Share that is left of structures that are cut off, from `cut.shares_left`. If all that is left were
+        right, the Dice with the whole structure would be 2 s / (1 + s).
 
     Returns
     -------
@@ -94,7 +100,8 @@ def gather_evidence(
     counts = np.bincount(channels, minlength=len(label_numbers)).astype(float)
     sure = np.bincount(channels, weights=best.numpy().ravel(), minlength=len(label_numbers))
     soft = posteriors.flatten(1).sum(dim=1, dtype=torch.float64).numpy()
-    expected = (2 * sure / np.maximum(counts + soft, _SMALLEST))[order]
+    shares = np.array([left.get(number, 1.0) for number in NUMBERS])
+    expected = (2 * sure / np.maximum(counts + soft, _SMALLEST))[order] * 2 * shares / (1 + shares)
     flip = passes.dice[order]
     counts, soft = counts[order], soft[order]
     share = np.log(np.maximum(counts, 1) / max(counts.sum(), 1))
@@ -112,7 +119,6 @@ def gather_evidence(
     rows += [*_middles(labels).T, _mean([_edges(image, labels) for image in looks])]
     whole = [_logit(expected).mean(), _logit(expected).min(), _logit(flip).mean()]
     whole += list(_mean([_look(image, labels) for image in looks]))
-    whole.append(_flat_face(labels > 0))
     return np.column_stack([*rows, np.tile(whole, (len(order), 1))])
 
 
@@ -216,16 +222,3 @@ def _contrast(image: np.ndarray, labels: np.ndarray) -> float:
     middles = [float(np.median(group)) for group in groups]
     spreads = [float(np.median(np.abs(g - m))) for g, m in zip(groups, middles, strict=True)]
     return float(np.log(abs(middles[0] - middles[1]) / (sum(spreads) + 0.01) + 0.05))
-
-
-def _flat_face(brain: np.ndarray) -> float:
-    """Area of the largest of the six faces of the brain's bounding box that is brain, over its size."""
-    size = np.count_nonzero(brain)
-    if not size:
-        return 0.0
-    largest = 0
-    for axis in range(3):
-        areas = brain.sum(axis=tuple({0, 1, 2} - {axis}))
-        filled = np.flatnonzero(areas)
-        largest = max(largest, areas[filled[0]], areas[filled[-1]])
-    return float(largest / size ** (2 / 3))

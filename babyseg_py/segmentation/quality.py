@@ -11,7 +11,7 @@ import numpy as np
 
 from babyseg_py.images import Volume
 from babyseg_py.labels import LEFT_RIGHT_PAIRS, STRUCTURES, structure_name
-from babyseg_py.segmentation.anatomy import CEREBRUM, LOG_SHARES
+from babyseg_py.segmentation.anatomy import CEREBRUM, USUAL_LOG_SHARES
 from babyseg_py.segmentation.calibration import Trust
 from babyseg_py.segmentation.pose import FACINGS
 from babyseg_py.segmentation.sampling import Segmentation
@@ -32,6 +32,7 @@ STRUCTURE_RATIO = (0.5, 2.0)
 CEREBELLUM_SHARE = (0.04, 0.2)
 STEM_ML = (1.5, 40.0)
 SMALLEST_STRUCTURE_MM3 = 60.0
+VENTRICLES = (4, 43)
 # A structure is missing that has less than this share of its usual volume; ventricles differ most.
 SMALLEST_OF_USUAL = 0.2
 SMALLEST_VENTRICLE_OF_USUAL = 0.05
@@ -218,12 +219,8 @@ def _structures(mm3: np.ndarray, scores: dict[int, float], scan: str) -> list[Me
 
 def _least_mm3(mm3: np.ndarray) -> dict[int, float]:
     """Volume in mm³ below which each structure counts as missing, from that of the cerebrum."""
-    cerebrum, pairs, least = float(mm3[list(CEREBRUM)].sum()), dict(LEFT_RIGHT_PAIRS), {}
-    for left, (mean, _) in LOG_SHARES.items():
-        part = SMALLEST_VENTRICLE_OF_USUAL if left == 4 else SMALLEST_OF_USUAL
-        of_both = part * cerebrum * float(np.exp(mean))
-        if left in pairs:
-            least[left] = least[pairs[left]] = of_both / 2
-        else:
-            least[left] = of_both
-    return {label: max(SMALLEST_STRUCTURE_MM3, value) for label, value in least.items()}
+    cerebrum, least = float(mm3[list(CEREBRUM)].sum()), {}
+    for label, usual in USUAL_LOG_SHARES.items():
+        part = SMALLEST_VENTRICLE_OF_USUAL if label in VENTRICLES else SMALLEST_OF_USUAL
+        least[label] = max(SMALLEST_STRUCTURE_MM3, part * cerebrum * float(np.exp(usual)))
+    return least

@@ -10,6 +10,7 @@ from torch import Tensor
 from babyseg_py.errors import UnusableData
 from babyseg_py.models.weights import FixedGrid
 from babyseg_py.segmentation.calibration import Trust
+from babyseg_py.segmentation.cut import shares_left
 from babyseg_py.segmentation.evidence import Passes, gather_evidence
 from babyseg_py.segmentation.first_look import FirstLook, find_brain
 from babyseg_py.segmentation.fixed_grid import leading_scan, predict_on_fixed_grid
@@ -110,7 +111,7 @@ def segment_visit(
         window, used, facing, notes = look.window, look.scans, look.facing, ()
         progress("segmenting")
         averaged, passes, images = predict_several(segmenter, used, window, alone, flip=flip)
-        posteriors, evidence = _finished(segmenter, averaged, passes, images)
+        posteriors, evidence = _finished(segmenter, averaged, passes, images, (window, used))
     progress("sampling labels")
     together = sample_posteriors(
         posteriors, window, segmenter.info.labels, shape, affine, trust=_trust(segmenter, evidence)
@@ -179,7 +180,7 @@ def segment_scan(
     else:
         alone = alone or see_alone(segmenter, scan, window)
         averaged, passes = predict_alone(segmenter, alone, flip=flip)
-        posteriors, evidence = _finished(segmenter, averaged, passes, alone.images)
+        posteriors, evidence = _finished(segmenter, averaged, passes, alone.images, (window, [scan]))
     return on_own_grid(segmenter, posteriors, window, scan, evidence)
 
 
@@ -201,12 +202,19 @@ def on_own_grid(
 
 
 def _finished(
-    segmenter: Segmenter, averaged: Tensor, passes: Passes | None, images: Tensor
+    segmenter: Segmenter,
+    averaged: Tensor,
+    passes: Passes | None,
+    images: Tensor,
+    place: tuple[Window, Sequence[Scan]],
 ) -> tuple[Tensor, np.ndarray | None]:
     """Posteriors without fragments, and the evidence on them where both passes were made."""
-    labels = segmenter.info.labels
-    posteriors = drop_fragments(averaged, labels)
-    return posteriors, None if passes is None else gather_evidence(posteriors, passes, images, labels)
+    numbers = segmenter.info.labels
+    posteriors = drop_fragments(averaged, numbers)
+    if passes is None:
+        return posteriors, None
+    labels = np.array(numbers)[posteriors.argmax(dim=0).numpy()]
+    return posteriors, gather_evidence(posteriors, passes, images, numbers, shares_left(labels, *place))
 
 
 def _trust(segmenter: Segmenter, evidence: np.ndarray | None) -> Trust | None:
