@@ -16,7 +16,7 @@ NUMBERS = tuple(s.id for s in STRUCTURES[1:])
 WHITE, CORTEX = (2, 41), (3, 42)
 # Of each structure, then of the whole visit. Shares are of the brain, ratios are natural logarithms.
 FEATURES = (
-    "expected_dice",  # logit of the Dice to expect if every probability were right, and a cut part usual
+    "expected_dice",  # logit of the Dice to expect of the whole structure if every probability were right
     "flip_dice",  # logit of the overlap of both passes: the image and its mirror image
     "flip_volume",  # size of the log ratio of the volumes of both passes
     "softness",  # size of the log ratio of the volumes from posteriors and from labels

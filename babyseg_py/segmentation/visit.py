@@ -111,7 +111,7 @@ def segment_visit(
         window, used, facing, notes = look.window, look.scans, look.facing, ()
         progress("segmenting")
         averaged, passes, images = predict_several(segmenter, used, window, alone, flip=flip)
-        posteriors, evidence = _finished(segmenter, averaged, passes, images, (window, used))
+        posteriors, evidence = _finished(segmenter, averaged, passes, images, window=window, scans=used)
     progress("sampling labels")
     together = sample_posteriors(
         posteriors, window, segmenter.info.labels, shape, affine, trust=_trust(segmenter, evidence)
@@ -180,7 +180,9 @@ def segment_scan(
     else:
         alone = alone or see_alone(segmenter, scan, window)
         averaged, passes = predict_alone(segmenter, alone, flip=flip)
-        posteriors, evidence = _finished(segmenter, averaged, passes, alone.images, (window, [scan]))
+        posteriors, evidence = _finished(
+            segmenter, averaged, passes, alone.images, window=window, scans=[scan]
+        )
     return on_own_grid(segmenter, posteriors, window, scan, evidence)
 
 
@@ -206,7 +208,9 @@ def _finished(
     averaged: Tensor,
     passes: Passes | None,
     images: Tensor,
-    place: tuple[Window, Sequence[Scan]],
+    *,
+    window: Window,
+    scans: Sequence[Scan],
 ) -> tuple[Tensor, np.ndarray | None]:
     """Posteriors without fragments, and the evidence on them where both passes were made."""
     numbers = segmenter.info.labels
@@ -214,7 +218,8 @@ def _finished(
     if passes is None:
         return posteriors, None
     labels = np.array(numbers)[posteriors.argmax(dim=0).numpy()]
-    return posteriors, gather_evidence(posteriors, passes, images, numbers, shares_left(labels, *place))
+    left = shares_left(labels, window, scans)
+    return posteriors, gather_evidence(posteriors, passes, images, numbers, left)
 
 
 def _trust(segmenter: Segmenter, evidence: np.ndarray | None) -> Trust | None:

@@ -31,9 +31,9 @@ LABELS = (0, *NUMBERS)
 
 @pytest.fixture
 def calibration() -> Calibration:
-    """Return one that makes .9 of the Dice to expect (.5 at evidence 0), and halves the odds."""
+    """Return one that adds 2 to the log odds of the Dice to expect (0 at evidence 0), and halves the odds."""
     dice = np.zeros((COUNT, COLUMNS))
-    dice[:, 0] = np.log(9)
+    dice[:, 0] = 2.0
     return Calibration(
         weights="abc",
         features=FEATURES,
@@ -143,9 +143,10 @@ def test_limits_let_few_sound_rows_pass():
 
 def test_trust_has_interval_spread_and_limits(calibration):
     trust = calibration.judge(np.zeros((COUNT, WIDTH)), LABELS)
-    assert trust.dice[17] == pytest.approx(0.9)
-    assert trust.mean_dice == pytest.approx(0.9)
-    assert (trust.low[17], trust.high[17]) == pytest.approx((np.exp(-0.1), np.exp(0.2)))
+    dice = np.exp(2) / (1 + np.exp(2))
+    assert trust.dice[17] == pytest.approx(dice)
+    assert trust.mean_dice == pytest.approx(dice)
+    assert (trust.low[17], trust.high[17]) == pytest.approx((np.exp(dice - 1), np.exp(2 - 2 * dice)))
     assert trust.least_dice[17] == 0.7
 
 
@@ -181,7 +182,7 @@ def test_file_gives_the_same_and_belongs_to_its_weights(calibration, tmp_path):
     again = find_calibration("abc", path)
     evidence = np.random.default_rng(5).normal(size=(COUNT, WIDTH))
     one, other = (c.judge(evidence, LABELS) for c in (calibration, again))
-    assert one.dice == pytest.approx(other.dice, rel=1e-4)
+    assert one.dice == pytest.approx(other.dice)
     assert one.high == pytest.approx(other.high, rel=1e-4)
     assert find_calibration("abd", path) is None
     assert find_calibration("", path) is None
