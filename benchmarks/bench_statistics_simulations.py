@@ -128,11 +128,8 @@ def _centiles(runs: int) -> Iterator[list]:
             reach = stats.t.ppf(0.975, curves.df)
             for place, centile in enumerate(CENTILES):
                 z = stats.norm.ppf(centile / 100)
-                volume = curves.volume(AGES, z)
+                volume, error = curves.centile(AGES, centile)
                 off[run, place] = 100 * stats.norm.cdf(true_z(AGES, volume)) - centile
-                error = curves.errors(
-                    lambda theta, z=z, c=curves: np.log(c.volume(AGES, z, theta)), len(AGES)
-                )
                 covered[run, place] = np.abs(np.log(volume / true_volume(AGES, z))) <= reach * error
         for place, centile in enumerate(CENTILES):
             of = off[:, place]

@@ -4,6 +4,11 @@ The model is the LMS method (Cole and Green 1992, https://doi.org/10.1002/sim.47
 GAMLSS (Rigby and Stasinopoulos 2005): :math:`z = ((V/M)^L - 1)/(LS)` is standard normal, with the median M
 and the coefficient of variation S as exponentials of functions of age, and a constant L (0: the logarithm is
 normal).
+
+A curve that is estimated lies now too far out, now too far in; as the tails are thin, more children fall
+beyond it on average than its name says. With v the variance of the estimated z, the curve of centile p is
+therefore drawn at :math:`z_p\sqrt{1 + v}`: then the expected share below it is p, to first order. With many
+children v vanishes.
 """
 
 from dataclasses import dataclass
@@ -12,7 +17,7 @@ import numpy as np
 import pandas as pd
 from scipy import optimize, stats
 
-from babyseg_py.statistics.agescales import AgeScale, candidate_scales, spline_scale
+from babyseg_py.statistics.agescales import AgeScale, spline_scale
 from babyseg_py.statistics.growthmodels import Visits, structures_by_reference, visits_of
 from babyseg_py.statistics.visits import DAYS_PER_MONTH
 
@@ -27,6 +32,8 @@ CHILD_COLUMNS = [
 CENTILES = (3.0, 10.0, 25.0, 50.0, 75.0, 90.0, 97.0)
 CROSSING = 2 * float(stats.norm.ppf(0.75))
 FEWEST, FEWEST_SHAPE, _FEW = 15, 60, 50
+SHAPE_OF_FEW = 0.5  # L with too few children to tell: midway between a normal volume and a normal logarithm
+MEDIAN_DF, SPREAD_DF = (3, 4, 5, 6), (1, 2)
 _POINTS = 25
 _STEP = 1e-4
 
@@ -40,7 +47,7 @@ class Curves:
     median, spread : AgeScale or None
         Functions of age for log M and log S, each beside an intercept; no function if None.
     shape : bool
-        Whether L was estimated; otherwise it is 1 (normal).
+        Whether L was estimated; otherwise it is `SHAPE_OF_FEW`.
     theta : (p,) array
         Coefficients of log M (of volume over ``unit``), of log S, and L.
     covariance : (p, p) array
@@ -68,7 +75,7 @@ class Curves:
         median, spread = _columns(days, self.median), _columns(days, self.spread)
         return _lms(self.theta if theta is None else theta, median, spread, self.shape, self.unit)
 
-    def volume(self, days: np.ndarray, z: float, theta: np.ndarray | None = None) -> np.ndarray:
+    def volume(self, days: np.ndarray, z: float | np.ndarray, theta: np.ndarray | None = None) -> np.ndarray:
         """Return the volumes (mm³) with this z at n ages in days."""
         shape, median, spread = self.parameters(days, theta)
         if abs(shape) < 1e-6:
@@ -79,6 +86,17 @@ class Curves:
         """Return the z of n volumes (mm³) at n ages in days."""
         shape, median, spread = self.parameters(days, theta)
         return _z(volumes / median, shape, spread)
+
+    def z_error(self, days: np.ndarray, volumes: np.ndarray) -> np.ndarray:
+        """Return the standard errors of the z of n volumes (mm³) at n ages in days."""
+        return self.errors(lambda theta: self.z(days, volumes, theta), len(days))
+
+    def centile(self, days: np.ndarray, centile: float) -> tuple[np.ndarray, np.ndarray]:
+        """Return the volumes (mm³) of a centile (0 to 100) at n ages, and the errors of their logarithm."""
+        z = float(stats.norm.ppf(centile / 100))
+        out = z * np.sqrt(1 + self.z_error(days, self.volume(days, z)) ** 2)
+        error = self.errors(lambda theta: np.log(self.volume(days, out, theta)), len(days))
+        return self.volume(days, out), error
 
     def errors(self, function, n: int) -> np.ndarray:
         """Return the standard errors of n numbers that follow from the coefficients (delta method)."""
@@ -95,14 +113,14 @@ def centile_tables(
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Centile curves of every structure, and the centile of every child at every visit.
 
-    The median is constant or one of the scales of the growth models (with splines of up to 6 degrees of
-    freedom), by least squares of the logarithm; the spread is constant or a natural spline of log age with 1
-    or 2. Both are chosen by Akaike's information criterion for small samples (of n children), as a curve that
-    is too stiff would have bands that are too narrow. All visits of all children are used. Bands are 95 %,
-    from a covariance that is robust to several visits of a child, corrected for few children by (n/(n - p))²,
-    with t of n - p degrees of freedom; the spread has the correction of a variance, n/(n - k) for k
-    coefficients of the median. Below 60 children the shape is that of the normal distribution, below 15 there
-    are no curves.
+    The median is a natural spline of log age with 3 to 6 degrees of freedom (fewer where there are fewer
+    different ages, constant within a month), by least squares of the logarithm; the spread is such a spline
+    with 1 or 2. Both are chosen by Akaike's information criterion for small samples (of n
+    children); a choice among stiffer curves would make bands that are too narrow. All visits of all children
+    are used. Bands are 95 %, from a covariance that is robust to several visits of a child, corrected for few
+    children by (n/(n - p))², with t of n - p degrees of freedom; the spread has the correction of a variance,
+    n/(n - k) for k coefficients of the median. Below 60 children the shape is fixed at `SHAPE_OF_FEW`, below
+    15 there are no curves.
 
     Parameters
     ----------
@@ -148,16 +166,15 @@ def fit_curves(data: Visits) -> Curves | str:
     if np.ptp(data.days) < DAYS_PER_MONTH:
         return _fit(data, None, None, shape)
     median = _best_median(data, len(names))
-    spreads = dict.fromkeys((None, *(spline_scale(data.days, df) for df in (1, 2))))
+    spreads = dict.fromkeys(spline_scale(data.days, df) for df in SPREAD_DF)
     return min((_fit(data, median, spread, shape) for spread in spreads), key=lambda one: one.aic)
 
 
-def _best_median(data: Visits, n: int) -> AgeScale | None:
-    """Choose the functions of age by least squares of the logarithm of the volume."""
+def _best_median(data: Visits, n: int) -> AgeScale:
+    """Choose the function of age by least squares of the logarithm of the volume."""
     logs = np.log(data.volumes)
-    found: list[tuple[float, int, AgeScale | None]] = []
-    smooth = (spline_scale(data.days, df) for df in (5, 6))
-    for place, scale in enumerate([None, *candidate_scales(data.days), *smooth]):
+    found: list[tuple[float, int, AgeScale]] = []
+    for place, scale in enumerate(dict.fromkeys(spline_scale(data.days, df) for df in MEDIAN_DF)):
         x = _columns(data.days, scale)
         x = x / np.sqrt((x**2).mean(axis=0))
         p = x.shape[1] + 1
@@ -221,7 +238,7 @@ def _lms(
     p = x.shape[1]
     with np.errstate(over="ignore"):
         median, spread = unit * np.exp(x @ theta[:p]), np.exp(w @ theta[p : p + w.shape[1]])
-    return float(theta[-1]) if shape else 1.0, median, spread
+    return float(theta[-1]) if shape else SHAPE_OF_FEW, median, spread
 
 
 def _z(ratio: np.ndarray, shape: float, spread: np.ndarray) -> np.ndarray:
@@ -285,9 +302,7 @@ def _curve_rows(curves: Curves, data: Visits) -> pd.DataFrame:
     _, visits = np.unique(data.children, return_counts=True)
     parts = []
     for centile in CENTILES:
-        z = float(stats.norm.ppf(centile / 100))
-        volume = curves.volume(days, z)
-        error = curves.errors(lambda theta, z=z: np.log(curves.volume(days, z, theta)), len(days))
+        volume, error = curves.centile(days, centile)
         parts.append(
             pd.DataFrame(
                 {
@@ -327,8 +342,9 @@ def _child_rows(curves: Curves, visits: pd.DataFrame, volumes: pd.Series) -> pd.
     )
     table = table.dropna(subset=["volume_mm3"]).sort_values(["participant_id", "age_days"], ignore_index=True)
     days, values = table["age_days"].to_numpy(float), table["volume_mm3"].to_numpy(float)
-    z = curves.z(days, values)
-    reach = stats.t.ppf(0.975, curves.df) * curves.errors(lambda theta: curves.z(days, values, theta), len(z))
+    error = curves.z_error(days, values)
+    z = curves.z(days, values) / np.sqrt(1 + error**2)
+    reach = stats.t.ppf(0.975, curves.df) * error
     change = pd.Series(z).groupby(table["participant_id"].to_numpy()).diff().to_numpy()
     return table.assign(
         z=z,

@@ -24,6 +24,22 @@ def test_known_centiles_are_recovered_within_two_points():
     assert np.mean(covered) == pytest.approx(0.95, abs=0.1)
 
 
+def test_few_children_fall_below_a_centile_as_often_as_it_says():
+    rng = np.random.default_rng(20)
+    below, held = [], []
+    for _ in range(60):
+        curves = fit_curves(growing_visits(rng, 20))
+        reach = stats.t.ppf(0.975, curves.df)
+        for centile in CENTILES:
+            volume, error = curves.centile(AGES, centile)
+            true = true_volume(AGES, stats.norm.ppf(centile / 100))
+            below.append(100 * stats.norm.cdf(true_z(AGES, volume)) - centile)
+            held.append(np.abs(np.log(volume / true)) <= reach * error)
+    outer = np.reshape(below, (60, len(CENTILES), len(AGES)))[:, [0, 1, -2, -1]].mean(axis=(0, 2))
+    assert np.abs(outer).max() < 2
+    assert np.mean(held) == pytest.approx(0.95, abs=0.03)
+
+
 def test_z_and_volume_are_inverse_and_curves_do_not_cross(rng):
     curves = fit_curves(growing_visits(rng, 100))
     for z in (-2.0, 0.0, 1.5):
