@@ -6,7 +6,17 @@ from pathlib import Path
 from babyseg_py.cohort import fields
 from babyseg_py.cohort.problems import Problem, nearest, shown
 from babyseg_py.cohort.records import Record
-from babyseg_py.cohort.score_columns import NAMED, copies, empty_columns, is_numeric, mixed_units, not_numbers
+from babyseg_py.cohort.score_columns import (
+    NAMED,
+    as_number,
+    copies,
+    empty_columns,
+    is_numeric,
+    mixed_units,
+    nearly_numbers,
+    not_numbers,
+    with_points,
+)
 from babyseg_py.cohort.tables import Row, Table, is_missing, missing_columns, read_table
 from babyseg_py.errors import UnusableData
 from babyseg_py.statistics.partial import FEWEST
@@ -54,7 +64,7 @@ def check_phenotype(
         out, and every other analysis goes on.
     """
     try:
-        table = read_table(path, IDENTIFIERS)
+        table = with_points(read_table(path, IDENTIFIERS))
     except UnusableData as problem:
         return NOTHING, [Problem(problem.path, None, None, f"{problem.what}; {problem.advice}")]
     problems = [*table.problems, *missing_columns(table, ["participant_id"]), *_near_misses(table)]
@@ -67,14 +77,16 @@ def check_phenotype(
         words = "no column holds numbers, so that there is no score to relate; name one with --scores"
         problems.append(Problem(table.file.name, None, None, words, doubt=True))
     problems += empty_columns(table, [*chosen, *wanted] if scores else free)
+    problems += nearly_numbers(table, (name for name in free if name not in [*chosen, *wanted]))
     for column in [*chosen, *(name for name in wanted if name in numeric)]:
         problems += not_numbers(table, column)
     problems += [*copies(table, chosen, wanted), *mixed_units(table, records)]
     keys = _keys(table, problems)
     found = {"file": str(Path(path).absolute()), "scores": chosen, "covariates": wanted}
-    if records and keys:
+    if records and "participant_id" in table.columns:
         found |= _unmatched(keys, records)
         problems += [*_nobody(table, keys, records), *_few(table, keys, records)]
+        problems += _unlisted_sessions(table, keys, records)
     return NOTHING | found, problems
 
 
@@ -130,9 +142,12 @@ def _keys(table: Table, problems: list[Problem]) -> dict[Key, int]:
 def _again(table: Table, key: Key, first: int, row: Row) -> Problem:
     """Tell of a child, or visit, that has a row already: the same once more, or another one."""
     before = next(one for one in table.rows if one.number == first).cells
-    other = [name for name in table.columns if name not in IDENTIFIERS and before[name] != row.cells[name]]
+    free = [name for name in table.columns if name not in IDENTIFIERS]
+    other = [name for name in free if _unlike(before[name], row.cells[name])]
     who = f"sub-{key[0]}" + (f" ses-{key[1]}" if key[1] else "")
-    if not other:
+    if not other and any(is_missing(before[name]) != is_missing(row.cells[name]) for name in free):
+        words = f"{who} is already in row {first}, with values of other columns; the rows are put together"
+    elif not other:
         words = f"{who} is already in row {first} with the same values; it counts once"
     else:
         unlike = f"{', '.join(other[:NAMED])}{_more(other)}"
@@ -142,6 +157,14 @@ def _again(table: Table, key: Key, first: int, row: Row) -> Problem:
         )
         words += "" if "session_id" in table.columns else ", or add a column session_id"
     return Problem(table.file.name, row.number, "participant_id", words, doubt=True)
+
+
+def _unlike(one: str, other: str) -> bool:
+    """Say whether two cells contradict each other: both are there and neither the same text nor number."""
+    if is_missing(one) or is_missing(other):
+        return False
+    numbers = as_number(one), as_number(other)
+    return numbers[0] != numbers[1] if None not in numbers else one != other
 
 
 def _unmatched(keys: Iterable[Key], records: Sequence[Record]) -> dict:
@@ -166,7 +189,7 @@ def _nobody(table: Table, keys: dict[Key, int], records: Sequence[Record]) -> li
     scanned = list(dict.fromkeys(record.participant_id for record in records))
     scored = list(dict.fromkeys(child for child, _ in keys))
     found = []
-    if not set(scanned) & set(scored):
+    if scored and not set(scanned) & set(scored):
         words = (
             f"no child of the table was scanned, so that no score can be related: it has"
             f" {', '.join(scored[:NAMED])}{_more(scored)}, the scans are of"
@@ -178,6 +201,26 @@ def _nobody(table: Table, keys: dict[Key, int], records: Sequence[Record]) -> li
         if child in meant:
             words = f"{shown(child)} was not scanned; is {shown(meant[child])} meant?"
             found.append(Problem(table.file.name, row, "participant_id", words, doubt=True))
+    return found
+
+
+def _unlisted_sessions(table: Table, keys: dict[Key, int], records: Sequence[Record]) -> list[Problem]:
+    """Tell of scores of sessions that no scan of any child has: when they were taken is not known."""
+    listed = {record.session_id for record in records}
+    children = {record.participant_id for record in records}
+    rows: dict[str, list[int]] = {}
+    for (child, session), row in keys.items():
+        if session is not None and session not in listed and child in children:
+            rows.setdefault(session, []).append(row)
+    found = []
+    others = f"{', '.join(sorted(listed)[:NAMED])}{_more(sorted(listed))}"
+    for session, of in rows.items():
+        words = (
+            f"ses-{session} is no session of the scans, which have {others} ({len(of)} rows): at what age its"
+            " scores were taken is not known, and they go with a visit of the child whatever its age; write"
+            " sessions alike if they are the same"
+        )
+        found.append(Problem(table.file.name, of[0], "session_id", words, doubt=True))
     return found
 
 

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -14,9 +15,22 @@ from babyseg_py.statistics.scorechecks import suspected_codes
 
 CODES_FOR_MISSING = frozenset({-9, -99, -999, -9999, -8888, -7777, 999, 9999, 8888, 7777})
 NAMED = 5
+_COMMA = re.compile(r"^([+-]?\d+),(\d+)$")
+_LIKE_A_NUMBER = re.compile(r"^[<>~]?\s*[+-]?\d+([.,]\d+)?\s*%?$")
 _AGE = re.compile(r"(^|[_\-. ])age($|[_\-. ])", re.IGNORECASE)
 _NOT_OF_THE_SCAN = re.compile(r"mother|matern|father|patern|parent|gest|birth", re.IGNORECASE)
 _NEAR_DAYS, _NEAR_SHARE = 10.0, 0.1
+
+
+def with_points(table: Table) -> Table:
+    """Write decimal commas as points in a table that commas do not separate."""
+    if table.separator == ",":
+        return table
+    rows = [
+        replace(row, cells={name: _COMMA.sub(r"\1.\2", text) for name, text in row.cells.items()})
+        for row in table.rows
+    ]
+    return replace(table, rows=tuple(rows))
 
 
 def values(table: Table, column: str) -> list[tuple[int, str]]:
@@ -37,6 +51,18 @@ def is_numeric(table: Table, column: str) -> bool:
     """Say whether more than half of the values that are there are numbers."""
     there = values(table, column)
     return 2 * sum(as_number(text) is not None for _, text in there) > len(there)
+
+
+def nearly_numbers(table: Table, columns: Iterable[str]) -> list[Problem]:
+    """Tell of columns whose values are numbers to the eye, but too few as they are written."""
+    found = []
+    for name in columns:
+        there = [text for _, text in values(table, name)]
+        odd = [text for text in there if as_number(text) is None and _LIKE_A_NUMBER.match(text)]
+        if not is_numeric(table, name) and 2 * len(odd) > len(there):
+            words = f"{shown(odd[0])} and the like are no numbers, so that this is no score; write as 88.5"
+            found.append(Problem(table.file.name, 1, name, words, doubt=True))
+    return found
 
 
 def empty_columns(table: Table, columns: Iterable[str]) -> list[Problem]:

@@ -48,6 +48,7 @@ def draw_pair(methods: str, agreement: pd.DataFrame, volumes: pd.DataFrame, shel
     for axes, name in zip(panels, structures, strict=False):
         of = volumes[volumes["structure"] == name]
         wide = of.pivot_table(index=["participant_id", "session_id"], columns="method", values="volume_mm3")
+        wide = wide.reindex(columns=[first, second])
         points = wide[[first, second]].dropna() / 1000
         mean, difference = points.mean(axis=1), points[second] - points[first]
         limits = table[table["structure"] == name].iloc[0]

@@ -8,6 +8,7 @@ from babyseg_py.statistics.visits import DAYS_PER_MONTH
 
 POWERS = (-2.0, -1.0, -0.5, 0.0, 0.5, 1.0, 2.0, 3.0)
 _SHIFT_MONTHS = 1.0
+_APART = 0.5
 
 
 @dataclass(frozen=True)
@@ -96,6 +97,19 @@ def spline_scale(days: np.ndarray, df: int) -> AgeScale:
     inside = np.quantile(clear, np.linspace(0, 1, df + 1)[1:-1])
     knots = np.unique([x.min(), *inside, x.max()])
     return AgeScale(f"natural spline ({len(knots) - 1} df)", (), tuple(map(float, knots)), centre)
+
+
+def separate_ages(days: np.ndarray) -> int:
+    """Count ages that are clearly apart: by 0.5 of log(age in months + 1), as 1, 2.3, 4.4, 8 and 14 months.
+
+    Visits in waves are few such ages however much they scatter within each wave.
+    """
+    x = np.sort(np.log(np.maximum(np.asarray(days, float) / DAYS_PER_MONTH + _SHIFT_MONTHS, 1e-3)))
+    count, last = 0, -np.inf
+    for value in x:
+        if value >= last + _APART:
+            count, last = count + 1, value
+    return count
 
 
 def levelled(values: np.ndarray, days: np.ndarray, /, *, at: float, df: int = 3) -> np.ndarray:

@@ -186,18 +186,18 @@ def behaviour_of(
     parts = [
         make(scores, covariates, cohort, matrix, inputs.source) for make in (repeated_table, later_tables)
     ]
-    models = pd.concat([table.astype(object) for table in parts], ignore_index=True)
-    return {
-        "associations": associations,
-        "association_visits": used,
-        "behaviour_models": with_notes(
-            models, score_notes(scores, cohort.answers, cohort.facts["participant_id"])
-        ),
-        "measurement_error": measurement_table(
-            volumes, cohort, matrix, scores=scores, covariates=covariates, source=inputs.source
-        ),
+    errors = measurement_table(
+        volumes, cohort, matrix, scores=scores, covariates=covariates, source=inputs.source
+    )
+    noted = {
+        "behaviour_models": pd.concat([table.astype(object) for table in parts], ignore_index=True),
+        "measurement_error": errors,
         "specifications": specification_table(volumes, inputs.facts, phenotype, **chosen),
     }
+    scanned = cohort.facts["participant_id"]
+    notes = score_notes(scores, cohort.answers, scanned, covariates=covariates)
+    tables = {"associations": associations, "association_visits": used}
+    return tables | {name: with_notes(table, notes) for name, table in noted.items()}
 
 
 def shape_of(inputs: Inputs, volumes: pd.DataFrame, flagged: set[tuple[str, str]]) -> Shapes:

@@ -8,7 +8,7 @@ normal).
 A curve that is estimated lies now too far out, now too far in; as the tails are thin, more children fall
 beyond it on average than its name says. With v the variance of the estimated z, the curve of centile p is
 therefore drawn at :math:`z_p\sqrt{1 + v}`: then the expected share below it is p, to first order. With many
-children v vanishes.
+children v vanishes. The z of a child of the cohort is that of the fitted distribution: it helped to make it.
 """
 
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 from scipy import optimize, stats
 
-from babyseg_py.statistics.agescales import AgeScale, spline_scale
+from babyseg_py.statistics.agescales import AgeScale, separate_ages, spline_scale
 from babyseg_py.statistics.growthmodels import Visits, structures_by_reference, visits_of
 from babyseg_py.statistics.visits import DAYS_PER_MONTH
 
@@ -113,8 +113,8 @@ def centile_tables(
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Centile curves of every structure, and the centile of every child at every visit.
 
-    The median is a natural spline of log age with 3 to 6 degrees of freedom (fewer where there are fewer
-    different ages, constant within a month), by least squares of the logarithm; the spread is such a spline
+    The median is a natural spline of log age with 3 to 6 degrees of freedom (fewer than there are
+    `separate_ages`, constant within a month), by least squares of the logarithm; the spread is such a spline
     with 1 or 2. Both are chosen by Akaike's information criterion for small samples (of n
     children); a choice among stiffer curves would make bands that are too narrow. All visits of all children
     are used. Bands are 95 %, from a covariance that is robust to several visits of a child, corrected for few
@@ -166,15 +166,21 @@ def fit_curves(data: Visits) -> Curves | str:
     if np.ptp(data.days) < DAYS_PER_MONTH:
         return _fit(data, None, None, shape)
     median = _best_median(data, len(names))
-    spreads = dict.fromkeys(spline_scale(data.days, df) for df in SPREAD_DF)
+    spreads = _splines(data.days, SPREAD_DF)
     return min((_fit(data, median, spread, shape) for spread in spreads), key=lambda one: one.aic)
+
+
+def _splines(days: np.ndarray, wanted: tuple[int, ...]) -> list[AgeScale]:
+    """Natural splines, with fewer degrees of freedom than there are ages clearly apart: no bends in gaps."""
+    most = max(separate_ages(days) - 1, 1)
+    return list(dict.fromkeys(spline_scale(days, min(df, most)) for df in wanted))
 
 
 def _best_median(data: Visits, n: int) -> AgeScale:
     """Choose the function of age by least squares of the logarithm of the volume."""
     logs = np.log(data.volumes)
     found: list[tuple[float, int, AgeScale]] = []
-    for place, scale in enumerate(dict.fromkeys(spline_scale(data.days, df) for df in MEDIAN_DF)):
+    for place, scale in enumerate(_splines(data.days, MEDIAN_DF)):
         x = _columns(data.days, scale)
         x = x / np.sqrt((x**2).mean(axis=0))
         p = x.shape[1] + 1
@@ -342,9 +348,8 @@ def _child_rows(curves: Curves, visits: pd.DataFrame, volumes: pd.Series) -> pd.
     )
     table = table.dropna(subset=["volume_mm3"]).sort_values(["participant_id", "age_days"], ignore_index=True)
     days, values = table["age_days"].to_numpy(float), table["volume_mm3"].to_numpy(float)
-    error = curves.z_error(days, values)
-    z = curves.z(days, values) / np.sqrt(1 + error**2)
-    reach = stats.t.ppf(0.975, curves.df) * error
+    z = curves.z(days, values)
+    reach = stats.t.ppf(0.975, curves.df) * curves.z_error(days, values)
     change = pd.Series(z).groupby(table["participant_id"].to_numpy()).diff().to_numpy()
     return table.assign(
         z=z,

@@ -72,8 +72,8 @@ def _standardised(
     """Residuals but for the site, in residual standard deviations; what is expected without it; these."""
     k, share = dummies.shape[1], dummies.mean(axis=0)
     expected, spread = np.full(volumes.shape, np.nan), np.empty(volumes.shape[1])
-    scales = np.where(kept.std(axis=0) > 0, kept.std(axis=0), 1.0)
-    design = np.column_stack([dummies, (kept - kept.mean(axis=0)) / scales])
+    kept = kept[:, kept.std(axis=0) > 0]
+    design = np.column_stack([dummies, (kept - kept.mean(axis=0)) / kept.std(axis=0)])
     for column, all_rows in enumerate(volumes.T):
         there = np.isfinite(all_rows)
         y, x, of = all_rows[there], design[there], children[there]

@@ -38,7 +38,7 @@ class Rule:
             near = f"nearest to {self.target:.0f} days {REFERENCES[self.reference]}"
         if not self.by_session:
             return f"one visit per child: {near}"
-        own = "the score's own session, else the nearest to it in age"
+        own = "the score's own session, else the nearest to it in age, else (a session without age) any"
         return f"one visit per child: {own}; among several, {near}"
 
 
@@ -56,7 +56,9 @@ def pair_visits(visits: pd.DataFrame, answers: pd.DataFrame, facts: pd.DataFrame
 
     Among all pairs of a usable visit and a score of the child the one is taken with, in this order: the
     smallest difference in age between the visit and the session of the score (0 for the same session, and for
-    a score without session); the smallest distance from the target age; the lowest age; the first name.
+    a score without session; the largest for a session whose age is not known); of sessions whose age is not
+    known the one that most children have; the smallest distance from the target age; the lowest age; the
+    first name.
 
     Parameters
     ----------
@@ -84,13 +86,25 @@ def pair_visits(visits: pd.DataFrame, answers: pd.DataFrame, facts: pd.DataFrame
         off = (pairs["session_id"] != rule.session).astype(float)
     else:
         off = (pairs["age"] - rule.target).abs().fillna(np.inf)
-    ranked = pairs.assign(_gap=gap, _off=off).sort_values(
-        ["participant_id", "_gap", "_off", "age", "session_id", "score_session_id"], kind="stable"
+    children = pairs[np.isinf(gap)].groupby("score_session_id")["participant_id"].nunique()
+    unlisted = -pairs["score_session_id"].map(children).where(np.isinf(gap), 0.0).astype(float)
+    ranked = pairs.assign(_gap=gap, _unlisted=unlisted, _off=off).sort_values(
+        ["participant_id", "_gap", "_unlisted", "_off", "age", "session_id", "score_session_id"],
+        kind="stable",
     )
+    chosen = ranked.drop_duplicates("participant_id").reset_index(drop=True)
+    return chosen.drop(columns=["_gap", "_unlisted", "_off", "score_age"])
+
+
+def unlisted_note(pairs: pd.DataFrame, facts: pd.DataFrame) -> str:
+    """Say how many scores are of sessions that the samplesheet does not have; empty if none is."""
+    sessions = pairs["score_session_id"]
+    unknown = sessions[sessions.notna() & ~sessions.isin(facts["session_id"])]
+    if unknown.empty:
+        return ""
+    words = ", ".join(f"{n} of {session}" for session, n in unknown.value_counts().items())
     return (
-        ranked.drop_duplicates("participant_id")
-        .drop(columns=["_gap", "_off", "score_age"])
-        .reset_index(drop=True)
+        f"scores of sessions that the samplesheet does not have, taken at an age that is not known: {words}"
     )
 
 

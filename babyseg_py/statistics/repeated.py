@@ -122,9 +122,9 @@ def observations(score: str, covariates: list[str], cohort: Cohort) -> Observati
     reference = common_reference(pairs) if len(pairs) else None
     coded = code_covariates(pairs[covariates])
     notes = [odd, *coded.notes]
-    if reference is None:
+    if reference is None and len(pairs):
         notes.append("no ages in the sheet: not adjusted for age")
-    else:
+    elif reference is not None:
         coded = _with_age(coded, age_on(pairs, reference).to_numpy(float), reference)
     complete = np.isfinite(coded.design).all(axis=1)
     if not complete.all():
@@ -167,7 +167,8 @@ def why_not(observed: Observations) -> str:
 def split(values: np.ndarray, codes: np.ndarray) -> Split:
     """Split (N, k) values into child means and deviations, both (N, k); ``codes`` number the children."""
     count = np.bincount(codes)
-    sums = np.stack([np.bincount(codes, column) for column in values.T], axis=1)
+    sums = np.zeros((len(count), values.shape[1]))
+    np.add.at(sums, codes, values)
     mean = (sums / count[:, None])[codes]
     deviation = values - mean
     scale = np.abs(values).max(axis=0, initial=0.0)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from babyseg_py.statistics.pairing import Rule, choose_rule, pair_visits
+from babyseg_py.statistics.pairing import Rule, choose_rule, pair_visits, unlisted_note
 from babyseg_py.statistics.scores import SHEET_COLUMNS, Covariates, as_numbers, code_covariates
 from babyseg_py.statistics.visits import REFERENCES, VISIT
 
@@ -102,7 +102,7 @@ def draw_sample(score: str, covariates: list[str], cohort: Cohort) -> tuple[Samp
     coded = _with_age(code_covariates(pairs[covariates]), pairs["age"].to_numpy(float), rule)
     reasons = _first_missing(coded)
     visits = _visits_used(pairs, reasons, _why_not(score, scored, cohort, set(pairs["participant_id"])), rule)
-    notes = [odd, *coded.notes]
+    notes = [odd, *coded.notes, unlisted_note(pairs, facts)]
     if rule.reference is None and len(pairs):
         notes.append("no ages in the sheet: not adjusted for age")
     dropped = sorted(Counter(visits.loc[visits["used"] == 0, "reason"]).items())

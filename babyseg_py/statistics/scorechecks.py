@@ -10,7 +10,10 @@ import pandas as pd
 
 from babyseg_py.statistics.scores import as_numbers
 
-CODES = (-9999, -999, -99, -88, -77, -9, -8, -7, 77, 88, 99, 777, 888, 999, 7777, 8888, 9999)
+CODES = (
+    *(-9999, -999, -99, -98, -97, -88, -77, -9, -8, -7, -1, 77, 88, 97, 98, 99),
+    *(777, 888, 997, 998, 999, 7777, 8888, 9997, 9998, 9999),
+)
 _LEAST_APART = 0.5
 _NEAR, _NAMED = 0.7, 3
 _KIND = re.compile(
@@ -33,18 +36,22 @@ def suspected_codes(values: np.ndarray, /) -> list[float]:
         from the nearest of these.
     """
     there = np.unique(np.asarray(values, float)[np.isfinite(values)])
-    suspects = there[np.isin(there, CODES)]
-    found: list[float] = []
-    for sign in (1, -1):
-        for code in sorted(suspects, key=lambda value: -sign * value):
-            rest = there[~np.isin(there, [*found, code])]
-            if len(rest) < 2 or sign * code < sign * rest[0] or sign * code < sign * rest[-1]:
-                break
-            nearest = rest[-1] if sign > 0 else rest[0]
-            if abs(code - nearest) < _LEAST_APART * (rest[-1] - rest[0]):
-                break
-            found.append(float(code))
-    return sorted(set(found))
+    codes = np.array(CODES)
+    high = _codes_above(there, codes)
+    low = [-code for code in _codes_above(-there[~np.isin(there, high)][::-1], -codes)]
+    return sorted({*high, *low})
+
+
+def _codes_above(there: np.ndarray, codes: np.ndarray) -> list[float]:
+    """Find the values at the upper end that are codes and lie apart from all below; several may be near."""
+    ends = 0
+    while ends < len(there) and there[-1 - ends] in codes:
+        ends += 1
+    for count in range(ends, 0, -1):
+        found, rest = there[-count:], there[:-count]
+        if len(rest) > 1 and found[0] - rest[-1] >= _LEAST_APART * (rest[-1] - rest[0]):
+            return [float(code) for code in found]
+    return []
 
 
 def code_note(name: str, values: pd.Series) -> str:
@@ -150,8 +157,11 @@ def id_note(scored: Iterable[str], scanned: Iterable[str]) -> str:
     return f"not in the samplesheet: {', '.join(pairs)}{more}" if pairs else ""
 
 
-def score_notes(names: list[str], answers: pd.DataFrame, scanned: Iterable[str] = ()) -> dict[str, list[str]]:
-    """Gather the notes on every score; a score without any has an empty list."""
+def score_notes(
+    names: list[str], answers: pd.DataFrame, scanned: Iterable[str] = (), *, covariates: Iterable[str] = ()
+) -> dict[str, list[str]]:
+    """Gather the notes on every score and its covariates; a score without any has an empty list."""
+    of_covariates = [code_note(name, answers[name]) for name in covariates if name in answers]
     twins = twin_notes(names, answers)
     strangers = id_note(answers["participant_id"], scanned) if "participant_id" in answers else ""
     return {
@@ -162,6 +172,7 @@ def score_notes(names: list[str], answers: pd.DataFrame, scanned: Iterable[str] 
                 code_note(name, answers[name]),
                 twins.get(name, ""),
                 session_note(name, answers),
+                *of_covariates,
             )
             if note
         ]

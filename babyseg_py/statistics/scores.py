@@ -10,6 +10,22 @@ from babyseg_py.statistics.visits import VISIT, most_common
 SHEET_COLUMNS = ("sex", "site", "group")
 
 
+# Columns of visits and pairs of visits, and what the analyses call a score.
+TAKEN = frozenset(
+    {
+        "age",
+        "age_days",
+        "age_months",
+        "age_weeks_pma",
+        "age_reference",
+        "score",
+        "score_age",
+        "score_session_id",
+    }
+    | {"later_age", "later_score", "later_session_id", "_age", "_gap", "_last", "_off", "_score", "_unlisted"}
+)
+
+
 @dataclass(frozen=True)
 class Covariates:
     """Covariates of a set of children, coded.
@@ -97,6 +113,27 @@ def code_covariates(table: pd.DataFrame) -> Covariates:
     return Covariates(matrix, tuple(columns), tuple(described), tuple(notes))
 
 
+def named_apart(table: pd.DataFrame, *lists: list[str]) -> tuple[pd.DataFrame, *tuple[list[str], ...]]:
+    """Rename columns of a score table that are called like a column of the visits, ``age`` for one.
+
+    Parameters
+    ----------
+    table : pandas.DataFrame
+        The score table.
+    *lists : list of str
+        Names of scores and of covariates; names that are not in the table stay.
+
+    Returns
+    -------
+    tuple
+        The table and the lists, with ``age`` called ``age (score table)``.
+    """
+    columns = [str(name) for name in table]
+    later = {name for name in columns if name.removesuffix("_later") != name and name[:-6] in columns}
+    names = {name: f"{name} (score table)" for name in columns if name in TAKEN | later}
+    return table.rename(columns=names), *([names.get(name, name) for name in of] for of in lists)
+
+
 def plain_ids(table: pd.DataFrame) -> pd.DataFrame:
     """Take ``sub-`` and ``ses-`` off the identifiers of a score table; drop rows without a child."""
     table = table[table["participant_id"].notna()]
@@ -109,17 +146,31 @@ def plain_ids(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def one_row_each(table: pd.DataFrame) -> tuple[pd.DataFrame, set[str]]:
-    """Drop rows that say the same twice; name the children whose rows for one session contradict each other.
+    """Put rows for one session together; name the children whose rows contradict each other.
+
+    Rows of one session may each fill other columns, as where every instrument has a row of its own. They
+    contradict each other where two of them have unlike values of one column; 100 and 100.0 are alike.
 
     Returns
     -------
     (table, contradicted) : tuple of pandas.DataFrame and set of str
         The table is without the children who are named.
     """
-    table = table.drop_duplicates()
-    twice = table.duplicated(VISIT, keep=False)
-    contradicted = set(table.loc[twice, "participant_id"])
-    return table[~table["participant_id"].isin(contradicted)], contradicted
+    names = [name for name in table.columns if name not in VISIT]
+    values = pd.DataFrame({name: _comparable(table[name]) for name in names}, index=table.index)
+    keys = [table[name].astype(object).fillna("") for name in VISIT]
+    unlike = (values.groupby(keys).transform("nunique") > 1).any(axis=1)
+    contradicted = set(table.loc[unlike, "participant_id"])
+    filled = table.copy()
+    filled[names] = table[names].groupby(keys).transform("first")
+    once = filled.drop_duplicates(VISIT)
+    return once[~once["participant_id"].isin(contradicted)], contradicted
+
+
+def _comparable(values: pd.Series) -> pd.Series:
+    """Return numbers as numbers and all else as it is."""
+    numbers = pd.to_numeric(values, errors="coerce")
+    return numbers.astype(object).where(numbers.notna(), values)
 
 
 def fill_constant(table: pd.DataFrame, names: list[str]) -> pd.DataFrame:

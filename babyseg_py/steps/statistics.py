@@ -95,13 +95,14 @@ def _phenotype(args: argparse.Namespace, checked: dict):
     """Score table as text, names of scores, names of covariates."""
     import pandas as pd
 
+    from babyseg_py.cohort.score_columns import with_points
     from babyseg_py.cohort.tables import is_missing, read_table
     from babyseg_py.statistics.associations import AGE_NAMES
-    from babyseg_py.statistics.scores import SHEET_COLUMNS
+    from babyseg_py.statistics.scores import SHEET_COLUMNS, named_apart
 
     if not args.phenotype:
         return pd.DataFrame({"participant_id": [], "session_id": []}, dtype=object), [], []
-    file = read_table(args.phenotype, ("participant_id", "session_id"))
+    file = with_points(read_table(args.phenotype, ("participant_id", "session_id")))
     cells = [
         {name: None if is_missing(text) else text for name, text in row.cells.items()} for row in file.rows
     ]
@@ -112,7 +113,8 @@ def _phenotype(args: argparse.Namespace, checked: dict):
         scores = [c for c in file.columns if c not in {"participant_id", "session_id", *covariates}]
     _require(args.phenotype, file.columns, ["participant_id", *scores], set())
     _require(args.phenotype, file.columns, covariates, {*SHEET_COLUMNS, *AGE_NAMES})
-    return table, list(dict.fromkeys(scores)), [c for c in dict.fromkeys(covariates) if c not in scores]
+    covariates = [name for name in dict.fromkeys(covariates) if name not in scores]
+    return named_apart(table, list(dict.fromkeys(scores)), covariates)
 
 
 def _names(text: str | None) -> list[str]:

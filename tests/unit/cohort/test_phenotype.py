@@ -80,6 +80,9 @@ def test_faults_that_leave_open_what_is_meant(sheet, text, row, column, words):
         ("participant_id,iq\n7,1\n8,2\n", None, "participant_id", "7, 8, the scans are of 01, 02"),
         ("participant_id,iq\n01,a\n02,b\n", 1, "iq", "no number, only values such as 'a'"),
         ("participant_id,iq\n01,\n02,n/a\n", 1, "iq", "no value at all"),
+        ("participant_id,iq,wppsi\n01,1,88%\n02,2,90%\n", 1, "wppsi", "'88%' and the like are no numbers"),
+        ("participant_id,session_id,iq\n01,A,1\n02,36mo,2\n", 3, "session_id", "ses-36mo is no session"),
+        ("participant_id,iq,m\n01,1,\n01,1.0,2\n", 3, "participant_id", "the rows are put together"),
     ],
 )
 def test_faults_of_rows_and_columns_stop_nothing(sheet, text, row, column, words):
@@ -147,6 +150,18 @@ def test_doubts(sheet):
     assert "call it session_id" in words
     assert "-999 is taken as a value" in words
     assert "is '01' meant?" in words
+
+
+def test_decimal_commas_are_numbers_where_commas_do_not_separate(sheet):
+    found, errors, doubts = check(sheet, "participant_id;iq;bayley\n01;1;88,5\n02;2;90,0\n")
+    assert found["scores"] == ["iq", "bayley"]
+    assert [doubt for doubt in [*errors, *doubts] if FEW not in doubt.message] == []
+
+
+def test_without_a_readable_child_nobody_has_scores(sheet):
+    found, _, doubts = check(sheet, "participant_id,iq\n1.0,1\n2.0,2\n")
+    assert found["without_scores"] == ["01", "02"]
+    assert sum("the row is left out" in doubt.message for doubt in doubts) == 2
 
 
 def test_scores_that_mean_nothing_are_doubted(sheet):

@@ -41,6 +41,16 @@ def test_plot_and_table_show_the_planted_difference(results, tmp_path):
     assert row[:4] == ("all scans, manual", "Hippocampus", "10", "0.10")
 
 
+def test_a_structure_that_one_method_never_has_is_an_empty_panel(results, tmp_path):
+    agreement, volumes = (results.more[name] for name in ("method_agreement", "method_volumes"))
+    lacking = pd.concat([volumes, volumes[volumes["method"] == "manual"].assign(structure="Amygdala")])
+    rows = pd.concat([agreement, agreement.assign(structure="Amygdala", n=0)])
+    more = {"method_agreement": rows, "method_volumes": lacking}
+    bland_altman(replace(results, more=more), Shelf(tmp_path / "figures"))
+    numbers = pd.read_csv(tmp_path / "figures" / "bland_altman_all_scans__manual.tsv", sep="\t")
+    assert set(numbers["structure"]) == {"Hippocampus"}
+
+
 def test_without_two_methods_it_says_so(results):
     alone = replace(results, more={})
     assert isinstance(bland_altman(alone, Shelf()), Absent)

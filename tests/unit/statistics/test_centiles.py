@@ -4,6 +4,7 @@ from growing_study import growing_study, growing_visits, true_volume, true_z
 from scipy import stats
 
 from babyseg_py.statistics.centiles import CENTILES, CHILD_COLUMNS, COLUMNS, centile_tables, fit_curves
+from babyseg_py.statistics.growthmodels import Visits
 
 AGES = 30.4375 * np.array([3.0, 6.0, 12.0, 24.0])
 
@@ -38,6 +39,19 @@ def test_few_children_fall_below_a_centile_as_often_as_it_says():
     outer = np.reshape(below, (60, len(CENTILES), len(AGES)))[:, [0, 1, -2, -1]].mean(axis=(0, 2))
     assert np.abs(outer).max() < 2
     assert np.mean(held) == pytest.approx(0.95, abs=0.03)
+
+
+def test_visits_in_two_waves_make_a_curve_without_waves():
+    rng = np.random.default_rng(3)
+    for _ in range(10):
+        child = np.repeat(np.arange(20), 2)
+        days = 30.4375 * np.tile([1.0, 12.0], 20) * np.exp(0.1 * rng.normal(size=40))
+        volumes = true_volume(days, (rng.normal(size=20)[child] + 0.5 * rng.normal(size=40)) / 1.25**0.5)
+        curves = fit_curves(Visits(days, volumes, np.char.mod("%02d", child)))
+        ages = np.exp(np.linspace(*np.log([days.min(), days.max()]), 40))
+        median, _ = curves.centile(ages, 50)
+        assert (np.diff(median) > 0).all()
+        assert np.abs(np.log(median / true_volume(ages, 0))).max() < 0.15
 
 
 def test_z_and_volume_are_inverse_and_curves_do_not_cross(rng):

@@ -1,7 +1,7 @@
 import numpy as np
 import pandas as pd
 
-from babyseg_py.statistics.pairing import choose_rule, pair_visits
+from babyseg_py.statistics.pairing import choose_rule, pair_visits, unlisted_note
 from babyseg_py.statistics.visits import visit_facts
 
 
@@ -62,6 +62,16 @@ def test_a_session_of_unknown_age_is_better_than_nothing_and_worse_than_any_know
     pairs, _ = pair(VISITS, answers_of(("01", "X", 1.0), ("02", "X", 2.0), ("02", "A", 5.0)))
     assert [p[2] for p in pairs] == [1.0, 5.0]
     assert pairs[1][1] == "A"
+
+
+def test_among_sessions_of_unknown_age_the_one_that_most_children_have():
+    answers = answers_of(("01", "18mo", 1.0), ("01", "36mo", 2.0), ("02", "36mo", 3.0), ("03", "36mo", 4.0))
+    pairs, rule = pair(VISITS, answers)
+    assert [score for _, _, score in pairs] == [2.0, 3.0, 4.0]
+    assert "a session without age" in rule.words
+    chosen = pair_visits(VISITS, answers, VISITS, rule)
+    assert unlisted_note(chosen, VISITS).endswith("an age that is not known: 3 of 36mo")
+    assert unlisted_note(chosen.assign(score_session_id="A"), VISITS) == ""
 
 
 def test_without_ages_the_session_that_most_have():

@@ -132,3 +132,12 @@ def test_a_covariate_that_is_the_score_leaves_no_estimate_of_noise(rng):
     table = repeated_table(["score"], ["copy"], same, matrix, "labels")
     assert table["notes"].str.contains("the covariates determine the score").all()
     assert table["p"].isna().all()
+
+
+def test_without_ages_and_covariates_volumes_alone_are_related(rng):
+    cohort, matrix, _ = repeated_cohort(rng, 40, within=4.0)
+    ages = ["age_days", "age_months", "age_weeks_pma"]
+    unknown = replace(cohort, facts=cohort.facts.assign(**dict.fromkeys(ages, np.nan), age_reference=None))
+    table = repeated_table(["score"], [], unknown, matrix, "labels")
+    assert row_of(table, "within")["p"] < 0.05
+    assert table["notes"].str.contains("no ages in the sheet").all()

@@ -2,7 +2,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from babyseg_py.statistics.scores import as_numbers, code_covariates, fill_constant, one_row_each, plain_ids
+from babyseg_py.statistics.scores import (
+    as_numbers,
+    code_covariates,
+    fill_constant,
+    named_apart,
+    one_row_each,
+    plain_ids,
+)
 
 
 def test_what_is_no_number_is_missing_and_said():
@@ -59,6 +66,29 @@ def test_a_child_said_twice(session):
     table, contradicted = one_row_each(pd.DataFrame(rows, columns=["participant_id", "session_id", "score"]))
     assert table["participant_id"].tolist() == ["01", "03"]
     assert contradicted == {"02"}
+
+
+def test_rows_of_one_session_that_fill_other_columns_are_put_together():
+    rows = [
+        ["01", "A", "100", None],
+        ["01", "A", None, "7"],
+        ["02", "A", "100", None],
+        ["02", "A", "100.0", "8"],
+        ["03", None, "1", None],
+        ["03", None, "2", "9"],
+    ]
+    columns = ["participant_id", "session_id", "language", "motor"]
+    table, contradicted = one_row_each(pd.DataFrame(rows, columns=columns))
+    assert table.to_numpy().tolist() == [["01", "A", "100", "7"], ["02", "A", "100", "8"]]
+    assert contradicted == {"03"}
+
+
+def test_columns_called_like_those_of_visits_are_named_apart():
+    table = pd.DataFrame(columns=["participant_id", "session_id", "age", "iq", "iq_later", "nap_later"])
+    renamed, scores, covariates = named_apart(table, ["iq", "iq_later"], ["age", "sex", "nap_later"])
+    assert scores == ["iq", "iq_later (score table)"]
+    assert covariates == ["age (score table)", "sex", "nap_later"]
+    assert set(renamed.columns) == {"participant_id", "session_id", *scores, "age (score table)", "nap_later"}
 
 
 def test_a_covariate_that_never_changes_is_known_at_every_session():

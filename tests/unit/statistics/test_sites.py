@@ -49,6 +49,14 @@ def test_sites_differ_before_and_not_after_and_growth_stays(rng, visits):
     assert effects["sites"].iloc[0] == "A (30), B (30)"
 
 
+def test_sites_are_compared_where_all_are_of_one_age(rng):
+    facts, volumes = study(rng, 40, visits=1, ages=lambda site, rng: np.full(len(site), 180.0))
+    effects, _ = site_tables(volumes, facts, source="labels")
+    before, after = (effects.loc[effects["stage"] == stage, "p"] for stage in ("before", "after"))
+    assert before.max() < 0.01
+    assert after.min() > 0.05
+
+
 def ages_apart(site, rng):
     return np.where(site == "A", 40.0, 600.0) + rng.uniform(0, 60, len(site))
 

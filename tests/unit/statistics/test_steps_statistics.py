@@ -80,6 +80,21 @@ def test_without_anything_no_table_has_an_estimate(tmp_path):
     assert read_table(tmp_path / "site_effects.tsv")["f"].isna().all()
 
 
+def test_scores_may_be_called_like_columns_of_the_visits(simulated, tmp_path):
+    files = simulated(tmp_path, children=12)
+    rows = [line.split("\t") for line in files.scores.read_text().splitlines()]
+    names = ["age", "score", "later_age", "age_days"]
+    for place, row in enumerate(rows):
+        row.extend(names if place == 0 else [str(place * k % 7 + place) for k in (1, 2, 3, 5)])
+    files.scores.write_text("\n".join("\t".join(row) for row in rows) + "\n")
+    assert main(files.tables()) == 0
+    options = ["--phenotype", str(files.scores), "--scores", "age,score,planted", "--covariates", "age_days"]
+    assert main(files.statistics(*options)) == 0
+    table = read(files, "associations")
+    assert set(table["score"]) == {"age (score table)", "score (score table)", "planted"}
+    assert table["covariates"].str.contains("age_days (score table)", regex=False).all()
+
+
 def test_every_scan_has_failed(simulated, tmp_path):
     files = simulated(tmp_path, children=12)
     assert main(["tables", "--records", str(files.records), "--out-dir", str(files.folder / "cohort")]) == 0
