@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from babyseg_py.errors import UnusableData, UsageError
@@ -28,6 +28,8 @@ def appearing(path: Path | str) -> Iterator[Path]:
         If it cannot be written, for example because the disk is full. Nothing is left behind then.
     """
     target = Path(path)
+    if not target.name:
+        raise UsageError("the name of an output is empty")
     partial = target.with_name(f".part-{os.getpid()}-{target.name}")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -37,31 +39,55 @@ def appearing(path: Path | str) -> Iterator[Path]:
         what = f"could not be written ({problem.strerror or problem})"
         raise UnusableData(str(path), what, "check the folder, its permissions and the free space") from None
     finally:
-        partial.unlink(missing_ok=True)
+        with suppress(OSError):
+            partial.unlink(missing_ok=True)
 
 
-def refuse_to_overwrite(paths: Sequence[Path | str], *, force: bool) -> None:
-    """Stop before anything is computed if an output is there already, or is named twice.
+def refuse_to_overwrite(
+    paths: Sequence[Path | str | None], *, force: bool = True, inputs: Sequence[Path | str | None] = ()
+) -> None:
+    """Stop before anything is computed if an output is an input, is named twice or is there already.
 
     Parameters
     ----------
     paths : sequence of Path or str
-        All files that are going to be written.
+        All files that are going to be written; None is passed over.
     force : bool
-        Overwrite what is there.
+        Overwrite what is there, unless it is an input.
+    inputs : sequence of Path or str
+        All files that are read; None is passed over.
 
     Raises
     ------
     UsageError
-        If two outputs are one file, or if one exists and `force` is not given.
+        If two outputs are one file or one is an input, or if one exists and `force` is not given.
     """
     seen: set[Path] = set()
-    for path in map(Path, paths):
+    read = {Path(path).resolve() for path in inputs if path}
+    for path in (Path(path) for path in paths if path is not None):
+        if path.name and path.resolve() in read:
+            raise UsageError(f"{path}: is an input, which is never written over; name another file")
         place = path.absolute()
         if place in seen:
             raise UsageError(f"{path}: two outputs have this name; name one of them otherwise")
         seen.add(place)
-        if path.is_dir():
+        try:
+            is_folder, is_there = path.is_dir(), path.exists()
+        except OSError as problem:
+            what = f"could not be written ({problem.strerror})"
+            raise UnusableData(str(path), what, "name another file") from None
+        if is_folder:
             raise UsageError(f"{path}: is a folder; name a file")
-        if path.exists() and not force:
+        if is_there and not force:
             raise UsageError(f"{path}: is there already; name another file, or overwrite it with --force")
+
+
+def made_folder(path: Path | str) -> Path:
+    """Return a folder, made if it is missing; `UnusableData` where it cannot be."""
+    folder = Path(path)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as problem:
+        what = f"cannot be made a folder ({problem.strerror or problem})"
+        raise UnusableData(str(path), what, "name another folder, or check its permissions") from None
+    return folder

@@ -74,6 +74,9 @@ def _record(row: Row, table: Table, folder: Path, problems: list[Problem]) -> Re
 
     participant = cell("participant_id", lambda text: fields.label(text, "sub-"))
     session = cell("session_id", lambda text: fields.label(text, "ses-"))
+    if participant and is_missing(participant):
+        words = f"{shown(participant)} is taken as the name of a child; give each child one if it is missing"
+        problems.append(Problem(table.file.name, row.number, "participant_id", words, doubt=True))
     suffix = cell("suffix", fields.suffix)
     run = cell("run", fields.run)
     unnamed = bool(faults) or not (participant and session and suffix)

@@ -5,6 +5,7 @@ import numpy as np
 from scipy import ndimage
 
 from babyseg_py.errors import UnusableData
+from babyseg_py.images.background import exact_background
 from babyseg_py.images.geometry import bounding_box, crop_or_pad, resample
 from babyseg_py.images.volume import Volume
 
@@ -65,29 +66,6 @@ def _mask_window(volume: Volume, inside: np.ndarray, empty: float | None) -> np.
     padded = np.pad(mask, 1, mode="edge")  # A head that leaves the field of view is not rounded off there.
     start = crop_or_pad(coarse, (-1, -1, -1), padded.shape)
     return resample(start.with_data(padded), volume.shape, volume.affine).data >= 0.5
-
-
-def exact_background(data: np.ndarray, /) -> float | None:
-    """Value of the background if at least half of the outermost voxels share it exactly.
-
-    Parameters
-    ----------
-    data : (I, J, K) np.ndarray
-        Finite values.
-
-    Returns
-    -------
-    float or None
-        The value; None for a background of noise.
-    """
-    faces = np.concatenate([face.ravel() for axis in range(3) for face in _ends(data, axis)])
-    values, counts = np.unique(faces, return_counts=True)
-    best = counts.argmax()
-    return float(values[best]) if counts[best] >= 0.5 * faces.size else None
-
-
-def _ends(data: np.ndarray, axis: int) -> tuple[np.ndarray, np.ndarray]:
-    return data.take(0, axis=axis), data.take(-1, axis=axis)
 
 
 def shrink_factors(spacing_mm: np.ndarray, target_mm: float, /) -> tuple[int, int, int]:

@@ -29,6 +29,8 @@ from babyseg_py.images.geometry import grid_distance_mm
 
 FORM_TOLERANCE_MM = 0.5
 VOXEL_SIZE_RANGE_MM = (0.05, 20.0)
+FARTHEST_MM = 1e5
+SCANNER_CODE, LARGEST_CODE = 1, 5  # of the spaces that NIfTI knows
 MAX_VOXELS = 2**30
 MAX_GZIP_RATIO = 1032  # No deflate stream expands further.
 
@@ -162,6 +164,7 @@ def parse_header(path: Path | str, stream: BinaryIO) -> tuple[ImageHeader, Any]:
         header = header_class.from_fileobj(stream, check=False)
         dtype = header.get_data_dtype()
         header.get_slope_inter()
+        offset = int(header.get_data_offset())
         shape = _shape_3d(path, [int(n) for n in header.get_data_shape()])
         _check_dtype(path, dtype)
         if kind == "MGH":
@@ -171,9 +174,7 @@ def parse_header(path: Path | str, stream: BinaryIO) -> tuple[ImageHeader, Any]:
     except (HeaderDataError, KeyError, ValueError, OverflowError) as problem:
         raise UnusableData(str(path), f"the header is damaged ({_reason(problem)})", ADVICE_COPY) from None
     _check_affine(path, affine)
-    _check_size(
-        path, shape, dtype, int(header.get_data_offset()), compressed=isinstance(stream, gzip.GzipFile)
-    )
+    _check_size(path, shape, dtype, offset, compressed=isinstance(stream, gzip.GzipFile))
     return ImageHeader(str(path), kind, shape, affine, code, dtype, _notes(header, affine)), header
 
 
@@ -245,7 +246,8 @@ def _nifti_affine(path: Path | str, header: Any, shape: Sequence[int]) -> tuple[
             what = f"sform and qform contradict each other (voxels up to {apart:.1f} mm apart{sides})"
             advice = "find out which is right and copy it over the other, for example with fslorient"
             raise UnusableData(str(path), what, advice)
-    return affine, s_code if s_code > 0 else q_code
+    code = s_code if s_code > 0 else q_code
+    return affine, code if code <= LARGEST_CODE else SCANNER_CODE
 
 
 def _notes(header: Any, affine: np.ndarray) -> tuple[str, ...]:
@@ -258,6 +260,9 @@ def _notes(header: Any, affine: np.ndarray) -> tuple[str, ...]:
 def _check_affine(path: Path | str, affine: np.ndarray) -> None:
     if not np.isfinite(affine).all():
         raise UnusableData(str(path), "the affine is not finite", ADVICE_GEOMETRY)
+    if np.abs(affine[:3, 3]).max() > FARTHEST_MM:
+        far = np.abs(affine[:3, 3]).max()
+        raise UnusableData(str(path), f"the affine puts the image {far:.3g} mm away", ADVICE_GEOMETRY)
     sizes = voxel_sizes(affine)
     if not sizes.all() or abs(np.linalg.det(affine[:3, :3] / sizes)) < 0.01:
         raise UnusableData(str(path), "the affine is singular: its axes do not span space", ADVICE_GEOMETRY)

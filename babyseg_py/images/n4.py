@@ -16,7 +16,8 @@ from scipy import ndimage
 from scipy.cluster.vq import kmeans2
 from scipy.interpolate import make_interp_spline
 
-from babyseg_py.images.foreground import exact_background, foreground_mask, shrink, shrink_factors
+from babyseg_py.images.background import exact_background
+from babyseg_py.images.foreground import foreground_mask, shrink, shrink_factors
 from babyseg_py.images.geometry import bounding_box, crop_or_pad
 from babyseg_py.images.volume import Volume
 

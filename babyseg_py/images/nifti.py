@@ -8,6 +8,7 @@ import numpy as np
 from nibabel.arrayproxy import ArrayProxy
 
 from babyseg_py.errors import UnusableData, UsageError
+from babyseg_py.images.background import exact_background
 from babyseg_py.images.geometry import grid_distance_mm
 from babyseg_py.images.header import ADVICE_COPY, ImageHeader, open_stream, parse_header
 from babyseg_py.images.volume import Volume
@@ -21,7 +22,8 @@ def load_image(path: Path | str) -> Volume:
 
     Integers, scaled integers (scl_slope), floats, either byte order, NIfTI or MGH, gzipped or not; a fourth
     dimension of size one is dropped. Voxels that are NaN or infinite become 0, as outside a masked brain.
-    Negative intensities are kept.
+    Negative intensities are kept, but a background of one exact value other than 0 is taken off all voxels:
+    intensities have no zero of their own, and what lies outside of a field of view is 0.
 
     Parameters
     ----------
@@ -53,7 +55,8 @@ def load_image(path: Path | str) -> Volume:
         raise UnusableData(
             str(path), f"every voxel has the value {low:g}: there is nothing in it", ADVICE_COPY
         )
-    return Volume(data, header.affine, header.space_code)
+    background = exact_background(data) or 0.0
+    return Volume(data - np.float32(background) if background else data, header.affine, header.space_code)
 
 
 def load_labels(path: Path | str) -> Volume:
@@ -129,10 +132,16 @@ def save_labels(volume: Volume, path: Path | str) -> None:
     _write(volume.with_data(volume.data.astype(np.min_scalar_type(int(high)))), path)
 
 
+def require_nifti_names(*paths: Path | str | None) -> None:
+    """Raise `UsageError` for a file to write that is not named as NIfTI; None is passed over."""
+    for path in paths:
+        if path is not None and not Path(path).name.lower().endswith((".nii", ".nii.gz")):
+            raise UsageError(f"cannot write {Path(path).name}: name it .nii.gz or .nii")
+
+
 def _write(volume: Volume, path: Path | str) -> None:
+    require_nifti_names(path)
     target = Path(path)
-    if not target.name.lower().endswith((".nii", ".nii.gz")):
-        raise UsageError(f"cannot write {target.name}: name it .nii.gz or .nii")
     content = _nifti(volume).to_bytes()
     if target.suffix.lower() == ".gz":
         content = gzip.compress(content, compresslevel=1 if volume.data.dtype.kind == "f" else 4, mtime=0)

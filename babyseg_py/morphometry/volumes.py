@@ -144,7 +144,7 @@ def intracranial_mm3(labels: Volume, /) -> float:
     return float(np.count_nonzero(binary_fill_holes(closed))) * labels.voxel_volume_mm3
 
 
-def posterior_volumes_mm3(path: Path | str, /) -> dict[int, float]:
+def posterior_volumes_mm3(path: Path | str, /, *, grid: Volume | None = None) -> dict[int, float]:
     """Volumes from a file of posteriors: sum of the probabilities times the volume of a voxel.
 
     Parameters
@@ -152,6 +152,8 @@ def posterior_volumes_mm3(path: Path | str, /) -> dict[int, float]:
     path : Path or str
         4-D NIfTI with one map per structure in the order of the label table, as ``babyseg segment
         --posteriors`` writes it. One map at a time is held in memory.
+    grid : Volume, optional
+        Labels of the same scan; the posteriors may be cropped, but have to lie on its voxels.
 
     Returns
     -------
@@ -161,7 +163,7 @@ def posterior_volumes_mm3(path: Path | str, /) -> dict[int, float]:
     Raises
     ------
     UnusableData
-        If the file cannot be read or has another number of maps.
+        If the file cannot be read, has another number of maps or lies on other voxels.
     """
     advice = "give the file that `babyseg segment --posteriors` wrote"
     try:
@@ -169,6 +171,9 @@ def posterior_volumes_mm3(path: Path | str, /) -> dict[int, float]:
         if len(image.shape) != 4 or image.shape[3] != len(STRUCTURES):
             what = f"has shape {image.shape}, not one map for each of {len(STRUCTURES)} structures"
             raise UnusableData(str(path), what, advice)
+        if grid is not None and not _within(image, grid):
+            what = "lies on other voxels than the labels"
+            raise UnusableData(str(path), what, "give labels and posteriors of the same scan")
         sums = [
             float(np.asarray(image.dataobj[..., n]).sum(dtype=np.float64)) for n in range(len(STRUCTURES))
         ]
@@ -178,6 +183,14 @@ def posterior_volumes_mm3(path: Path | str, /) -> dict[int, float]:
         raise UnusableData(str(path), "holds values that are not finite", advice)
     voxel_mm3 = abs(float(np.linalg.det(image.affine[:3, :3])))
     return {s.id: total * voxel_mm3 for s, total in zip(STRUCTURES, sums, strict=True) if s.id}
+
+
+def _within(image: nib.Nifti1Image, grid: Volume) -> bool:
+    """Say whether voxels are some of those of a grid: posteriors of a session are cropped to its brain."""
+    to_grid = np.linalg.solve(grid.affine, image.affine)
+    start = np.round(to_grid[:3, 3])
+    aligned = np.abs(to_grid[:3, :3] - np.eye(3)).max() < 1e-3 and np.abs(to_grid[:3, 3] - start).max() < 0.05
+    return bool(aligned and (start >= 0).all() and (start + image.shape[:3] <= grid.shape).all())
 
 
 def _sum(volumes: Mapping[int, float | None], labels: Iterable[int]) -> float | None:

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 from nibabel.affines import apply_affine
 
-from babyseg_py.images.foreground import exact_background, foreground_mask, shrink
+from babyseg_py.images.background import exact_background
+from babyseg_py.images.foreground import foreground_mask, shrink
 from babyseg_py.images.geometry import corners
 from babyseg_py.images.volume import Volume
 

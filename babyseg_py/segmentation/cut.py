@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from scipy import ndimage
 
-from babyseg_py.images.foreground import exact_background
+from babyseg_py.images.background import exact_background
 from babyseg_py.segmentation.anatomy import USUAL_LOG_SHARES
 from babyseg_py.segmentation.window import Scan, Window
 

@@ -11,7 +11,7 @@ import torch
 
 from babyseg_py import __version__
 from babyseg_py.images import Volume, save_image, save_labels
-from babyseg_py.images.foreground import exact_background
+from babyseg_py.images.background import exact_background
 from babyseg_py.labels.lut import DSEG_COLUMNS, label_files, write_dseg_table, write_lut
 from babyseg_py.names import bids_name
 from babyseg_py.registration.child_template import Template, transformed

@@ -2,7 +2,6 @@
 
 import csv
 import json
-import os
 import re
 from collections.abc import Iterable
 from pathlib import Path
@@ -10,6 +9,7 @@ from pathlib import Path
 import pandas as pd
 
 from babyseg_py.errors import UnusableData
+from babyseg_py.report.files import write_text
 from babyseg_py.statistics.dictionary import describe
 
 MISSING = "n/a"
@@ -122,7 +122,7 @@ def write_table(table: pd.DataFrame, path: Path | str, *, kind: str = "") -> Non
     text = clean.to_csv(
         sep="\t", index=False, na_rep=MISSING, float_format="%.10g", lineterminator="\n", quoting=3
     )
-    _write(target, text)
+    write_text(target, text)
     write_dictionary(target, kind or target.stem)
 
 
@@ -140,7 +140,7 @@ def write_dictionary(path: Path | str, kind: str) -> None:
     with target.open(encoding="utf-8") as file:
         header = file.readline().rstrip("\r\n").split("\t")
     columns = {column: describe(kind, column) for column in header}
-    _write(target.with_suffix(".json"), json.dumps(columns, indent=2, ensure_ascii=False) + "\n")
+    write_text(target.with_suffix(".json"), json.dumps(columns, indent=2, ensure_ascii=False) + "\n")
 
 
 def missing_columns(path: Path | str, header: Iterable[str], wanted: Iterable[str]) -> None:
@@ -149,10 +149,3 @@ def missing_columns(path: Path | str, header: Iterable[str], wanted: Iterable[st
     if lacking:
         what = f"has no column {', '.join(lacking)}"
         raise UnusableData(str(path), what, "run the step that makes it again")
-
-
-def _write(target: Path, text: str) -> None:
-    target.parent.mkdir(parents=True, exist_ok=True)
-    partial = target.with_name(f".{target.name}.{os.getpid()}.part")
-    partial.write_text(text, encoding="utf-8")
-    partial.replace(target)

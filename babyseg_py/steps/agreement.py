@@ -27,7 +27,9 @@ def run(args: argparse.Namespace) -> None:
     from babyseg_py.statistics.methods import compare_methods
     from babyseg_py.statistics.structures import volume_matrix
     from babyseg_py.statistics.visits import visit_facts
+    from babyseg_py.writing import refuse_to_overwrite
 
+    refuse_to_overwrite([args.output], inputs=[args.table])
     table = _read(args.table)
     by_method = {
         str(name): volume_matrix(of.assign(volume_posterior_mm3=float("nan")), "labels")
@@ -47,13 +49,14 @@ def run(args: argparse.Namespace) -> None:
 
 def _read(path: str) -> "pd.DataFrame":
     from babyseg_py.errors import UnusableData
-    from babyseg_py.statistics.files import missing_columns, read_table
+    from babyseg_py.statistics.files import typed
+    from babyseg_py.statistics.scores import plain_ids
     from babyseg_py.statistics.visits import VISIT
 
-    table = read_table(path)
-    missing_columns(path, table.columns, COLUMNS)
+    table = typed(_cells(path), path)
     if "session_id" not in table:
         table = table.assign(session_id="1")
+    table = plain_ids(table)
     keys = [*VISIT, "method", "structure"]
     if table[keys].isna().any(axis=None):
         raise UnusableData(path, "has rows without child, session, method or structure", "fill them in")
@@ -64,6 +67,22 @@ def _read(path: str) -> "pd.DataFrame":
         words = " ".join(str(cell) for cell in twice[keys].iloc[0])
         raise UnusableData(path, f"has more than one row for {words}", "keep one of them")
     return table
+
+
+def _cells(path: str) -> "pd.DataFrame":
+    """Read a table that somebody made: any separator and encoding."""
+    import pandas as pd
+
+    from babyseg_py.cohort.score_columns import with_points
+    from babyseg_py.cohort.tables import read_table
+    from babyseg_py.errors import UnusableData
+
+    table = with_points(read_table(path, [*COLUMNS, "session_id"]))
+    lacking = [column for column in COLUMNS if column not in table.columns]
+    if lacking:
+        advice = f"its header has {', '.join(table.columns)}"
+        raise UnusableData(path, f"has no column {', '.join(lacking)}", advice)
+    return pd.DataFrame([row.cells for row in table.rows], columns=list(table.columns), dtype=object)
 
 
 def _draw(agreement: "pd.DataFrame", used: "pd.DataFrame", folder) -> None:

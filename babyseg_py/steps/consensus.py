@@ -32,18 +32,26 @@ def run(args: argparse.Namespace) -> None:
 
     from babyseg_py.errors import UsageError
     from babyseg_py.images import save_image, save_labels
+    from babyseg_py.images.nifti import require_nifti_names
     from babyseg_py.labels.lut import label_files, write_dseg_table, write_lut
     from babyseg_py.morphometry.consensus import majority, staple
+    from babyseg_py.writing import refuse_to_overwrite
 
     if len(args.raters) < 2:
         raise UsageError("a consensus needs the label maps of two raters or more")
     if args.method == "staple" and len(args.raters) == 2:
         words = "with two raters STAPLE cannot tell which of them is right where they differ"
         print(f"babyseg consensus: {words}", file=sys.stderr)
+    outputs = label_files(Path(args.output))
+    more = [Path(args.performance).with_suffix(".json")] if args.performance else []
+    refuse_to_overwrite([*outputs, args.certainty, args.performance, *more], inputs=args.raters)
+    require_nifti_names(args.output, args.certainty)
+    if len({Path(rater).resolve() for rater in args.raters}) < len(args.raters):
+        raise UsageError("the label map of a rater is given twice: each has one vote")
     maps = _on_one_grid(args.raters)
     made = {"staple": staple, "majority": majority}[args.method]([one.data for one in maps])
     labels = maps[0].with_data(made.labels.astype(maps[0].data.dtype))
-    path, sidecar, table, lut = label_files(Path(args.output))
+    path, sidecar, table, lut = outputs
     save_labels(labels, path)
     _write_sidecar(sidecar, args)
     write_dseg_table(table)

@@ -27,7 +27,9 @@ def run(args: argparse.Namespace) -> None:
     from babyseg_py.models.weights import save_weights
     from babyseg_py.writing import refuse_to_overwrite
 
-    refuse_to_overwrite([Path(args.output)], force=args.force)
+    refuse_to_overwrite([Path(args.output)], force=args.force, inputs=[args.checkpoint])
+    if any(width < 1 for width in [*(args.encoder or ()), *(args.decoder or ())]):
+        raise UsageError("--encoder and --decoder: widths are whole numbers from 1 on")
     labels = tuple(args.labels or LABELS)
     if not is_checkpoint(args.checkpoint):
         raise UnusableData(

@@ -3,6 +3,8 @@
 import argparse
 from typing import TYPE_CHECKING
 
+from babyseg_py.steps.arguments import tolerance_mm
+
 if TYPE_CHECKING:
     from babyseg_py.images import Volume
 
@@ -16,7 +18,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-o", "--output", required=True, metavar="F.tsv", help="table to write")
     parser.add_argument(
         "--tolerance",
-        type=tolerance,
+        type=tolerance_mm,
         default=1.0,
         metavar="MM",
         help="distance that NSD tolerates (default: 1)",
@@ -33,7 +35,9 @@ def run(args: argparse.Namespace) -> None:
     from babyseg_py.morphometry.comparable import on_one_grid
     from babyseg_py.morphometry.surface_distance import compare_labels
     from babyseg_py.report.files import write_text
+    from babyseg_py.writing import refuse_to_overwrite
 
+    refuse_to_overwrite([args.output], inputs=[args.prediction, args.reference])
     reference = read_labels(args.reference)
     pair = on_one_grid(reference, read_labels(args.prediction), args.prediction)
     if pair.resampled:
@@ -62,14 +66,6 @@ def read_labels(path: str) -> "Volume":
         numbers = ", ".join(map(str, unknown))
         print(f"babyseg: {path}: unknown label numbers count as background: {numbers}", file=sys.stderr)
     return labels
-
-
-def tolerance(text: str) -> float:
-    """Parse a distance in mm that is finite and not negative."""
-    value = float(text)
-    if not 0 <= value < float("inf"):
-        raise argparse.ArgumentTypeError(f"{text} is not a distance in mm")
-    return value
 
 
 def as_tsv(table) -> str:

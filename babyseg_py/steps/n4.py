@@ -2,6 +2,8 @@
 
 import argparse
 
+from babyseg_py.steps.arguments import thread_count
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command line."""
@@ -9,7 +11,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-o", "--output", required=True, metavar="OUT.nii.gz", help="corrected scan to write")
     parser.add_argument("--report", metavar="F.json", help="figures of the correction to write")
     parser.add_argument("--field", metavar="F.nii.gz", help="field to write, 1 on average in the foreground")
-    parser.add_argument("--threads", type=int, default=1, metavar="N", help="threads to use (default: 1)")
+    words = "threads to use (default: 1)"
+    parser.add_argument("--threads", type=thread_count(1), default=1, metavar="N", help=words)
 
 
 def run(args: argparse.Namespace) -> None:
@@ -18,17 +21,18 @@ def run(args: argparse.Namespace) -> None:
     import os
     from pathlib import Path
 
-    from babyseg_py.errors import UsageError
+    from babyseg_py.images.nifti import require_nifti_names
+    from babyseg_py.writing import refuse_to_overwrite
 
-    if args.threads < 1:
-        raise UsageError(f"--threads {args.threads}: at least 1 is needed")
+    refuse_to_overwrite([args.output, args.report, args.field], inputs=[args.image])
+    require_nifti_names(args.output, args.field)
     # ITK reads this when its first filter runs; there is no other way to limit N4.
     os.environ["ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS"] = str(args.threads)
 
     import numpy as np
 
     from babyseg_py.images import load_image, save_image
-    from babyseg_py.images.foreground import exact_background
+    from babyseg_py.images.background import exact_background
     from babyseg_py.report.files import write_text
 
     volume = load_image(args.image)

@@ -3,6 +3,8 @@
 import argparse
 from typing import TYPE_CHECKING
 
+from babyseg_py.steps.arguments import thread_count
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -16,19 +18,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("images", nargs="+", metavar="IMG", help="scans of one visit, with BIDS names")
     parser.add_argument("--visit", required=True, metavar="sub-X_ses-Y", help="the visit")
     parser.add_argument("--out-dir", required=True, metavar="DIR", help="folder for transforms and JSON")
-    parser.add_argument("--threads", type=int, default=1, metavar="N", help="threads to use (default: 1)")
+    words = "threads to use (default: 1)"
+    parser.add_argument("--threads", type=thread_count(1), default=1, metavar="N", help=words)
 
 
 def run(args: argparse.Namespace) -> None:
     """Register the scans of a visit and write the transforms and what was found about each."""
     import os
     import sys
-    from pathlib import Path
 
-    from babyseg_py.errors import UnusableData, UsageError
+    from babyseg_py.errors import UnusableData
+    from babyseg_py.writing import made_folder
 
-    if args.threads < 1:
-        raise UsageError(f"--threads {args.threads}: at least 1 is needed")
+    folder = made_folder(args.out_dir)
     for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
         os.environ[variable] = "1"  # Read when numpy is first imported; scans, not sums, go in parallel.
 
@@ -52,8 +54,6 @@ def run(args: argparse.Namespace) -> None:
     session = register_visit(
         list(volumes.values()), names=[str(names[n]) for n in volumes], threads=args.threads
     )
-    folder = Path(args.out_dir)
-    folder.mkdir(parents=True, exist_ok=True)
     entries = {name: _entry(name, path) for name, path in names.items()}
     for name, fault in unusable.items():
         entries[name] |= _left_out(fault)

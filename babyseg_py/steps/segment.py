@@ -12,6 +12,7 @@ from typing import Any
 
 from babyseg_py.errors import UnusableData, UsageError
 from babyseg_py.labels.fuller import LABEL_SETS
+from babyseg_py.steps.arguments import age_months, thread_count
 
 EXIT_UNUSABLE = 65
 IMAGE_ENDING = re.compile(r"\.(nii|mgz|mgh)(\.gz)?$", re.IGNORECASE)
@@ -67,12 +68,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
     parser.add_argument("--precision", choices=("auto", "fp32", "bf16"), default="auto")
-    parser.add_argument("--threads", type=int, default=0, help="largest number of threads; 0 for all cores")
+    parser.add_argument(
+        "--threads", type=thread_count(0), default=0, help="largest number of threads; 0 for all cores"
+    )
     parser.add_argument(
         "--no-flip", action="store_true", help="do not average with the mirrored image: half the time"
     )
     parser.add_argument(
-        "--age-months", type=float, help="chronological age, narrows what volume is plausible"
+        "--age-months", type=age_months, help="chronological age, narrows what volume is plausible"
     )
     parser.add_argument(
         "--labels",
@@ -146,7 +149,7 @@ def _jobs(args: argparse.Namespace) -> list[Job]:
         for path in (*label_files(job.labels), job.posteriors, job.uncertainty, job.mask, job.volumes, job.qc)
         if path
     ]
-    refuse_to_overwrite(files, force=args.force)
+    refuse_to_overwrite(files, force=args.force, inputs=[*args.images, args.weights])
     return jobs
 
 

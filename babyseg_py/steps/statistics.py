@@ -96,16 +96,14 @@ def _phenotype(args: argparse.Namespace, checked: dict):
     import pandas as pd
 
     from babyseg_py.cohort.score_columns import with_points
-    from babyseg_py.cohort.tables import is_missing, read_table
+    from babyseg_py.cohort.tables import read_table
     from babyseg_py.statistics.associations import AGE_NAMES
     from babyseg_py.statistics.scores import SHEET_COLUMNS, named_apart
 
     if not args.phenotype:
         return pd.DataFrame({"participant_id": [], "session_id": []}, dtype=object), [], []
     file = with_points(read_table(args.phenotype, ("participant_id", "session_id")))
-    cells = [
-        {name: None if is_missing(text) else text for name, text in row.cells.items()} for row in file.rows
-    ]
+    cells = [{name: _said(name, text) for name, text in row.cells.items()} for row in file.rows]
     table = pd.DataFrame(cells, columns=list(file.columns), dtype=object)
     scores = _names(args.scores) or list(checked.get("scores") or [])
     covariates = _names(args.covariates) or list(checked.get("covariates") or [])
@@ -115,6 +113,14 @@ def _phenotype(args: argparse.Namespace, checked: dict):
     _require(args.phenotype, file.columns, covariates, {*SHEET_COLUMNS, *AGE_NAMES})
     covariates = [name for name in dict.fromkeys(covariates) if name not in scores]
     return named_apart(table, list(dict.fromkeys(scores)), covariates)
+
+
+def _said(column: str, text: str) -> str | None:
+    """Return a cell, None where it is missing; a child may be called NA."""
+    from babyseg_py.cohort.tables import is_missing
+    from babyseg_py.names import is_label
+
+    return None if is_missing(text) and not (column == "participant_id" and is_label(text)) else text
 
 
 def _names(text: str | None) -> list[str]:

@@ -3,7 +3,7 @@
 import argparse
 from typing import TYPE_CHECKING, Any
 
-from babyseg_py.steps.evaluate import tolerance
+from babyseg_py.steps.arguments import tolerance_mm
 
 if TYPE_CHECKING:
     import numpy as np
@@ -24,7 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--reference", metavar="F", help="reference segmentation of the session")
     parser.add_argument(
         "--tolerance",
-        type=tolerance,
+        type=tolerance_mm,
         default=1.0,
         metavar="MM",
         help="distance that NSD tolerates (default: 1)",

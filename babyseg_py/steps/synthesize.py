@@ -4,6 +4,11 @@ import argparse
 import json
 from pathlib import Path
 
+from babyseg_py.steps.arguments import age_months, seed, voxel_mm
+
+SMALLEST_MM3 = 10_000
+SPACING = "spacing_mm"
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of ``babyseg synthesize``."""
@@ -14,58 +19,66 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--labels-out", metavar="F", help="the labels that go with the image")
     parser.add_argument("--params-out", metavar="F.json", help="the parameters that were drawn")
     parser.add_argument("--params", metavar="F.json", help="make the image of these parameters again")
-    parser.add_argument("--spacing", type=float, default=1.0, metavar="MM", help="voxel size, default 1")
-    parser.add_argument("--age-months", type=float, help="age; decides which contrasts are likely")
-    parser.add_argument("--seed", type=int, default=0)
+    words = "voxel size; 1 if not given, or that of --params"
+    parser.add_argument("--spacing", type=voxel_mm, metavar="MM", help=words)
+    parser.add_argument("--age-months", type=age_months, help="age; decides which contrasts are likely")
+    parser.add_argument("--seed", type=seed, default=0)
 
 
 def run(args: argparse.Namespace) -> None:
     """Draw parameters or read them, and write what they describe."""
     import numpy as np
 
-    from babyseg_py.errors import UnusableData, UsageError
+    from babyseg_py.errors import UnusableData
     from babyseg_py.images import Volume, load_labels, save_image, save_labels
+    from babyseg_py.images.nifti import require_nifti_names
     from babyseg_py.labels import LABELS
+    from babyseg_py.labels.merge import merge_labels
+    from babyseg_py.report.files import write_text
     from babyseg_py.synthesis.labelbank_build import describe_map, make_bank
     from babyseg_py.synthesis.randomise import draw_params
     from babyseg_py.synthesis.ranges import Ranges
     from babyseg_py.synthesis.synthesise import apply
+    from babyseg_py.writing import refuse_to_overwrite
 
-    if args.spacing <= 0:
-        raise UsageError("--spacing must be positive")
-    described, codes = describe_map(load_labels(args.labels), name="labels", age_months=args.age_months)
-    if len(codes) < 2:
+    refuse_to_overwrite([args.output, args.labels_out, args.params_out], inputs=[args.labels, args.params])
+    require_nifti_names(args.output, args.labels_out)
+    labels = load_labels(args.labels)
+    if np.count_nonzero(merge_labels(labels.data, labels.affine)) * labels.voxel_volume_mm3 < SMALLEST_MM3:
         raise UnusableData(
-            args.labels, "holds none of the known labels", "give a map with FreeSurfer numbers"
+            args.labels, "holds no brain of known labels", "give a map with FreeSurfer numbers"
         )
+    described, codes = describe_map(labels, name="labels", age_months=args.age_months)
     bank = make_bank([(described, codes)])
-    if args.params:
-        params = _read(Path(args.params))
-    else:
-        side = round(described.size_mm * 2 / args.spacing / 16 + 0.5) * 16
-        voxels = described.size_mm / args.spacing
+    params = _read(Path(args.params)) if args.params else {}
+    spacing = args.spacing or params.get(SPACING, 1.0)
+    if not args.params:
+        side = round(described.size_mm * 2 / spacing / 16 + 0.5) * 16
+        voxels = described.size_mm / spacing
         ranges = Ranges.from_dict({"grid": (side, side, side), "brain_voxels": (voxels, voxels)})
         params = draw_params(np.random.default_rng(args.seed), bank, ranges)
     try:
         sample = apply(bank, params)
-    except (KeyError, TypeError, IndexError) as problem:
+        affine = np.diag([spacing, spacing, spacing, 1.0])
+        affine[:3, 3] = -spacing * (np.array(sample.target.shape) - 1) / 2
+    except (KeyError, TypeError, IndexError, ValueError, RuntimeError) as problem:
         what = f"does not describe a sample of this version ({type(problem).__name__}: {problem})"
         raise UnusableData(args.params or args.labels, what, "give a file of --params-out") from problem
-    affine = np.diag([args.spacing, args.spacing, args.spacing, 1.0])
-    affine[:3, 3] = -args.spacing * (np.array(sample.target.shape) - 1) / 2
     save_image(Volume(sample.images[0].numpy(), affine), args.output)
     if args.labels_out:
         save_labels(Volume(np.array(LABELS)[sample.target.numpy()], affine), args.labels_out)
     if args.params_out:
-        Path(args.params_out).write_text(json.dumps(params, indent=1) + "\n", encoding="utf-8")
+        write_text(args.params_out, json.dumps(params | {SPACING: spacing}, indent=1) + "\n")
 
 
 def _read(path: Path) -> dict:
     from babyseg_py.errors import UnusableData
 
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(path.read_text(encoding="utf-8"))
+        if isinstance(content, dict):
+            return content
+        fault = "it does not hold parameters"
     except (OSError, ValueError) as problem:
-        raise UnusableData(
-            str(path), f"cannot be read ({problem})", "give a file of --params-out"
-        ) from problem
+        fault = str(problem)
+    raise UnusableData(str(path), f"cannot be read ({fault})", "give a file of --params-out")

@@ -15,9 +15,12 @@ def run(args: argparse.Namespace) -> None:
     from babyseg_py.morphometry.volumes import COLUMNS, posterior_volumes_mm3, volume_table
     from babyseg_py.report.files import write_text
     from babyseg_py.steps.evaluate import read_labels
+    from babyseg_py.writing import refuse_to_overwrite
 
-    posterior = posterior_volumes_mm3(args.posteriors) if args.posteriors else None
-    rows = volume_table(read_labels(args.labels), posterior_mm3=posterior)
+    refuse_to_overwrite([args.output], inputs=[args.labels, args.posteriors])
+    labels = read_labels(args.labels)
+    posterior = posterior_volumes_mm3(args.posteriors, grid=labels) if args.posteriors else None
+    rows = volume_table(labels, posterior_mm3=posterior)
     lines = [COLUMNS, *(volume_cells(row) for row in rows)]
     write_text(args.output, "".join("\t".join(line) + "\n" for line in lines))
 

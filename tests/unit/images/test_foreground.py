@@ -5,7 +5,8 @@ import pytest
 
 from babyseg_py.errors import UnusableData
 from babyseg_py.images import Volume
-from babyseg_py.images.foreground import exact_background, foreground_mask, shrink, shrink_factors
+from babyseg_py.images.background import exact_background
+from babyseg_py.images.foreground import foreground_mask, shrink, shrink_factors
 from babyseg_py.images.geometry import reorient
 
 

@@ -383,3 +383,29 @@ def test_a_failed_write_leaves_the_old_file(tmp_path, data, oblique_affine):
 def test_unknown_output_format_is_a_usage_error(tmp_path, data, oblique_affine):
     with pytest.raises(UsageError, match=r"\.nii\.gz"):
         save_image(Volume(data, oblique_affine), tmp_path / "a.png")
+
+
+def with_field(path, field, value):
+    """Write a field of a NIfTI header that nibabel would not write."""
+    content = bytearray(path.read_bytes())
+    header = nib.Nifti1Header.from_fileobj(path.open("rb"))
+    header[field] = value
+    content[:348] = header.binaryblock
+    path.write_bytes(content)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "words"),
+    [("vox_offset", np.nan, "header is damaged"), ("srow_x", [1, 0, 0, 1e30], "puts the image")],
+)
+def test_headers_that_other_programs_let_pass(tmp_path, data, field, value, words):
+    path = write(tmp_path / "a.nii", data, np.diag([1.0, 1, 1, 1]), sform=1, qform=0)
+    with pytest.raises(UnusableData, match=words):
+        load_image(with_field(path, field, value))
+
+
+def test_a_space_that_nifti_does_not_know_is_the_scanner(tmp_path, data):
+    path = write(tmp_path / "a.nii", data, np.diag([1.0, 1, 1, 1]), sform=1, qform=0)
+    save_image(load_image(with_field(path, "sform_code", 99)), tmp_path / "b.nii.gz")
+    assert nib.load(tmp_path / "b.nii.gz").header["sform_code"] == 1

@@ -57,7 +57,3 @@ def test_unusable_scan_is_recorded_for_the_pipeline(tmp_path, scan_file):
     assert record["step"] == "n4"
     assert record["file"] == str(scan_file)
     assert "every voxel has the value 1" in record["what"]
-
-
-def test_threads_have_to_be_positive(tmp_path, scan_file):
-    assert main(["n4", str(scan_file), "-o", str(tmp_path / "out.nii.gz"), "--threads", "0"]) == 2

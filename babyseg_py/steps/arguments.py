@@ -1,0 +1,53 @@
+"""Values of options that more than one step takes."""
+
+import argparse
+import math
+from collections.abc import Callable
+
+MOST_THREADS = 1024
+OLDEST_MONTHS = 1500.0
+
+
+def thread_count(least: int) -> Callable[[str], int]:
+    """Return a parser of numbers of threads, from the least one that makes sense."""
+
+    def parse(text: str) -> int:
+        if not text.isdecimal() or not least <= int(text) <= MOST_THREADS:
+            raise argparse.ArgumentTypeError(
+                f"{text} is not a number of threads from {least} to {MOST_THREADS}"
+            )
+        return int(text)
+
+    return parse
+
+
+def age_months(text: str) -> float:
+    """Parse a chronological age in months."""
+    return _number(text, 0.0, OLDEST_MONTHS, "an age in months")
+
+
+def tolerance_mm(text: str) -> float:
+    """Parse a distance in mm that is finite and not negative."""
+    return _number(text, 0.0, math.inf, "a distance in mm")
+
+
+def voxel_mm(text: str) -> float:
+    """Parse the size of a voxel in mm."""
+    return _number(text, 0.1, 20.0, "a voxel size in mm from 0.1 to 20")
+
+
+def seed(text: str) -> int:
+    """Parse a seed of random numbers."""
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"{text} is not a whole number from 0 on")
+    return int(text)
+
+
+def _number(text: str, low: float, high: float, what: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not (low <= value <= high and math.isfinite(value)):
+        raise argparse.ArgumentTypeError(f"{text} is not {what}")
+    return value
