@@ -24,5 +24,27 @@ def exact_background(data: np.ndarray, /) -> float | None:
     return float(values[best]) if counts[best] >= 0.5 * faces.size else None
 
 
+def from_background(data: np.ndarray, /) -> np.ndarray:
+    """Shift the values of a scan so that a background of one exact value is 0, and the rest begins there.
+
+    Intensities have no zero of their own, and what lies outside of a field of view is 0.
+
+    Parameters
+    ----------
+    data : (I, J, K) np.ndarray of np.float32
+        Finite values, not all the same.
+
+    Returns
+    -------
+    (I, J, K) np.ndarray of np.float32
+        The same array if the background is 0 already or is none of one value.
+    """
+    background = exact_background(data)
+    if not background:
+        return data
+    inside = data != np.float32(background)
+    return np.where(inside, data - max(data[inside].min(), np.float32(background)), np.float32(0))
+
+
 def _ends(data: np.ndarray, axis: int) -> tuple[np.ndarray, np.ndarray]:
     return data.take(0, axis=axis), data.take(-1, axis=axis)

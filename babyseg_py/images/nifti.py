@@ -8,7 +8,7 @@ import numpy as np
 from nibabel.arrayproxy import ArrayProxy
 
 from babyseg_py.errors import UnusableData, UsageError
-from babyseg_py.images.background import exact_background
+from babyseg_py.images.background import from_background
 from babyseg_py.images.geometry import grid_distance_mm
 from babyseg_py.images.header import ADVICE_COPY, ImageHeader, open_stream, parse_header
 from babyseg_py.images.volume import Volume
@@ -22,8 +22,8 @@ def load_image(path: Path | str) -> Volume:
 
     Integers, scaled integers (scl_slope), floats, either byte order, NIfTI or MGH, gzipped or not; a fourth
     dimension of size one is dropped. Voxels that are NaN or infinite become 0, as outside a masked brain.
-    Negative intensities are kept, but a background of one exact value other than 0 is taken off all voxels:
-    intensities have no zero of their own, and what lies outside of a field of view is 0.
+    Negative intensities are kept, but where the background is one exact value other than 0 all are shifted
+    so that it is 0 (`from_background`).
 
     Parameters
     ----------
@@ -55,8 +55,7 @@ def load_image(path: Path | str) -> Volume:
         raise UnusableData(
             str(path), f"every voxel has the value {low:g}: there is nothing in it", ADVICE_COPY
         )
-    background = exact_background(data) or 0.0
-    return Volume(data - np.float32(background) if background else data, header.affine, header.space_code)
+    return Volume(from_background(data), header.affine, header.space_code)
 
 
 def load_labels(path: Path | str) -> Volume:
