@@ -283,5 +283,6 @@ def sites(results: Results, shelf: Shelf) -> Part:
         columns,
         rows,
         frozenset(range(1, 7)),
-        note=f"{words}. Growth is from the 10th to the 90th percentile of age.",
+        note=f"{words}. Growth is from the 10th to the 90th percentile of age. Harmonisation fits the volumes"
+        " to the sites, so that p after it says nothing about whether it was right.",
     )

@@ -12,7 +12,7 @@ from babyseg_py.statistics.mixed import fit_fixed, fit_mixed
 from babyseg_py.statistics.partial import basis_of
 from babyseg_py.statistics.scores import code_covariates
 from babyseg_py.statistics.structures import side_of, volume_matrix
-from babyseg_py.statistics.visits import VISIT, age_on, common_reference
+from babyseg_py.statistics.visits import REFERENCES, VISIT, age_on, common_reference
 
 COLUMNS = [
     "structure", "side", "volume_source", "method", "stage", "n", "n_observations", "n_sites", "sites", "f",
@@ -34,11 +34,14 @@ class Sample:
     kept : (N, k) array
         Functions of age, sex and group.
     described : str
+    left_out : str
+        Which visits lack an age on the reference that most visits state; empty if none does.
     """
 
     visits: pd.DataFrame
     kept: np.ndarray
     described: str
+    left_out: str
 
 
 def site_tables(
@@ -68,7 +71,8 @@ def site_tables(
     problem = refusal(sample.visits, sample.kept)
     common = {"volume_source": source, "covariates": sample.described}
     if problem:
-        return pd.DataFrame([common | {"notes": problem}], columns=COLUMNS), _nothing()
+        words = "; ".join(filter(None, [problem, sample.left_out]))
+        return pd.DataFrame([common | {"notes": words}], columns=COLUMNS), _nothing()
     values = matrix.reindex(pd.MultiIndex.from_frame(sample.visits[VISIT]))
     usable = [name for name in values.columns if _everywhere(values[name], sample.visits)]
     left_out = [name for name in values.columns if name not in usable]
@@ -84,7 +88,8 @@ def site_tables(
     for stage, table in (("before", before), ("after", after)):
         for column, name in enumerate(usable):
             row = _effect(table[:, column], sample, children) | {"stage": stage, "structure": name}
-            rows.append(common | row | {"side": side_of(name, matrix.columns)})
+            more = {"side": side_of(name, matrix.columns), "notes": sample.left_out or None}
+            rows.append(common | row | more)
     rows += [
         common | {"structure": name, "side": side_of(name, matrix.columns), "notes": _ABSENT}
         for name in left_out
@@ -108,7 +113,11 @@ def _sample(facts: pd.DataFrame, matrix: pd.DataFrame) -> Sample:
     known = facts[pd.MultiIndex.from_frame(facts[VISIT]).isin(matrix.index) & facts["site"].notna()]
     reference = common_reference(known) if len(known) else None
     visits = known.assign(age=age_on(known, reference) if reference else np.nan)
+    left_out = ""
     if reference:
+        lacking = visits.loc[visits["age"].isna(), "site"].value_counts().sort_index()
+        words = ", ".join(f"{n} of {site}" for site, n in lacking.items())
+        left_out = f"visits without an age {REFERENCES[reference]}, not used: {words}" if words else ""
         visits = visits.dropna(subset=["age"])
     stated = [
         name for name in ("sex", "group") if visits[name].notna().all() and len(visits[name].unique()) > 1
@@ -119,7 +128,7 @@ def _sample(facts: pd.DataFrame, matrix: pd.DataFrame) -> Sample:
         scale = spline_scale(visits["age"].to_numpy(float), 3)
         kept = np.column_stack([scale(visits["age"].to_numpy(float)), kept])
         described.insert(0, f"age ({scale.name})")
-    return Sample(visits.reset_index(drop=True), kept, "; ".join(described) or "none")
+    return Sample(visits.reset_index(drop=True), kept, "; ".join(described) or "none", left_out)
 
 
 def refusal(visits: pd.DataFrame, kept: np.ndarray) -> str:

@@ -57,6 +57,16 @@ def test_sites_are_compared_where_all_are_of_one_age(rng):
     assert after.min() > 0.05
 
 
+def test_visits_of_a_site_with_another_age_reference_are_named(rng):
+    facts, volumes = study(rng, 40, visits=1)
+    other = facts["site"] == "B"
+    facts.loc[other, "age_weeks_pma"] = facts.loc[other, "age_months"] * 4.3 + 40
+    facts.loc[other, "age_months"] = np.nan
+    facts.loc[facts.index[:2], "site"] = "B"
+    notes = site_tables(volumes, facts, source="labels")[0]["notes"]
+    assert notes.str.contains("visits without an age after birth, not used: 20 of B").all()
+
+
 def ages_apart(site, rng):
     return np.where(site == "A", 40.0, 600.0) + rng.uniform(0, 60, len(site))
 
