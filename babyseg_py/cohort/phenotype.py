@@ -1,6 +1,7 @@
 """The table of scores: who has which, and is every score a number."""
 
-from collections.abc import Iterable, Sequence
+import re
+from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 
 from babyseg_py.cohort import fields
@@ -81,7 +82,7 @@ def check_phenotype(
     for column in [*chosen, *(name for name in wanted if name in numeric)]:
         problems += not_numbers(table, column)
     problems += [*copies(table, chosen, wanted), *mixed_units(table, records)]
-    keys = _keys(table, problems)
+    keys = _keys(table, problems, {record.participant_id for record in records})
     found = {"file": str(Path(path).absolute()), "scores": chosen, "covariates": wanted}
     if records and "participant_id" in table.columns:
         found |= _unmatched(keys, records)
@@ -114,7 +115,7 @@ def _unknown_names(table: Table, scores: Iterable[str], covariates: Iterable[str
     return problems
 
 
-def _keys(table: Table, problems: list[Problem]) -> dict[Key, int]:
+def _keys(table: Table, problems: list[Problem], scanned: Collection[str]) -> dict[Key, int]:
     """Return the row of each child, or child and session; tell what is wrong with identifiers."""
     rows: dict[Key, int] = {}
     name = table.file.name
@@ -129,14 +130,20 @@ def _keys(table: Table, problems: list[Problem]) -> dict[Key, int]:
                 found.append(None if optional else fields.label(text, prefix))
             except ValueError as error:
                 message = str(error) if text else "the cell is empty"
-                problems.append(
-                    Problem(name, row.number, column, f"{message}; the row is left out", doubt=True)
-                )
+                message += f"; the row is left out{_meant(text, scanned) if prefix == 'sub-' else ''}"
+                problems.append(Problem(name, row.number, column, message, doubt=True))
         if len(found) == len(IDENTIFIERS):
             key = str(found[0]), found[1]
             if rows.setdefault(key, row.number) != row.number:
                 problems.append(_again(table, key, rows[key], row))
     return rows
+
+
+def _meant(text: str, scanned: Collection[str]) -> str:
+    """Ask for the scanned child that text which is no label is likely to stand for."""
+    bare = re.sub(r"^sub-|\.0$|[^a-z0-9.]", "", text.strip(), flags=re.IGNORECASE)
+    likely = bare if bare in scanned else likely_ids([bare], scanned).get(bare)
+    return f"; is {shown(likely)} meant?" if likely and bare else ""
 
 
 def _again(table: Table, key: Key, first: int, row: Row) -> Problem:

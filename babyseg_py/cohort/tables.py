@@ -16,6 +16,7 @@ SEPARATORS = (",", ";", "\t")
 LONGEST_CELL = 4096
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+_TOLD_SEPARATOR = re.compile(r"sep=([,;\t])\r?\n", re.IGNORECASE)  # as Excel writes it
 _BYTE_ORDER_MARKS = (
     (b"\xff\xfe\x00\x00", "utf-32"),
     (b"\x00\x00\xfe\xff", "utf-32"),
@@ -68,9 +69,9 @@ def read_table(path: Path | str, known: Collection[str] = ()) -> Table:
     """Read a table of text.
 
     Commas, semicolons and tabs separate; the separator is the one under which the header names most known
-    columns. UTF-8, UTF-16 and UTF-32 with or without byte order mark are read, anything else as Windows-1252
-    (with a doubt noted). Line ends may be of any system. Empty lines and empty cells at the end of a line are
-    passed over.
+    columns, or that of a line ``sep=;`` above it. UTF-8, UTF-16 and UTF-32 with or without byte order mark
+    are read, anything else as Windows-1252 (with a doubt noted). Line ends may be of any system. Empty lines
+    and empty cells at the end of a line are passed over.
 
     Parameters
     ----------
@@ -96,8 +97,10 @@ def read_table(path: Path | str, known: Collection[str] = ()) -> Table:
             "is not UTF-8 and was read as Windows-1252 (Latin-1); check names with accents, or save as UTF-8"
         )
         problems.append(Problem(file.name, None, None, words, doubt=True))
-    separator = find_separator(text, known)
-    lines = _lines(text, separator, file.name, problems)
+    told = _TOLD_SEPARATOR.match(text)
+    text = text[told.end() :] if told else text
+    separator = told[1] if told else find_separator(text, known)
+    lines = _lines(text, separator, file.name, problems, above=1 if told else 0)
     _, header = next(lines, (0, []))
     if not any(header):
         raise UnusableData(str(file), "the first line is empty", "write the names of the columns there")
@@ -169,11 +172,13 @@ def _without_mark(content: bytes) -> str:
     return "utf-8"
 
 
-def _lines(text: str, separator: str, name: str, problems: list[Problem]) -> Iterator[tuple[int, list[str]]]:
-    """Yield the number of each entry's first line, and its cells."""
+def _lines(
+    text: str, separator: str, name: str, problems: list[Problem], *, above: int
+) -> Iterator[tuple[int, list[str]]]:
+    """Yield the number of each entry's first line, and its cells; so many lines were read before."""
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, skipinitialspace=True)
     while True:
-        start = reader.line_num + 1
+        start = above + reader.line_num + 1
         try:
             cells = next(reader)
         except StopIteration:
