@@ -80,7 +80,7 @@ PARTS = (
         "scores, and volumes with intervals",
         scores=True,
     ),
-    Part("specifications", "specifications", "rho", "n", "scores", scores=True),
+    Part("specifications", "specifications", "rho", "n", "volumes and scores", scores=True),
 )
 
 
