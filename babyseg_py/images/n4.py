@@ -134,7 +134,7 @@ def cv_within_tissue(before: np.ndarray, after: np.ndarray, /) -> tuple[float, f
         return float("nan"), float("nan")
     middle = np.log(pair).mean(axis=0)
     seeds = np.percentile(middle, (np.arange(TISSUE_CLASSES) + 0.5) * 100 / TISSUE_CLASSES)
-    _, labels = kmeans2(middle, seeds, minit="matrix", missing="warn", iter=30)
+    _, labels = kmeans2(middle, np.unique(seeds), minit="matrix", missing="warn", iter=30)
     cv = np.zeros(2)
     for label in np.unique(labels):
         members = pair[:, labels == label]

@@ -42,7 +42,8 @@ def load_image(path: Path | str) -> Volume:
         have the same value.
     """
     array, header = _read(path)
-    data = array.astype(np.float32, copy=False)
+    with np.errstate(over="ignore"):  # What is too large becomes infinite.
+        data = array.astype(np.float32, copy=False)
     finite = np.isfinite(data)
     if not finite.any():
         raise UnusableData(str(path), "no voxel has a finite value", "export the scan again")
