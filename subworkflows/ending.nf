@@ -6,6 +6,9 @@ def closingLines(success, outdir) {
     if (!success) {
         return "\nThe run stopped before its end: the message above says why. What was done is kept; -resume goes on from there."
     }
+    if (!file("${outdir}/ledger.tsv").exists()) {
+        return "\nNothing was run."
+    }
     def lines = file("${outdir}/ledger.tsv").readLines()
     def status = lines.head().split('\t').toList().indexOf('status')
     def counts = lines.tail().countBy { line -> line.split('\t', -1)[status] }
@@ -20,6 +23,9 @@ Report: ${top}/report.html"""
 def trainingLines(success, outdir) {
     if (!success) {
         return "\nThe training stopped before its end: the message above says why. The same command goes on from its last checkpoint."
+    }
+    if (!file("${outdir}/training/weights.safetensors").exists()) {
+        return "\nNothing was run."
     }
     return "\nWeights: ${file(outdir)}/training/weights.safetensors (babyseg segment --weights, or --weights of the pipeline)"
 }

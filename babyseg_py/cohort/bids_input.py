@@ -55,7 +55,7 @@ def read_bids(root: Path | str) -> tuple[list[Record], list[Problem]]:
     problems: list[Problem] = []
     found = _images(folder, problems)
     if not found:
-        what = "there is no image in sub-*/[ses-*/]anat" if not problems else str(problems[-1])
+        what = "there is no image in sub-*/[ses-*/]anat" if not problems else "; ".join(map(str, problems))
         raise UnusableData(str(root), what, "give the top folder of a BIDS dataset")
     records, renumbered = _numbered(found)
     files = {record.row: str(Path(record.image).relative_to(folder)) for record in records}

@@ -20,10 +20,10 @@ from babyseg_py.cohort.tables import Row, is_missing, read_table
 from babyseg_py.errors import UnusableData
 
 UNIT_WORDS = {
-    "days": ("d", "day", "days"),
-    "weeks": ("w", "wk", "wks", "week", "weeks"),
-    "months": ("m", "mo", "mos", "mon", "month", "months"),
-    "years": ("y", "yr", "yrs", "a", "year", "years"),
+    "days": re.compile(r"d|days?", re.IGNORECASE),
+    "weeks": re.compile(r"w|wks?|weeks?", re.IGNORECASE),
+    "months": re.compile(r"m|mos?|mons?|months?", re.IGNORECASE),
+    "years": re.compile(r"y|yrs?|a|years?", re.IGNORECASE),
 }
 AGE_COLUMNS = (
     *(f"age_{unit}" for unit in UNIT_DAYS),
@@ -82,7 +82,7 @@ def _facts(
         problems.append(Problem(name, 1, first, "the column is missing; the table is not used"))
         return {}
     problems += [replace(problem, file=name) for problem in table.problems]
-    if "age" in table.columns and _unit("age", meaning) is None:
+    if "age" in table.columns and _unit("age", meaning) is None and not _stated_unit("age", meaning):
         words = "has no Units in the JSON file beside it; read as years, as BIDS has it"
         problems.append(Problem(name, None, "age", words, doubt=True))
     there = {column: prefix for column, prefix in identifiers.items() if column in table.columns}
@@ -133,7 +133,10 @@ def _age(column: str, row: Row, meaning: dict) -> Age:
         reference = fields.choice(row.cells.get("age_reference", ""), REFERENCES)
         return make_age(row.cells[column], unit, reference)
     default = "weeks" if column in {"scan_age", "postmenstrual_age"} else "years"
-    unit = _unit(column, meaning) or default
+    found, stated = _unit(column, meaning), _stated_unit(column, meaning)
+    if found is None and stated:
+        raise ValueError(f"its Units in the JSON file, {stated!r}, are not days, weeks, months or years")
+    unit = found or default
     about = meaning.get(column)
     described = " ".join(map(str, about.values())) if isinstance(about, dict) else ""
     since_conception = column == "scan_age" or _SINCE_CONCEPTION.search(f"{column} {described}")
@@ -145,9 +148,15 @@ def _unit(column: str, meaning: dict) -> str | None:
     last = column.rpartition("_")[2]
     if last in UNIT_DAYS:
         return last
+    words = re.split(r"[^a-zA-Z]+", _stated_unit(column, meaning))
+    found = {unit for unit, names in UNIT_WORDS.items() if any(map(names.fullmatch, words))}
+    return found.pop() if len(found) == 1 else None
+
+
+def _stated_unit(column: str, meaning: dict) -> str:
+    """Return what the description of a column says of its unit; empty without any."""
     about = meaning.get(column)
-    stated = str(about.get("Units", "")).strip().lower() if isinstance(about, dict) else ""
-    return next((unit for unit, words in UNIT_WORDS.items() if stated in words), None)
+    return str(about.get("Units", "")).strip() if isinstance(about, dict) else ""
 
 
 def _sidecar(file: Path, folder: Path) -> dict:

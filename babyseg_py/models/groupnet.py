@@ -39,10 +39,17 @@ class GroupNetConfig:
     def __post_init__(self) -> None:
         if len(self.encoder) != len(self.decoder):
             raise ValueError(f"{len(self.encoder)} encoder and {len(self.decoder)} decoder levels differ")
+        widths = (self.classes, *self.encoder, *self.decoder, *self.head)
+        if not all(isinstance(width, int) and width > 0 for width in widths) or not self.encoder:
+            raise ValueError("classes and widths of the network are whole numbers from 1 on")
+        if not isinstance(self.norm, bool) or not isinstance(self.shared, bool):
+            raise ValueError("norm and shared of the network are true or false")
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> "GroupNetConfig":
         """Build from plain values, as read from JSON or YAML, where tuples are lists."""
+        if not isinstance(values, dict):
+            raise ValueError(f"network is {values!r}, not settings of a network")
         plain: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
         return cls(**plain)
 

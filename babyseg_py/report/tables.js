@@ -30,7 +30,7 @@
 
   const addFilter = (box, table, name) => {
     const rows = [...table.tBodies[0].rows];
-    const texts = rows.map(row => plain(row.textContent).toLowerCase());
+    const texts = rows.map(row => plain([...row.cells].map(cell => cell.textContent).join(" ")).toLowerCase());
     const line = document.createElement("p");
     const label = document.createElement("label");
     const input = document.createElement("input");

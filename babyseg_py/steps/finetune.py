@@ -5,6 +5,8 @@ import math
 import sys
 from pathlib import Path
 
+from babyseg_py.steps.arguments import thread_count
+
 DAYS_PER_MONTH = 365.25 / 12
 LESS = 0.002  # loss of agreement that counts, in Dice
 
@@ -40,7 +42,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--export", required=True, metavar="F.safetensors", help="weights to write")
     parser.add_argument("--device", default="cpu", choices=("cpu", "cuda"))
-    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--threads", type=thread_count(1), default=2)
 
 
 def run(args: argparse.Namespace) -> None:
@@ -53,12 +55,16 @@ def run(args: argparse.Namespace) -> None:
     from babyseg_py.models.weights import save_weights
     from babyseg_py.segmentation.inference import load_segmenter
     from babyseg_py.training.finetune import Job, finetune, finetune_recipe, forgotten
+    from babyseg_py.training.loop import CHECKPOINT
     from babyseg_py.training.pack import bank_of
     from babyseg_py.training.team import join_team, leave_team
     from babyseg_py.training.unlabelled import consistency, set_apart
+    from babyseg_py.writing import refuse_to_overwrite
 
     if not args.corrected and not args.unlabelled:
         raise UsageError("say what to learn from with --corrected, --unlabelled or both")
+    read = [args.weights, args.sheet, args.config, *args.keep, *args.corrected]
+    refuse_to_overwrite([args.export], inputs=[*read, Path(args.out_dir) / CHECKPOINT])
     structures = _structures(args.structures)
     ages = _ages(args.sheet) if args.sheet else {}
     segmenter = load_segmenter(args.weights or default_weights(), device=args.device)
@@ -126,7 +132,9 @@ def _ages(sheet: str) -> dict[str, float]:
     from babyseg_py.cohort.samplesheet import read_samplesheet
     from babyseg_py.names import visit_id
 
-    records, _ = read_samplesheet(sheet)
+    records, problems = read_samplesheet(sheet)
+    for problem in problems:
+        print(f"babyseg finetune: {problem}", file=sys.stderr)
     return {
         visit_id(r.participant_id, r.session_id): r.age.days / DAYS_PER_MONTH
         for r in records

@@ -24,6 +24,7 @@ CHOICES = {
     "device": ("auto", "cpu", "cuda"),
     "precision": ("auto", "fp32", "bf16"),
     "labels": LABEL_SETS,
+    "publish_mode": ("copy", "link", "symlink", "rellink"),
 }
 RANGES = {"tolerance": (0.0, 100.0), "template_strength": (0.0, 1.0)}
 TRUTH = {"true": True, "false": False}

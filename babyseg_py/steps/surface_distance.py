@@ -41,7 +41,10 @@ def run(args: argparse.Namespace) -> None:
     from babyseg_py.report.files import write_text
     from babyseg_py.statistics.files import write_dictionary
     from babyseg_py.steps.evaluate import as_tsv, read_labels
+    from babyseg_py.writing import refuse_to_overwrite
 
+    read = [args.dseg, *args.scan_dseg, args.registration, args.reference]
+    refuse_to_overwrite([args.output], inputs=read)
     matrices = read_matrices(args.registration)
     session = read_labels(args.dseg)
     scans = []

@@ -4,6 +4,8 @@ import argparse
 import sys
 from pathlib import Path
 
+from babyseg_py.steps.arguments import thread_count
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of ``babyseg train``."""
@@ -42,7 +44,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--replay", metavar="F.json", help="make the visits of a step that stopped a training again"
     )
     parser.add_argument("--device", default="cpu", choices=("auto", "cpu", "cuda"))
-    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--threads", type=thread_count(1), default=2)
 
 
 def run(args: argparse.Namespace) -> None:
@@ -51,14 +53,20 @@ def run(args: argparse.Namespace) -> None:
 
     from babyseg_py.models.memory import keep_freed_memory
     from babyseg_py.training.recipe import read_recipe
+    from babyseg_py.writing import refuse_to_overwrite
 
     folder = Path(args.out_dir)
     if args.export:
         from babyseg_py.training.export import export_weights
+        from babyseg_py.training.loop import CHECKPOINT
 
+        runs = [folder / CHECKPOINT, Path(args.locate or folder) / CHECKPOINT]
+        refuse_to_overwrite([args.export], inputs=[args.recipe, *runs])
         export_weights(folder, Path(args.locate or folder), Path(args.export))
         return
     recipe = read_recipe(args.recipe)
+    if args.refine:
+        refuse_to_overwrite([args.refine[1]], inputs=[args.recipe, args.refine[0], recipe.bank])
     keep_freed_memory()
     torch.set_num_threads(args.threads)
     if args.replay:
@@ -74,6 +82,8 @@ def run(args: argparse.Namespace) -> None:
     if args.refine:
         _refine(recipe, folder, args.refine[0], Path(args.refine[1]), args.device)
         return
+    if args.start and (folder / "checkpoint.pt").exists():
+        print(f"babyseg train: note: {folder} has a checkpoint; --start is not used", file=sys.stderr)
     _train(recipe, folder, args.device, _begin_with(args.start, recipe) if args.start else {})
 
 
@@ -93,7 +103,7 @@ def _begin_with(weights: str, recipe) -> dict:
         raise UnusableData(weights, what, "give the recipe their network, or other weights")
     had = [float(info.provenance.get(f"{role}_{what}", 0)) for what in ("steps", "hours")]
     start = {name: value.float() for name, value in networks.by_role[role].state_dict().items()}
-    return {"start": start, "before": Before(int(had[0]), had[1])}
+    return {"start": start, "before": Before(int(had[0]), had[1], info.provenance.get("data", ""))}
 
 
 def _refine(recipe, folder: Path, weights: str, target: Path, device: str) -> None:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from functools import cached_property
+from hashlib import sha256
 from pathlib import Path
 from zipfile import BadZipFile
 
@@ -11,6 +12,7 @@ from scipy.ndimage import gaussian_filter
 
 from babyseg_py.errors import UnusableData
 from babyseg_py.synthesis.forms import Form
+from babyseg_py.writing import appearing
 
 DISTANCE_STEP_MM = 0.25
 DEEP_MM = 4.0
@@ -114,6 +116,16 @@ class LabelBank:
     parts: np.ndarray | None = None
 
 
+def digest(*banks: LabelBank) -> str:
+    """Return a checksum of the names and labels of all maps."""
+    total = sha256()
+    for bank in banks:
+        for label_map in bank.maps:
+            total.update(label_map.name.encode())
+            total.update(np.ascontiguousarray(label_map.classes).data)
+    return total.hexdigest()[:16]
+
+
 def save_bank(bank: LabelBank, path: Path | str) -> None:
     """Write a bank to one compressed file of plain arrays."""
     arrays = {"tissue": bank.tissue, "target": bank.target, "mirrored": bank.mirrored}
@@ -130,7 +142,8 @@ def save_bank(bank: LabelBank, path: Path | str) -> None:
         arrays[f"{number}/centre"] = label_map.centre
         if label_map.form is not None:
             arrays |= {f"{number}/form/{f.name}": getattr(label_map.form, f.name) for f in fields(Form)}
-    np.savez_compressed(path, allow_pickle=False, **arrays)
+    with appearing(path) as partial, partial.open("wb") as file:
+        np.savez_compressed(file, allow_pickle=False, **arrays)
 
 
 def load_bank(path: Path | str) -> LabelBank:

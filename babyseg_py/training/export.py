@@ -1,5 +1,7 @@
 """From a checkpoint to weights that inference reads."""
 
+import pickle
+import re
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +21,7 @@ DATA = (
 # Of the way from the smallest to the largest brain of training. Finer voxels show more (Dice on held-out
 # visits .880 at .50 and .886 at .73), but the first look may take a brain for a tenth smaller than it is.
 SHOWN = 0.7
+_OURS = re.compile(r"age-\d+(-\d+)?mo|adult-\d\d")
 
 
 def export_weights(segment: Path, locate: Path, path: Path) -> None:
@@ -36,8 +39,10 @@ def export_weights(segment: Path, locate: Path, path: Path) -> None:
     """
     first = _read(segment)
     one_look = first.get("inference") == FIXED_GRID  # checkpoints of before there were two ways say nothing
+    if not one_look and first["shape"] != _read(locate)["shape"]:
+        raise UnusableData(str(locate), "has a network of another shape", "train both looks with one network")
     runs = {"segment": first} if one_look else {"segment": first, "locate": _read(locate)}
-    networks, provenance = {}, {"data": DATA}
+    networks, provenance = {}, {"data": _data(first)}
     for role, state in runs.items():
         networks[role] = GroupNet(GroupNetConfig.from_dict(state["shape"]))
         networks[role].load_state_dict(state["mean"])
@@ -58,8 +63,25 @@ def _two_looks(segment: dict[str, Any]) -> Preprocessing:
     return Preprocessing(brain_voxels=round(low * (high / low) ** SHOWN, 1))
 
 
+def _data(state: dict[str, Any]) -> str:
+    """Say what was learned from; the maps of the package's weights are known by their names."""
+    before = state.get("before", {})
+    names, earlier = before.get("maps", ()), before.get("data", "")
+    own = f"{len(names)} label maps ({', '.join(names)}); images synthesised from them, no real image."
+    if all(map(_OURS.fullmatch, names)):  # checkpoints of before the names were kept have none
+        own = DATA
+    return own if earlier in ("", own) else f"{earlier} Then {own}"
+
+
 def _read(folder: Path) -> dict[str, Any]:
+    path, advice = folder / CHECKPOINT, "name the folder of a training run"
     try:
-        return torch.load(folder / CHECKPOINT, map_location="cpu", weights_only=True)
+        state = torch.load(path, map_location="cpu", weights_only=True)
+        if {"shape", "mean", "step", "seconds"} <= set(state):
+            return state
+        fault = "holds no training"
     except FileNotFoundError:
-        raise UnusableData(str(folder), "holds no checkpoint", "name the folder of a training run") from None
+        raise UnusableData(str(folder), "holds no checkpoint", advice) from None
+    except (OSError, pickle.UnpicklingError, RuntimeError, EOFError, TypeError, ValueError) as problem:
+        fault = f"cannot be read ({' '.join(str(problem).split())[:120]})"
+    raise UnusableData(str(path), fault, advice)

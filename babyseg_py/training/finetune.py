@@ -14,7 +14,7 @@ from torch import Tensor
 from babyseg_py.errors import UnusableData
 from babyseg_py.labels import LABELS
 from babyseg_py.models.weights import FixedGrid, ModelInfo, Networks
-from babyseg_py.synthesis.labelbank import LabelBank
+from babyseg_py.synthesis.labelbank import LabelBank, digest
 from babyseg_py.training.loop import Trainer
 from babyseg_py.training.losses import IGNORED
 from babyseg_py.training.recipe import Recipe, recipe_from_dict
@@ -47,6 +47,12 @@ class Job:
     corrected: LabelBank | None = None
     structures: tuple[int, ...] = ()
     unlabelled: tuple[RealVisit, ...] = ()
+
+    @property
+    def digest(self) -> str:
+        """Checksum of all that is learned from."""
+        banks = digest(*filter(None, (self.kept, self.corrected)))
+        return "-".join([banks, *map(str, self.structures), *(visit.name for visit in self.unlabelled)])
 
     @property
     def sources(self) -> str:
@@ -151,6 +157,7 @@ def finetune(
         samples=Mixture(job, recipe),
         validation=validation,
         start=networks.segment.state_dict(),
+        learns_from=job.digest + info.checksum,
     )
     before = dice_by_label(networks.segment, trainer)
     trainer.run()

@@ -8,15 +8,21 @@ from pathlib import Path
 
 import numpy as np
 
+from babyseg_py.cohort.tables import is_missing
 from babyseg_py.errors import UnusableData
 from babyseg_py.images import Volume, load_labels
 from babyseg_py.labels import LEFT_RIGHT_PAIRS, STRUCTURES, structure_name
+from babyseg_py.labels.fuller import fuller_structures
 from babyseg_py.labels.merge import merge_labels, unknown_labels
 from babyseg_py.synthesis.tissues import tissue_table
 
 ENDINGS = (".nii", ".nii.gz", ".mgz", ".mgh")
 COARSEST_MM = 2.5
 APART_MM = 1.0  # mean positions of two sides that are nearer are not told apart
+PARTS = {5: "Inf-Lat-Vent", 7: "Cerebellum-White-Matter", 12: "Putamen", 13: "Pallidum", 26: "Accumbens"}
+OTHER_NAMES = {"unknown": 0, "left-choroid-plexus": 31, "right-choroid-plexus": 63}
+LARGEST = 2**31 - 1
+PAIRS_OF_PARTS = ((5, 44), (7, 46), (12, 51), (13, 52), (26, 58))
 TABLE_ADVICE = "give columns index and freesurfer (numbers), or index and name (a FreeSurfer name)"
 Renumbering = dict[int, int]
 
@@ -86,16 +92,19 @@ def read_label_table(path: Path) -> Renumbering:
     columns = rows.fieldnames or ()
     if "index" not in columns or not {"freesurfer", "name"} & set(columns):
         raise UnusableData(str(path), f"has columns {', '.join(columns)}", TABLE_ADVICE)
-    numbers = {s.name.lower(): s.id for s in STRUCTURES}
+    numbers = {s.name.lower(): s.id for s in (*STRUCTURES, *fuller_structures())} | OTHER_NAMES
     table: Renumbering = {}
     for line, row in enumerate(rows, start=2):
-        word = str(row.get("freesurfer") or row.get("name") or "").strip()
+        words = (str(row.get(column) or "").strip() for column in ("freesurfer", "name"))
+        word = next((word for word in words if not is_missing(word)), "")
         try:
             index = int(str(row["index"]))
             target = int(word) if word.lstrip("-").isdecimal() else numbers[word.lower()]
         except (ValueError, KeyError) as problem:
             what = f"row {line}: {problem.args[0]!r} is no number, or no FreeSurfer name of a structure"
             raise UnusableData(str(path), what, TABLE_ADVICE) from None
+        if abs(target) > LARGEST:
+            raise UnusableData(str(path), f"row {line}: {target} is no FreeSurfer number", TABLE_ADVICE)
         if index in table:
             raise UnusableData(str(path), f"row {line}: label {index} comes twice", "keep one of them")
         table[index] = target
@@ -177,7 +186,7 @@ def _unknown(raw: Volume, volume: Volume, table: Renumbering | None) -> list[str
 def _sides(volume: Volume) -> list[str]:
     """Pairs whose left part does not lie at lower world x than the right one."""
     wrong, pairs = [], 0
-    for left, right in LEFT_RIGHT_PAIRS:
+    for left, right in (*LEFT_RIGHT_PAIRS, *PAIRS_OF_PARTS):
         places = [np.argwhere(volume.data == label) for label in (left, right)]
         if not all(map(len, places)):
             continue
@@ -189,7 +198,7 @@ def _sides(volume: Volume) -> list[str]:
         return []
     if len(wrong) == pairs:
         return ["left and right are exchanged: left has to lie at negative world x"]
-    names = ", ".join(structure_name(label).removeprefix("Left-") for label in wrong)
+    names = ", ".join(PARTS.get(label) or structure_name(label).removeprefix("Left-") for label in wrong)
     return [f"left and right are exchanged or mixed in {names}"]
 
 

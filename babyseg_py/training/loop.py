@@ -1,11 +1,12 @@
 """The training loop: every sample is made once, every step can be resumed from."""
 
 import csv
+import fcntl
 import math
 import pickle
 import time
 from collections.abc import Iterator
-from contextlib import nullcontext
+from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -18,14 +19,14 @@ from torch.utils.data import DataLoader
 from babyseg_py.errors import UnusableData
 from babyseg_py.labels import LABELS
 from babyseg_py.models.groupnet import GroupNet
-from babyseg_py.synthesis.labelbank import LabelBank, load_bank
+from babyseg_py.synthesis.labelbank import LabelBank, digest, load_bank
 from babyseg_py.training.board import EXAMPLES, Board
 from babyseg_py.training.failure import Watch, stop_training
 from babyseg_py.training.losses import hard_dice, loss_where_known
 from babyseg_py.training.recipe import Recipe
 from babyseg_py.training.samples import Numbered, Samples, validation_visits
 from babyseg_py.training.team import Team
-from babyseg_py.writing import appearing
+from babyseg_py.writing import appearing, made_folder
 
 CHECKPOINT = "checkpoint.pt"
 LOG = "log.csv"
@@ -63,10 +64,12 @@ def split_bank(recipe: Recipe) -> tuple[LabelBank, LabelBank]:
 
 @dataclass(frozen=True)
 class Before:
-    """Training of the weights that a run begins with."""
+    """Training of the weights that a run begins with and what it was on; names of the maps of the run."""
 
     steps: int = 0
     hours: float = 0.0
+    data: str = ""
+    maps: tuple[str, ...] = ()
 
 
 class Trainer:
@@ -86,6 +89,9 @@ class Trainer:
         Weights to begin with; random ones if not given.
     before : Before
         Training that those weights had.
+    learns_from : str
+        Checksum of what is learned from; that of the recipe's bank if not given. A checkpoint of another one
+        is not gone on with.
     """
 
     def __init__(
@@ -98,8 +104,9 @@ class Trainer:
         validation: list[tuple[str, Tensor, Tensor]] | None = None,
         start: dict[str, Tensor] | None = None,
         before: Before = Before(),
+        learns_from: str = "",
     ) -> None:
-        self.recipe, self.folder, self.team, self.before = recipe, folder, team or Team(), before
+        self.recipe, self.folder, self.team = recipe, folder, team or Team()
         if recipe.batch % self.team.size:
             what = f"a batch of {recipe.batch} cannot be shared by {self.team.size} processes"
             raise UnusableData(str(folder), what, "give the recipe a batch that is a multiple of them")
@@ -117,13 +124,13 @@ class Trainer:
         self.step, self.seconds = 0, 0.0
         if samples is None or validation is None:
             kept, held = split_bank(recipe)
+            learns_from = learns_from or digest(kept, held)
+            before = replace(before, maps=tuple(m.name for m in kept.maps))
             samples = Samples(kept, recipe)
             validation = validation_visits(held, recipe) if self.team.leads else []
+        self.before, self.learns_from = before, learns_from
         self.samples, self.validation = samples, validation
-        folder.mkdir(parents=True, exist_ok=True)
-        if self.team.leads:
-            for unfinished in folder.glob(f".part-*-{CHECKPOINT}"):  # of a process that was killed
-                unfinished.unlink(missing_ok=True)
+        made_folder(folder)
         if (folder / CHECKPOINT).exists():
             self._resume()
         self.shared = self.team.share(self.network)
@@ -135,8 +142,13 @@ class Trainer:
         Raises
         ------
         UnusableData
-            If a loss or a gradient is not finite or training diverges; the step is kept to be looked at.
+            If a loss or a gradient is not finite or training diverges (the step is kept to be looked at), or
+            if another process trains in the folder.
         """
+        with alone_in(self.folder) if self.team.leads else nullcontext():
+            self._run()
+
+    def _run(self) -> None:
         recipe = self.recipe
         board = Board(self.folder, self.step) if recipe.tensorboard and self.team.leads else None
         began, first, losses = time.perf_counter(), self.step, []
@@ -267,6 +279,7 @@ class Trainer:
             "mean": self.mean.state_dict(),
             "optimiser": self.optimiser.state_dict(),
             "before": asdict(self.before),
+            "learns_from": self.learns_from,
             "shape": asdict(self.recipe.network),
             "inference": self.recipe.inference,
             "brain_voxels": list(self.recipe.synthesis.brain_voxels),
@@ -280,17 +293,44 @@ class Trainer:
         path = self.folder / CHECKPOINT
         try:
             state = torch.load(path, map_location=self.device, weights_only=True)
+            known = state.get("learns_from") or self.learns_from
+            if self.learns_from and known != self.learns_from:
+                what = "is of a training that learned from something else"
+                advice = "name another folder with -o; --start, or --weights, goes on from weights"
+                raise UnusableData(str(path), what, advice)
             self.network.load_state_dict(state["network"])
             self.mean.load_state_dict(state["mean"])
             self.optimiser.load_state_dict(state["optimiser"])
             self.step, self.seconds = state["step"], state["seconds"]
             self.before = Before(**state.get("before", {}))
-        except (pickle.UnpicklingError, RuntimeError, EOFError, KeyError, TypeError, ValueError) as problem:
+        except (
+            OSError,
+            pickle.UnpicklingError,
+            RuntimeError,
+            EOFError,
+            KeyError,
+            TypeError,
+            ValueError,
+        ) as problem:
             reason = " ".join(str(problem).split())[:120]
             what = f"is damaged, or of another network than the recipe's ({reason})"
             raise UnusableData(str(path), what, "give another folder with -o, or its recipe") from problem
         if self.team.leads:
             drop_rows_after(self.folder / LOG, self.step)
+
+
+@contextmanager
+def alone_in(folder: Path) -> Iterator[None]:
+    """Keep other processes from training in a folder, and clear away what killed ones left."""
+    with (folder / ".lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            what = "another process trains in this folder"
+            raise UnusableData(str(folder), what, "wait for it, or name another folder with -o") from None
+        for unfinished in folder.glob(f".part-*-{CHECKPOINT}"):
+            unfinished.unlink(missing_ok=True)
+        yield
 
 
 def append_row(path: Path, row: dict[str, float]) -> None:
@@ -308,6 +348,9 @@ def drop_rows_after(path: Path, step: int) -> None:
     if not path.exists():
         return
     header, *rows = path.read_text(encoding="utf-8").splitlines(keepends=True) or [""]
-    kept = [row for row in rows if row.endswith("\n") and int(row.split(",", 1)[0]) <= step]
+    numbers = [row.split(",", 1)[0] if row.endswith("\n") else "" for row in rows]
+    kept = [
+        row for row, number in zip(rows, numbers, strict=True) if number.isdecimal() and int(number) <= step
+    ]
     with appearing(path) as partial:
         partial.write_text("".join([header, *kept]), encoding="utf-8")

@@ -20,6 +20,16 @@ CHOICES = {
     "inference": tuple(RECIPES),
 }
 
+LIMITS = {
+    **dict.fromkeys(
+        ("batch", "steps", "workers", "save_every", "validate_every", "validation_samples"), (1, 1e9)
+    ),
+    **dict.fromkeys(("warmup", "ease_from", "ease_in", "two_scans_from", "seed"), (0, 1e9)),
+    **dict.fromkeys(("decay", "ema"), (0.0, 1.0)),
+    **dict.fromkeys(("learning_rate", "clip"), (1e-15, 1e38)),
+    "weight_decay": (0.0, 1.0),
+}
+
 
 @dataclass(frozen=True)
 class Recipe:
@@ -55,9 +65,10 @@ class Recipe:
         for name, allowed in CHOICES.items():
             if getattr(self, name) not in allowed:
                 raise ValueError(f"{name} is {getattr(self, name)!r}, not one of {', '.join(allowed)}")
-        for name in ("batch", "steps", "workers", "save_every", "validate_every", "validation_samples"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1")
+        for name, (low, high) in LIMITS.items():
+            value = getattr(self, name)
+            if not low <= value <= high:
+                raise ValueError(f"{name} is {value}, not from {low:g} to {high:g}")
 
 
 def read_recipe(path: Path | str) -> Recipe:
@@ -91,6 +102,18 @@ def shipped_recipes() -> list[str]:
     return sorted(path.stem for path in SHIPPED.glob("*.yaml"))
 
 
+def _number(name: str, value: Any) -> int | float:
+    """Read a setting that is a number; YAML takes 1e-3, without a point, for text."""
+    wanted = int if isinstance(getattr(Recipe, name), int) else float
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        raise ValueError(f"{name} is {value!r}, not a number") from None
+    if isinstance(value, bool) or (wanted is int and not number.is_integer()):
+        raise ValueError(f"{name} is {value!r}, not a {'whole ' if wanted is int else ''}number")
+    return wanted(number)
+
+
 def recipe_from_dict(values: dict[str, Any], *, where: str = "recipe") -> Recipe:
     """Build a recipe from plain values, naming what is unknown or missing."""
     known = {f.name for f in fields(Recipe)}
@@ -106,9 +129,15 @@ def recipe_from_dict(values: dict[str, Any], *, where: str = "recipe") -> Recipe
     try:
         values["network"] = GroupNetConfig.from_dict(values["network"])
         values["synthesis"] = Ranges.from_dict(values.get("synthesis") or {})
-        values["held_out"] = tuple(values.get("held_out", ()))
+        held_out = values.get("held_out") or ()
+        if isinstance(held_out, str):
+            raise ValueError(f"held_out is {held_out!r}, not a list of names")
+        values["held_out"] = tuple(held_out)
+        values |= {name: _number(name, values[name]) for name in LIMITS if name in values}
+        if not isinstance(values["bank"], str) or not isinstance(values.get("tensorboard", True), bool):
+            raise ValueError("bank is the name of a file, and tensorboard true or false")
         recipe = Recipe(**values)
-    except (TypeError, ValueError) as problem:
+    except (TypeError, ValueError, AttributeError) as problem:
         raise UnusableData(where, str(problem), "see docs/training.md for the settings") from problem
     multiple = recipe.network.multiple
     if any(side % multiple for side in recipe.synthesis.grid):

@@ -113,6 +113,12 @@ def test_ages_and_sex_from_both_tables(dataset):
         ("age_months", {}, "2 months from birth"),
         ("scan_age", {}, "2 weeks from conception"),
         ("postmenstrual_age_days", {}, "2 days from conception"),
+        ("age", {"age": {"Units": "months (corrected)"}}, "2 months from birth"),
+        ("age", {"age": {"Units": "Months since birth"}}, "2 months from birth"),
+        ("age", {"age": {"Units": "day(s)"}}, "2 days from birth"),
+        ("age", {"age": {"Units": "mo."}}, "2 months from birth"),
+        ("age", {"age": {"Units": "gestational weeks"}}, "2 weeks from conception"),
+        ("scan_age", {"scan_age": {"Units": "days PMA"}}, "2 days from conception"),
     ],
 )
 def test_unit_and_reference_of_ages(dataset, column, sidecar, age):
@@ -122,6 +128,17 @@ def test_unit_and_reference_of_ages(dataset, column, sidecar, age):
     records, errors, _ = dataset.read()
     assert errors == []
     assert str(records[0].age) == age
+
+
+@pytest.mark.parametrize("units", ["quarters", "months or years", "?"])
+def test_units_that_are_stated_and_not_understood_are_an_error(dataset, units):
+    dataset.images("sub-01_ses-A_T1w")
+    dataset.text("sub-01/sub-01_sessions.tsv", "session_id\tage\nA\t40\n")
+    dataset.text("sessions.json", json.dumps({"age": {"Units": units}}))
+    records, errors, doubts = dataset.read()
+    assert records[0].age is None
+    assert f"{units!r}, are not days, weeks, months or years" in errors[0].message
+    assert doubts == []
 
 
 def test_participants_by_session(dataset):

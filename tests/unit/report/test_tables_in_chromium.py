@@ -83,6 +83,9 @@ def test_typing_keeps_the_rows_that_hold_all_words(page):
     assert type_("CA -7") == "1 of 9 rows"
     assert column(page, 0) == ["Caudate"]
     assert type_("nothing like it") == "0 of 9 rows"
+    cells = "document.querySelectorAll('table')[0].tBodies[0].rows[0].cells"
+    across = page.run(f"{cells}[0].textContent.slice(-2) + {cells}[1].textContent.slice(0, 2)")
+    assert type_(across) == "0 of 9 rows"
     assert type_("") == ""
     assert len(column(page, 0)) == 9
 

@@ -38,6 +38,9 @@ def test_table_by_name(tmp_path) -> None:
     """A BIDS table of FreeSurfer names serves as it is, also with commas."""
     (tmp_path / "t.csv").write_text("index,name,color\n7,Left-Hippocampus,#ff0000\n0,Background,#000000\n")
     assert read_label_table(tmp_path / "t.csv") == {7: 17, 0: 0}
+    rows = "index,freesurfer,name\n1,n/a,Left-Putamen\n2,,Right-choroid-plexus\n3,0,skull\n4,,Unknown\n"
+    (tmp_path / "t.csv").write_text(rows)
+    assert read_label_table(tmp_path / "t.csv") == {1: 12, 2: 63, 3: 0, 4: 0}
 
 
 @pytest.mark.parametrize(
@@ -46,6 +49,7 @@ def test_table_by_name(tmp_path) -> None:
         ("index\tcolour\n1\tred\n", "has columns index, colour"),
         ("index\tname\n1\tHippo\n", "row 2: 'hippo' is no number, or no FreeSurfer name"),
         ("index\tfreesurfer\nx\t17\n", "row 2"),
+        ("index\tfreesurfer\n1\t99999999999\n", "row 2: 99999999999 is no FreeSurfer number"),
         ("index\tfreesurfer\n1\t17\n1\t53\n", "row 3: label 1 comes twice"),
         ("", "has columns"),
     ],
@@ -62,7 +66,10 @@ def planted(ball: Volume) -> dict[str, Volume]:
     data, affine = ball.data, ball.affine
     one_pair = np.where(data == 2, 41, np.where(data == 41, 2, data))
     coarse = affine @ np.diag([1.0, 1, 3, 1])
+    putamen = data.copy()
+    putamen[14:17, 18:21, 18:21], putamen[23:26, 18:21, 18:21] = 51, 12
     return {
+        "putamen": Volume(putamen, affine),
         "mirrored": Volume(data[::-1].copy(), affine),
         "one-pair": Volume(one_pair, affine),
         "unknown": Volume(np.where(data == 2, 9321, data), affine),
@@ -90,6 +97,7 @@ def test_every_fault_is_named_at_once(ball, tmp_path, capsys) -> None:
     words = capsys.readouterr().err
     assert "mirrored.nii.gz: left and right are exchanged: left has to lie at negative world x" in words
     assert "one-pair.nii.gz: left and right are exchanged or mixed in Cerebral-White-Matter" in words
+    assert "putamen.nii.gz: left and right are exchanged or mixed in Putamen" in words
     assert "unknown.nii.gz: labels 9321 are unknown" in words
     assert "coarse.nii.gz: its voxels of 1 × 1 × 3 mm are coarser than 2.5 mm" in words
     assert "empty.nii.gz: it holds no known structure" in words

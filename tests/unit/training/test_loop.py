@@ -1,5 +1,6 @@
 """The training loop: it learns, logs, and explains what is wrong with a recipe."""
 
+import re
 from dataclasses import replace
 
 import pytest
@@ -80,6 +81,7 @@ def test_export(recipe, tmp_path) -> None:
     export_weights(tmp_path, tmp_path, tmp_path / "w.safetensors")
     networks, info = load_weights(tmp_path / "w.safetensors")
     assert info.provenance["segment_steps"] == "2"
+    assert re.match(r"\d label maps \(.*\); images synthesised", info.provenance["data"])
     low, high = recipe.synthesis.brain_voxels
     assert (low * high) ** 0.5 < info.preprocessing.brain_voxels < high
     for name, tensor in trainer.mean.state_dict().items():
@@ -97,6 +99,10 @@ def test_goes_on_from_weights(recipe, plain_recipe, tmp_path, capsys) -> None:
     export_weights(tmp_path / "next", tmp_path / "next", tmp_path / "again.safetensors")
     (first, _), (again, info) = (load_weights(tmp_path / f"{n}.safetensors") for n in ("w", "again"))
     assert info.provenance["segment_steps"] == "5"
+    assert main([*words, "--start", str(tmp_path / "w.safetensors")]) == 0
+    assert "has a checkpoint; --start is not used" in capsys.readouterr().err
+    assert main([*words, "--export", str(settings)]) == 2
+    assert settings.read_text().startswith("bank")
     for name, tensor in first.segment.state_dict().items():
         torch.testing.assert_close(again.segment.state_dict()[name], tensor, atol=1e-6, rtol=1e-3)
     other = plain_recipe["network"] | {"head": [8]}
@@ -141,7 +147,7 @@ def test_rate_warms_up_and_falls() -> None:
         ("bank: b\nnetwork: {}\nsteeps: 3", "unknown settings steeps"),
         ("bank: b\nnetwork: {}\nsynthesis: {brane: 2}", "brane"),
         ("bank: b\nnetwork: {}\nloss: dise", "dise.*soft_dice"),
-        ("bank: b\nnetwork: {}\nbatch: 0", "batch must be at least 1"),
+        ("bank: b\nnetwork: {}\nbatch: 0", "batch is 0, not from 1"),
         ("[1, 2", "cannot be read"),
         ("", "holds no settings"),
     ],
@@ -162,3 +168,35 @@ def test_pack_reads_ages_from_names(ball, tmp_path) -> None:
     save_labels(ball, tmp_path / "adult-1_dseg.nii.gz")
     pack_label_maps(sorted(tmp_path.glob("*.nii.gz")), tmp_path / "bank.npz")
     assert (tmp_path / "bank.npz").exists()
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"clip": -1}, "clip is -1"),
+        ({"learning_rate": 0}, "learning_rate is 0"),
+        ({"learning_rate": float("nan")}, "learning_rate is nan"),
+        ({"ema": 2}, "ema is 2"),
+        ({"decay": -1}, "decay is -1"),
+        ({"warmup": -5}, "warmup is -5"),
+        ({"warmup": "a"}, "warmup is 'a', not a number"),
+        ({"steps": 4.5}, "steps is 4.5, not a whole number"),
+        ({"seed": -1}, "seed is -1"),
+        ({"bank": 5}, "bank is the name of a file"),
+        ({"tensorboard": "no"}, "true or false"),
+        ({"held_out": "age-4mo"}, "not a list of names"),
+        ({"network": None}, "network"),
+        ({"network": {"encoder": [-4, 8], "decoder": [8, 8]}}, "from 1 on"),
+        ({"network": {"norm": "no"}}, "true or false"),
+    ],
+)
+def test_settings_that_make_no_sense_are_named(plain_recipe, changes, words) -> None:
+    with pytest.raises(UnusableData, match=words):
+        recipe_from_dict(plain_recipe | changes)
+
+
+def test_a_rate_without_a_point_is_a_number(plain_recipe) -> None:
+    """YAML 1.1 takes 1e-3 for text."""
+    rate = yaml.safe_load("1e-3")
+    assert isinstance(rate, str)
+    assert recipe_from_dict(plain_recipe | {"learning_rate": rate, "steps": 12.0}).learning_rate == 1e-3

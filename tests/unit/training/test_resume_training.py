@@ -14,8 +14,10 @@ import yaml
 
 from babyseg_py.cli import main
 from babyseg_py.errors import UnusableData
+from babyseg_py.synthesis.labelbank import save_bank
+from babyseg_py.synthesis.labelbank_build import describe_map, make_bank
 from babyseg_py.training.failure import Watch
-from babyseg_py.training.loop import CHECKPOINT, LOG, Trainer
+from babyseg_py.training.loop import CHECKPOINT, LOG, Trainer, alone_in
 
 # Runs a recipe and kills itself (SIGKILL: nothing can be tidied up) at one moment of it.
 CHILD = """
@@ -120,6 +122,23 @@ def test_what_cannot_be_gone_on_with_is_named(recipe, tmp_path) -> None:
         (tmp_path / "bad.npz").write_text("no bank")
         with pytest.raises(UnusableData, match="cannot be read as a bank"):
             Trainer(replace(recipe, bank=str(tmp_path / bank)), tmp_path / "other")
+
+
+def test_a_run_on_other_maps_is_not_gone_on_with(recipe, ball, tmp_path) -> None:
+    """What was learned from is known by its content: another bank needs another folder."""
+    Trainer(replace(recipe, steps=1), tmp_path / "run").run()
+    Trainer(recipe, tmp_path / "run")
+    save_bank(make_bank([describe_map(ball, name=n, age_months=2.0) for n in "cb"]), tmp_path / "c.npz")
+    with pytest.raises(UnusableData, match="learned from something else"):
+        Trainer(replace(recipe, bank=str(tmp_path / "c.npz")), tmp_path / "run")
+
+
+def test_two_runs_do_not_share_a_folder(recipe, tmp_path) -> None:
+    trainer = Trainer(replace(recipe, steps=1), tmp_path)
+    with alone_in(tmp_path), pytest.raises(UnusableData, match="another process trains"):
+        trainer.run()
+    trainer.run()
+    assert trainer.step == 1
 
 
 def test_watch_tells_what_is_wrong() -> None:
