@@ -195,7 +195,7 @@ def existing_file(path: Path | str) -> Path:
     """Return the path of a weights file, which has to be there."""
     path = Path(path)
     if not path.is_file():
-        raise UnusableData(str(path), "no such file of weights", "correct its path")
+        raise UnusableData(str(path), "no such weights file", "correct its path")
     return path
 
 

@@ -151,7 +151,8 @@ def test_another_shape_has_to_be_said(tmp_path, capsys) -> None:
     assert main(["convert", str(path), "-o", str(target), *NARROW_WORDS]) == 2
     assert "--force" in capsys.readouterr().err
     assert main(["convert", str(path), "-o", str(target), *NARROW_WORDS, "--force"]) == 0
-    assert main(["convert", str(target), "-o", str(target), "--force"]) == 65
+    assert main(["convert", str(target), "-o", str(target), "--force"]) == 2
+    assert main(["convert", str(target), "-o", str(tmp_path / "again.safetensors")]) == 65
 
 
 @pytest.mark.parametrize("case", ["one_scan", "three_scans"])
