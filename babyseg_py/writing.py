@@ -91,3 +91,17 @@ def made_folder(path: Path | str) -> Path:
         what = f"cannot be made a folder ({problem.strerror or problem})"
         raise UnusableData(str(path), what, "name another folder, or check its permissions") from None
     return folder
+
+
+def write_bytes(path: Path | str, content: bytes) -> None:
+    """Write a file under a temporary name in its folder, then rename it."""
+    with appearing(path) as partial:
+        partial.write_bytes(content)
+
+
+def write_text(path: Path | str, content: str) -> None:
+    """Write a UTF-8 file under a temporary name in its folder, then rename it.
+
+    What UTF-8 cannot hold, a byte of a file's name, is written as an escape.
+    """
+    write_bytes(path, content.encode("utf-8", errors="backslashreplace"))

@@ -15,7 +15,6 @@ from markupsafe import Markup
 from babyseg_py import __version__
 from babyseg_py.report import vectors
 from babyseg_py.report.figures import data_uri
-from babyseg_py.report.files import write_text
 from babyseg_py.report.inputs import AXES
 from babyseg_py.report.parts import Card, Picture, Swatches, Table
 from babyseg_py.report.results import Results
@@ -25,6 +24,7 @@ from babyseg_py.report.structures import PANELS, both_sides, by_structure
 from babyseg_py.report.thumbnails import THREADS, Setting, fitting, shrunk, size_of
 from babyseg_py.report.within_child import child_change
 from babyseg_py.report.words import age, count, interval, number, plain_name, sentence_case, text
+from babyseg_py.writing import write_text
 
 PICTURE_BYTES = 60_000
 TO_SCALE_BYTES = 40_000

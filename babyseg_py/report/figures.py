@@ -12,9 +12,9 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, NullFormatter
 from PIL import Image
 
-from babyseg_py.report.files import write_bytes
 from babyseg_py.report.parts import Picture
 from babyseg_py.statistics.files import write_dictionary
+from babyseg_py.writing import write_bytes
 
 ACCENT, INK, GREY, PALE, FLAG = "#0f5c6e", "#1d2a2f", "#7c888d", "#d9e0e2", "#b35c00"
 WIDTH_IN = 10.0

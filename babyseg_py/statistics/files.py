@@ -9,8 +9,8 @@ from pathlib import Path
 import pandas as pd
 
 from babyseg_py.errors import UnusableData
-from babyseg_py.report.files import write_text
 from babyseg_py.statistics.dictionary import describe
+from babyseg_py.writing import write_text
 
 MISSING = "n/a"
 _NUMBERS = (

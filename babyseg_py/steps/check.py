@@ -62,7 +62,7 @@ def run(args: argparse.Namespace) -> int:
         problems += more
     _report(source, problems)
     if args.output:
-        from babyseg_py.report.files import write_text
+        from babyseg_py.writing import write_text
 
         write_text(args.output, to_json(records, phenotype, verdicts))
     lines = [*summary(records), *_scores_summary(phenotype), *_verdicts_summary(verdicts)]

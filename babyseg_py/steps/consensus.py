@@ -134,7 +134,7 @@ def _write_sidecar(path, args: argparse.Namespace) -> None:
 
     from babyseg_py import __version__
     from babyseg_py.labels.lut import DSEG_COLUMNS
-    from babyseg_py.report.files import write_text
+    from babyseg_py.writing import write_text
 
     content = {
         "Manual": True,

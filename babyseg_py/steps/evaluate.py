@@ -34,8 +34,7 @@ def run(args: argparse.Namespace) -> None:
     from babyseg_py.labels import structure_name
     from babyseg_py.morphometry.comparable import on_one_grid
     from babyseg_py.morphometry.surface_distance import compare_labels
-    from babyseg_py.report.files import write_text
-    from babyseg_py.writing import refuse_to_overwrite
+    from babyseg_py.writing import refuse_to_overwrite, write_text
 
     refuse_to_overwrite([args.output], inputs=[args.prediction, args.reference])
     reference = read_labels(args.reference)

@@ -24,9 +24,9 @@ def run(args: argparse.Namespace) -> None:
     from babyseg_py.morphometry.visit import MANUAL
     from babyseg_py.morphometry.volumes import COLUMNS
     from babyseg_py.names import bids_name
-    from babyseg_py.report.files import write_text
     from babyseg_py.statistics.files import write_dictionary
     from babyseg_py.steps.surface_distance import scan_files
+    from babyseg_py.writing import write_text
 
     visit = visit_ids(args.visit)
     posterior = _posterior_volumes(args.posterior_volumes)

@@ -33,7 +33,7 @@ def run(args: argparse.Namespace) -> None:
 
     from babyseg_py.images import load_image, save_image
     from babyseg_py.images.background import exact_background
-    from babyseg_py.report.files import write_text
+    from babyseg_py.writing import write_text
 
     volume = load_image(args.image)
 

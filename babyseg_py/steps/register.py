@@ -94,7 +94,7 @@ def _write_plan(folder: "Path", visit: str, reference: str, grid: "Volume", scan
     import json
 
     from babyseg_py.registration.session_space import RULE
-    from babyseg_py.report.files import write_text
+    from babyseg_py.writing import write_text
 
     plan = {
         "visit": visit,

@@ -36,11 +36,10 @@ def run(args: argparse.Namespace) -> None:
 
     from babyseg_py.report.children import write_children
     from babyseg_py.report.figures import Shelf
-    from babyseg_py.report.files import write_text
     from babyseg_py.report.methods import bibtex
     from babyseg_py.report.page import build, render
     from babyseg_py.report.results import read_results
-    from babyseg_py.writing import refuse_to_overwrite
+    from babyseg_py.writing import refuse_to_overwrite, write_text
 
     read = [args.records, args.ledger, *args.snapshots, *args.templates, args.versions]
     refuse_to_overwrite([args.output, args.references], inputs=read)

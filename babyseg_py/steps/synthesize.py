@@ -34,12 +34,11 @@ def run(args: argparse.Namespace) -> None:
     from babyseg_py.images.nifti import require_nifti_names
     from babyseg_py.labels import LABELS
     from babyseg_py.labels.merge import merge_labels
-    from babyseg_py.report.files import write_text
     from babyseg_py.synthesis.labelbank_build import describe_map, make_bank
     from babyseg_py.synthesis.randomise import draw_params
     from babyseg_py.synthesis.ranges import Ranges
     from babyseg_py.synthesis.synthesise import apply
-    from babyseg_py.writing import refuse_to_overwrite
+    from babyseg_py.writing import refuse_to_overwrite, write_text
 
     refuse_to_overwrite([args.output, args.labels_out, args.params_out], inputs=[args.labels, args.params])
     require_nifti_names(args.output, args.labels_out)

@@ -153,11 +153,11 @@ def _write(
     from babyseg_py.images import load_image
     from babyseg_py.names import parse_name
     from babyseg_py.registration.child_template import make_template
-    from babyseg_py.report.files import write_bytes
     from babyseg_py.report.snapshot import draw_snapshot
     from babyseg_py.segmentation import longitudinal_files as out
     from babyseg_py.segmentation.longitudinal import jacobian_volumes, most_probable, pooled, sharpen
     from babyseg_py.statistics.files import write_table
+    from babyseg_py.writing import write_bytes
 
     read = [one for one, _ in given.values()]
     seen = [one.seen for one in read]

@@ -13,9 +13,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     """Write the volumes of all structures and totals, from labels and from posteriors."""
     from babyseg_py.morphometry.volumes import COLUMNS, posterior_volumes_mm3, volume_table
-    from babyseg_py.report.files import write_text
     from babyseg_py.steps.evaluate import read_labels
-    from babyseg_py.writing import refuse_to_overwrite
+    from babyseg_py.writing import refuse_to_overwrite, write_text
 
     refuse_to_overwrite([args.output], inputs=[args.labels, args.posteriors])
     labels = read_labels(args.labels)

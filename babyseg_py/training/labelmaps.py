@@ -8,7 +8,6 @@ from pathlib import Path
 
 import numpy as np
 
-from babyseg_py.cohort.tables import is_missing
 from babyseg_py.errors import UnusableData
 from babyseg_py.images import Volume, load_labels
 from babyseg_py.labels import LEFT_RIGHT_PAIRS, STRUCTURES, structure_name
@@ -96,7 +95,7 @@ def read_label_table(path: Path) -> Renumbering:
     table: Renumbering = {}
     for line, row in enumerate(rows, start=2):
         words = (str(row.get(column) or "").strip() for column in ("freesurfer", "name"))
-        word = next((word for word in words if not is_missing(word)), "")
+        word = next((word for word in words if word.lower() not in ("", "n/a")), "")
         try:
             index = int(str(row["index"]))
             target = int(word) if word.lstrip("-").isdecimal() else numbers[word.lower()]

@@ -10,7 +10,7 @@ from babyseg_py.cohort import fields
 from babyseg_py.cohort.tables import Row, read_table
 from babyseg_py.cohort.verdicts import COLUMNS, VERDICTS
 from babyseg_py.errors import UnusableData
-from babyseg_py.report.files import write_text
+from babyseg_py.writing import write_text
 
 FILE = "qc_verdicts.tsv"
 LONGEST_NOTE = 1000
