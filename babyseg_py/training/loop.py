@@ -324,8 +324,9 @@ def alone_in(folder: Path) -> Iterator[None]:
     """Keep other processes from training in a folder, and clear away what killed ones left."""
     with (folder / ".lock").open("w") as lock:
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+            # Not flock: processes that synthesise would hold it on for a moment after a kill.
+            fcntl.lockf(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except (BlockingIOError, PermissionError):
             what = "another process trains in this folder"
             raise UnusableData(str(folder), what, "wait for it, or name another folder with -o") from None
         for unfinished in folder.glob(f".part-*-{CHECKPOINT}"):

@@ -1,5 +1,6 @@
 """A training recipe: everything that decides what the weights will be."""
 
+import math
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -26,7 +27,7 @@ LIMITS = {
     ),
     **dict.fromkeys(("warmup", "ease_from", "ease_in", "two_scans_from", "seed"), (0, 1e9)),
     **dict.fromkeys(("decay", "ema"), (0.0, 1.0)),
-    **dict.fromkeys(("learning_rate", "clip"), (1e-15, 1e38)),
+    **dict.fromkeys(("learning_rate", "clip"), (1e-15, math.inf)),
     "weight_decay": (0.0, 1.0),
 }
 

@@ -17,7 +17,7 @@ from babyseg_py.errors import UnusableData
 from babyseg_py.synthesis.labelbank import save_bank
 from babyseg_py.synthesis.labelbank_build import describe_map, make_bank
 from babyseg_py.training.failure import Watch
-from babyseg_py.training.loop import CHECKPOINT, LOG, Trainer, alone_in
+from babyseg_py.training.loop import CHECKPOINT, LOG, Trainer
 
 # Runs a recipe and kills itself (SIGKILL: nothing can be tidied up) at one moment of it.
 CHILD = """
@@ -135,8 +135,14 @@ def test_a_run_on_other_maps_is_not_gone_on_with(recipe, ball, tmp_path) -> None
 
 def test_two_runs_do_not_share_a_folder(recipe, tmp_path) -> None:
     trainer = Trainer(replace(recipe, steps=1), tmp_path)
-    with alone_in(tmp_path), pytest.raises(UnusableData, match="another process trains"):
-        trainer.run()
+    hold = "import sys; from pathlib import Path; from babyseg_py.training.loop import alone_in\n"
+    hold += "with alone_in(Path(sys.argv[1])): print('held', flush=True); sys.stdin.read()"
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    with subprocess.Popen([sys.executable, "-c", hold, str(tmp_path)], **pipes) as other:
+        assert other.stdout.readline() == b"held\n"
+        with pytest.raises(UnusableData, match="another process trains"):
+            trainer.run()
+        other.stdin.close()
     trainer.run()
     assert trainer.step == 1
 
