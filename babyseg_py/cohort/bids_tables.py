@@ -85,6 +85,11 @@ def _facts(
     if "age" in table.columns and _unit("age", meaning) is None and not _stated_unit("age", meaning):
         words = "has no Units in the JSON file beside it; read as years, as BIDS has it"
         problems.append(Problem(name, None, "age", words, doubt=True))
+    read = {*identifiers, *AGE_COLUMNS, "age_value", "age_unit", "age_reference", "sex", "site", "group"}
+    for column in table.columns:
+        if column not in read and column.lower() in read and column.lower() not in table.columns:
+            words = f"is not read; BIDS writes names of columns in small letters: {column.lower()}"
+            problems.append(Problem(name, 1, column, words, doubt=True))
     there = {column: prefix for column, prefix in identifiers.items() if column in table.columns}
     found: dict[tuple[str, ...], Facts] = {}
     for row in table.rows:

@@ -141,6 +141,15 @@ def test_units_that_are_stated_and_not_understood_are_an_error(dataset, units):
     assert doubts == []
 
 
+def test_columns_in_capitals_are_told(dataset):
+    dataset.images("sub-01_ses-A_T1w")
+    dataset.text("participants.tsv", "participant_id\tAge\tSex\tIQ\nsub-01\t1\tF\t100\n")
+    _, errors, doubts = dataset.read()
+    assert errors == []
+    assert [doubt.column for doubt in doubts] == ["Age", "Sex"]
+    assert "small letters: age" in doubts[0].message
+
+
 def test_participants_by_session(dataset):
     dataset.images("sub-01_ses-A_T1w", "sub-01_ses-B_T1w")
     text = "participant_id\tsession_id\tage_months\tsex\nsub-01\tses-A\t1\tF\nsub-01\tses-B\t7\tF\n"
