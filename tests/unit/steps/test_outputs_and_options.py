@@ -42,40 +42,31 @@ def digests(folder):
     return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in folder.iterdir()}
 
 
-@pytest.mark.parametrize(
-    "text",
-    [
-        "n4 scan.nii.gz -o scan.nii.gz",
-        "n4 scan.nii.gz -o new.nii.gz --field scan.nii.gz",
-        "volumes labels.nii.gz -o labels.nii.gz",
-        "evaluate labels.nii.gz other.nii.gz -o other.nii.gz",
-        "consensus labels.nii.gz other.nii.gz -o labels.nii.gz",
-        "agreement volumes.csv -o volumes.csv",
-        "synthesize labels.nii.gz -o labels.nii.gz",
-        "check sheet.csv -o sheet.csv",
-        "segment scan.nii.gz -o scan.nii.gz --force",
-    ],
-)
-def test_an_input_is_never_written_over(files, text, capsys):
-    before = digests(files)
-    assert call(files, text) == 2
-    assert "is an input" in capsys.readouterr().err
-    assert digests(files) == before
+AN_INPUT, TWICE = "is an input", "two outputs have this name"
 
 
 @pytest.mark.parametrize(
-    "text",
+    ("text", "words"),
     [
-        "n4 scan.nii.gz -o new.nii.gz --report new.nii.gz",
-        "consensus labels.nii.gz other.nii.gz -o new.nii.gz --certainty new.nii.gz",
-        "consensus labels.nii.gz other.nii.gz -o new.nii.gz --performance new.tsv",
-        "synthesize labels.nii.gz -o new.nii.gz --labels-out new.nii.gz",
+        ("n4 scan.nii.gz -o scan.nii.gz", AN_INPUT),
+        ("n4 scan.nii.gz -o new.nii.gz --field scan.nii.gz", AN_INPUT),
+        ("volumes labels.nii.gz -o labels.nii.gz", AN_INPUT),
+        ("evaluate labels.nii.gz other.nii.gz -o other.nii.gz", AN_INPUT),
+        ("consensus labels.nii.gz other.nii.gz -o labels.nii.gz", AN_INPUT),
+        ("agreement volumes.csv -o volumes.csv", AN_INPUT),
+        ("synthesize labels.nii.gz -o labels.nii.gz", AN_INPUT),
+        ("check sheet.csv -o sheet.csv", AN_INPUT),
+        ("segment scan.nii.gz -o scan.nii.gz --force", AN_INPUT),
+        ("n4 scan.nii.gz -o new.nii.gz --report new.nii.gz", TWICE),
+        ("consensus labels.nii.gz other.nii.gz -o new.nii.gz --certainty new.nii.gz", TWICE),
+        ("consensus labels.nii.gz other.nii.gz -o new.nii.gz --performance new.tsv", TWICE),
+        ("synthesize labels.nii.gz -o new.nii.gz --labels-out new.nii.gz", TWICE),
     ],
 )
-def test_two_outputs_of_one_name_are_refused(files, text, capsys):
+def test_no_file_is_written_over_another(files, text, words, capsys):
     before = digests(files)
     assert call(files, text) == 2
-    assert "two outputs have this name" in capsys.readouterr().err
+    assert words in capsys.readouterr().err
     assert digests(files) == before
 
 
