@@ -43,7 +43,7 @@ def appearing(path: Path | str) -> Iterator[Path]:
             partial.unlink(missing_ok=True)
 
 
-def refuse_to_overwrite(
+def check_outputs(
     paths: Sequence[Path | str | None], *, force: bool = True, inputs: Sequence[Path | str | None] = ()
 ) -> None:
     """Stop before anything is computed if an output is an input, is named twice or is there already.

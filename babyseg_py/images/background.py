@@ -24,7 +24,7 @@ def exact_background(data: np.ndarray, /) -> float | None:
     return float(values[best]) if counts[best] >= 0.5 * faces.size else None
 
 
-def from_background(data: np.ndarray, /) -> np.ndarray:
+def with_zero_background(data: np.ndarray, /) -> np.ndarray:
     """Shift the values of a scan so that a background of one exact value is 0, and the rest begins there.
 
     Intensities have no zero of their own, and what lies outside of a field of view is 0.

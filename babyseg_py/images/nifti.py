@@ -8,7 +8,7 @@ import numpy as np
 from nibabel.arrayproxy import ArrayProxy
 
 from babyseg_py.errors import UnusableData, UsageError
-from babyseg_py.images.background import from_background
+from babyseg_py.images.background import with_zero_background
 from babyseg_py.images.geometry import grid_distance_mm
 from babyseg_py.images.header import ADVICE_COPY, ImageHeader, open_stream, parse_header
 from babyseg_py.images.volume import Volume
@@ -23,7 +23,7 @@ def load_image(path: Path | str) -> Volume:
     Integers, scaled integers (scl_slope), floats, either byte order, NIfTI or MGH, gzipped or not; a fourth
     dimension of size one is dropped. Voxels that are NaN or infinite become 0, as outside a masked brain.
     Negative intensities are kept, but where the background is one exact value other than 0 all are shifted
-    so that it is 0 (`from_background`).
+    so that it is 0 (`with_zero_background`).
 
     Parameters
     ----------
@@ -56,7 +56,7 @@ def load_image(path: Path | str) -> Volume:
         raise UnusableData(
             str(path), f"every voxel has the value {low:g}: there is nothing in it", ADVICE_COPY
         )
-    return Volume(from_background(data), header.affine, header.space_code)
+    return Volume(with_zero_background(data), header.affine, header.space_code)
 
 
 def load_labels(path: Path | str) -> Volume:

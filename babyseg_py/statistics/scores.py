@@ -12,7 +12,7 @@ SHEET_COLUMNS = ("sex", "site", "group")
 
 # Columns of visits and pairs of visits, and what the analyses call a score.
 TAKEN = frozenset(
-    {
+    [
         "age",
         "age_days",
         "age_months",
@@ -21,8 +21,16 @@ TAKEN = frozenset(
         "score",
         "score_age",
         "score_session_id",
-    }
-    | {"later_age", "later_score", "later_session_id", "_age", "_gap", "_last", "_off", "_score", "_unlisted"}
+        "later_age",
+        "later_score",
+        "later_session_id",
+        "_age",
+        "_gap",
+        "_last",
+        "_off",
+        "_score",
+        "_unlisted",
+    ]
 )
 
 
@@ -129,8 +137,8 @@ def named_apart(table: pd.DataFrame, *lists: list[str]) -> tuple[pd.DataFrame, *
         The table and the lists, with ``age`` called ``age (score table)``.
     """
     columns = [str(name) for name in table]
-    later = {name for name in columns if name.removesuffix("_later") != name and name[:-6] in columns}
-    names = {name: f"{name} (score table)" for name in columns if name in TAKEN | later}
+    taken = TAKEN | {f"{name}_later" for name in columns}
+    names = {name: f"{name} (score table)" for name in columns if name in taken}
     return table.rename(columns=names), *([names.get(name, name) for name in of] for of in lists)
 
 

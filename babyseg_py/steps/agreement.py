@@ -27,9 +27,9 @@ def run(args: argparse.Namespace) -> None:
     from babyseg_py.statistics.methods import compare_methods
     from babyseg_py.statistics.structures import volume_matrix
     from babyseg_py.statistics.visits import visit_facts
-    from babyseg_py.writing import refuse_to_overwrite
+    from babyseg_py.writing import check_outputs
 
-    refuse_to_overwrite([args.output], inputs=[args.table])
+    check_outputs([args.output], inputs=[args.table])
     table = _read(args.table)
     by_method = {
         str(name): volume_matrix(of.assign(volume_posterior_mm3=float("nan")), "labels")

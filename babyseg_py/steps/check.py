@@ -11,7 +11,7 @@ from babyseg_py.cohort.samplesheet import read_samplesheet
 from babyseg_py.cohort.summary import summary
 from babyseg_py.cohort.verdicts import VERDICTS, check_verdicts
 from babyseg_py.errors import UnusableData, UsageError
-from babyseg_py.writing import refuse_to_overwrite
+from babyseg_py.writing import check_outputs
 
 NAMED = 20
 
@@ -47,7 +47,7 @@ def run(args: argparse.Namespace) -> int:
         msg = "--scores and --covariates name columns of --phenotype, which is not given"
         raise UsageError(msg)
     source = args.sheet or args.bids
-    refuse_to_overwrite([args.output], inputs=[args.sheet, args.phenotype, args.verdicts])
+    check_outputs([args.output], inputs=[args.sheet, args.phenotype, args.verdicts])
     records, problems = _read(source, is_bids=args.bids is not None)
     phenotype = NOTHING
     if args.phenotype:

@@ -35,7 +35,7 @@ def run(args: argparse.Namespace) -> None:
     from babyseg_py.images.nifti import require_nifti_names
     from babyseg_py.labels.lut import label_files, write_dseg_table, write_lut
     from babyseg_py.morphometry.consensus import majority, staple
-    from babyseg_py.writing import refuse_to_overwrite
+    from babyseg_py.writing import check_outputs
 
     if len(args.raters) < 2:
         raise UsageError("a consensus needs the label maps of two raters or more")
@@ -44,7 +44,7 @@ def run(args: argparse.Namespace) -> None:
         print(f"babyseg consensus: {words}", file=sys.stderr)
     outputs = label_files(Path(args.output))
     more = [Path(args.performance).with_suffix(".json")] if args.performance else []
-    refuse_to_overwrite([*outputs, args.certainty, args.performance, *more], inputs=args.raters)
+    check_outputs([*outputs, args.certainty, args.performance, *more], inputs=args.raters)
     require_nifti_names(args.output, args.certainty)
     if len({Path(rater).resolve() for rater in args.raters}) < len(args.raters):
         raise UsageError("the label map of a rater is given twice: each has one vote")

@@ -25,9 +25,9 @@ def run(args: argparse.Namespace) -> None:
     from babyseg_py.models.checkpoint import PUBLISHED, is_checkpoint, read_checkpoint
     from babyseg_py.models.groupnet import GroupNetConfig
     from babyseg_py.models.weights import save_weights
-    from babyseg_py.writing import refuse_to_overwrite
+    from babyseg_py.writing import check_outputs
 
-    refuse_to_overwrite([Path(args.output)], force=args.force, inputs=[args.checkpoint])
+    check_outputs([Path(args.output)], force=args.force, inputs=[args.checkpoint])
     if any(width < 1 for width in [*(args.encoder or ()), *(args.decoder or ())]):
         raise UsageError("--encoder and --decoder: widths are whole numbers from 1 on")
     labels = tuple(args.labels or LABELS)

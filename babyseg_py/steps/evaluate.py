@@ -34,9 +34,9 @@ def run(args: argparse.Namespace) -> None:
     from babyseg_py.labels import structure_name
     from babyseg_py.morphometry.comparable import on_one_grid
     from babyseg_py.morphometry.surface_distance import compare_labels
-    from babyseg_py.writing import refuse_to_overwrite, write_text
+    from babyseg_py.writing import check_outputs, write_text
 
-    refuse_to_overwrite([args.output], inputs=[args.prediction, args.reference])
+    check_outputs([args.output], inputs=[args.prediction, args.reference])
     reference = read_labels(args.reference)
     pair = on_one_grid(reference, read_labels(args.prediction), args.prediction)
     if pair.resampled:

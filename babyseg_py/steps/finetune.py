@@ -59,12 +59,12 @@ def run(args: argparse.Namespace) -> None:
     from babyseg_py.training.pack import bank_of
     from babyseg_py.training.team import join_team, leave_team
     from babyseg_py.training.unlabelled import consistency, set_apart
-    from babyseg_py.writing import refuse_to_overwrite
+    from babyseg_py.writing import check_outputs
 
     if not args.corrected and not args.unlabelled:
         raise UsageError("say what to learn from with --corrected, --unlabelled or both")
     read = [args.weights, args.sheet, args.config, *args.keep, *args.corrected]
-    refuse_to_overwrite([args.export], inputs=[*read, Path(args.out_dir) / CHECKPOINT])
+    check_outputs([args.export], inputs=[*read, Path(args.out_dir) / CHECKPOINT])
     structures = _structures(args.structures)
     ages = _ages(args.sheet) if args.sheet else {}
     segmenter = load_segmenter(args.weights or default_weights(), device=args.device)

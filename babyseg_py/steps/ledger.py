@@ -23,10 +23,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Write the ledger and print how many rows are ok, flagged and failed."""
     from babyseg_py.statistics.files import write_dictionary
-    from babyseg_py.writing import refuse_to_overwrite, write_text
+    from babyseg_py.writing import check_outputs, write_text
 
     read = [args.records, *args.failures, *args.qc, *args.dseg]
-    refuse_to_overwrite([args.output], inputs=read)
+    check_outputs([args.output], inputs=read)
     content = read_records(args.records)
     outcomes = read_outcomes(args.failures, args.qc, args.dseg)
     entries = make_ledger(content["records"], outcomes, content.get("verdicts") or [])

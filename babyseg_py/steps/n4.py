@@ -22,9 +22,9 @@ def run(args: argparse.Namespace) -> None:
     from pathlib import Path
 
     from babyseg_py.images.nifti import require_nifti_names
-    from babyseg_py.writing import refuse_to_overwrite
+    from babyseg_py.writing import check_outputs
 
-    refuse_to_overwrite([args.output, args.report, args.field], inputs=[args.image])
+    check_outputs([args.output, args.report, args.field], inputs=[args.image])
     require_nifti_names(args.output, args.field)
     # ITK reads this when its first filter runs; there is no other way to limit N4.
     os.environ["ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS"] = str(args.threads)

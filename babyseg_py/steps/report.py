@@ -39,10 +39,10 @@ def run(args: argparse.Namespace) -> None:
     from babyseg_py.report.methods import bibtex
     from babyseg_py.report.page import build, render
     from babyseg_py.report.results import read_results
-    from babyseg_py.writing import refuse_to_overwrite, write_text
+    from babyseg_py.writing import check_outputs, write_text
 
     read = [args.records, args.ledger, *args.snapshots, *args.templates, args.versions]
-    refuse_to_overwrite([args.output, args.references], inputs=read)
+    check_outputs([args.output, args.references], inputs=read)
     results = read_results(
         records=args.records,
         ledger=args.ledger,

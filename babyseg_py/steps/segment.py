@@ -133,7 +133,7 @@ def _load(args: argparse.Namespace, threads: int):
 def _jobs(args: argparse.Namespace) -> list[Job]:
     """List the visits that are asked for, none of which may overwrite anything unasked."""
     from babyseg_py.labels.lut import label_files
-    from babyseg_py.writing import refuse_to_overwrite
+    from babyseg_py.writing import check_outputs
 
     if args.output.endswith(("/", os.sep)) or Path(args.output).is_dir():
         jobs = _jobs_in_folder(args)
@@ -149,7 +149,7 @@ def _jobs(args: argparse.Namespace) -> list[Job]:
         for path in (*label_files(job.labels), job.posteriors, job.uncertainty, job.mask, job.volumes, job.qc)
         if path
     ]
-    refuse_to_overwrite(files, force=args.force, inputs=[*args.images, args.weights])
+    check_outputs(files, force=args.force, inputs=[*args.images, args.weights])
     return jobs
 
 

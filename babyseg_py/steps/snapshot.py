@@ -22,9 +22,9 @@ def run(args: argparse.Namespace) -> None:
     from babyseg_py.images import load_image, load_labels
     from babyseg_py.report.snapshot import draw_snapshot
     from babyseg_py.report.to_scale import draw_to_scale
-    from babyseg_py.writing import refuse_to_overwrite, write_bytes
+    from babyseg_py.writing import check_outputs, write_bytes
 
-    refuse_to_overwrite([args.output, args.to_scale], inputs=[args.image, args.dseg])
+    check_outputs([args.output, args.to_scale], inputs=[args.image, args.dseg])
     image, dseg = load_image(args.image), load_labels(args.dseg)
     title = f"{args.visit}   over {Path(args.image).name}"
     write_bytes(args.output, draw_snapshot(image, dseg, title=title))

@@ -28,13 +28,13 @@ def run(args: argparse.Namespace) -> None:
     from babyseg_py.cohort.worklist import in_order, read_sessions, worst_slices
     from babyseg_py.errors import UsageError
     from babyseg_py.labels.lut import write_itksnap_labels
-    from babyseg_py.writing import appearing, refuse_to_overwrite
+    from babyseg_py.writing import appearing, check_outputs
 
     if args.sessions < 1 or args.slices < 1:
         raise UsageError("--sessions and --slices must be at least 1")
     target = Path(args.output)
     snap = target.with_name(f"{target.stem}_itksnap.txt")
-    refuse_to_overwrite([target, snap], force=args.force)
+    check_outputs([target, snap], force=args.force)
     sessions = read_sessions(Path(args.results))
     open_ones = [session for session in sessions if not session.done]
     chosen = in_order(open_ones)[: args.sessions]

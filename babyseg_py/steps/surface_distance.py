@@ -40,10 +40,10 @@ def run(args: argparse.Namespace) -> None:
     from babyseg_py.morphometry.visit import ScanLabels, compare_visit, compare_with_manual
     from babyseg_py.statistics.files import write_dictionary
     from babyseg_py.steps.evaluate import as_tsv, read_labels
-    from babyseg_py.writing import refuse_to_overwrite, write_text
+    from babyseg_py.writing import check_outputs, write_text
 
     read = [args.dseg, *args.scan_dseg, args.registration, args.reference]
-    refuse_to_overwrite([args.output], inputs=read)
+    check_outputs([args.output], inputs=read)
     matrices = read_matrices(args.registration)
     session = read_labels(args.dseg)
     scans = []

@@ -38,9 +38,9 @@ def run(args: argparse.Namespace) -> None:
     from babyseg_py.synthesis.randomise import draw_params
     from babyseg_py.synthesis.ranges import Ranges
     from babyseg_py.synthesis.synthesise import apply
-    from babyseg_py.writing import refuse_to_overwrite, write_text
+    from babyseg_py.writing import check_outputs, write_text
 
-    refuse_to_overwrite([args.output, args.labels_out, args.params_out], inputs=[args.labels, args.params])
+    check_outputs([args.output, args.labels_out, args.params_out], inputs=[args.labels, args.params])
     require_nifti_names(args.output, args.labels_out)
     labels = load_labels(args.labels)
     if np.count_nonzero(merge_labels(labels.data, labels.affine)) * labels.voxel_volume_mm3 < SMALLEST_MM3:

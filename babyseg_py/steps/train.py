@@ -52,21 +52,21 @@ def run(args: argparse.Namespace) -> None:
     import torch
 
     from babyseg_py.models.memory import keep_freed_memory
+    from babyseg_py.training.loop import CHECKPOINT
     from babyseg_py.training.recipe import read_recipe
-    from babyseg_py.writing import refuse_to_overwrite
+    from babyseg_py.writing import check_outputs
 
     folder = Path(args.out_dir)
     if args.export:
         from babyseg_py.training.export import export_weights
-        from babyseg_py.training.loop import CHECKPOINT
 
         runs = [folder / CHECKPOINT, Path(args.locate or folder) / CHECKPOINT]
-        refuse_to_overwrite([args.export], inputs=[args.recipe, *runs])
+        check_outputs([args.export], inputs=[args.recipe, *runs])
         export_weights(folder, Path(args.locate or folder), Path(args.export))
         return
     recipe = read_recipe(args.recipe)
     if args.refine:
-        refuse_to_overwrite([args.refine[1]], inputs=[args.recipe, args.refine[0], recipe.bank])
+        check_outputs([args.refine[1]], inputs=[args.recipe, args.refine[0], recipe.bank])
     keep_freed_memory()
     torch.set_num_threads(args.threads)
     if args.replay:
@@ -82,7 +82,7 @@ def run(args: argparse.Namespace) -> None:
     if args.refine:
         _refine(recipe, folder, args.refine[0], Path(args.refine[1]), args.device)
         return
-    if args.start and (folder / "checkpoint.pt").exists():
+    if args.start and (folder / CHECKPOINT).exists():
         print(f"babyseg train: note: {folder} has a checkpoint; --start is not used", file=sys.stderr)
     _train(recipe, folder, args.device, _begin_with(args.start, recipe) if args.start else {})
 

@@ -5,7 +5,7 @@ import resource
 import pytest
 
 from babyseg_py.errors import UnusableData, UsageError
-from babyseg_py.writing import appearing, refuse_to_overwrite
+from babyseg_py.writing import appearing, check_outputs
 
 
 def test_file_that_cannot_be_finished_leaves_nothing(tmp_path) -> None:
@@ -36,11 +36,11 @@ def test_interruption_leaves_nothing(tmp_path) -> None:
 def test_outputs_are_checked_before(tmp_path) -> None:
     there, new = tmp_path / "a.nii.gz", tmp_path / "b.nii.gz"
     there.touch()
-    refuse_to_overwrite([new], force=False)
-    refuse_to_overwrite([new, there], force=True)
+    check_outputs([new], force=False)
+    check_outputs([new, there], force=True)
     with pytest.raises(UsageError, match="--force"):
-        refuse_to_overwrite([new, there], force=False)
+        check_outputs([new, there], force=False)
     with pytest.raises(UsageError, match="two outputs"):
-        refuse_to_overwrite([new, tmp_path / "." / "b.nii.gz"], force=True)
+        check_outputs([new, tmp_path / "." / "b.nii.gz"], force=True)
     with pytest.raises(UsageError, match="is a folder"):
-        refuse_to_overwrite([tmp_path], force=True)
+        check_outputs([tmp_path], force=True)
