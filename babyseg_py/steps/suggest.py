@@ -34,7 +34,7 @@ def run(args: argparse.Namespace) -> None:
         raise UsageError("--sessions and --slices must be at least 1")
     target = Path(args.output)
     snap = target.with_name(f"{target.stem}_itksnap.txt")
-    check_outputs([target, snap], force=args.force)
+    check_outputs([target, snap], force=args.force, inputs=[*Path(args.results).glob("sub-*/**/*")])
     sessions = read_sessions(Path(args.results))
     open_ones = [session for session in sessions if not session.done]
     chosen = in_order(open_ones)[: args.sessions]

@@ -81,6 +81,10 @@ def test_worklist_and_commands(results, tmp_path, capsys) -> None:
     assert words[1][-3:] == cursor
     compile(words[2][2], "Slicer", "exec")
     assert main(["suggest", str(results), "-o", str(target)]) == 2  # is there already
+    quality = next(results.rglob("*_desc-segmentation_qc.tsv"))
+    before = quality.read_bytes()
+    assert main(["suggest", str(results), "-o", str(quality), "--force"]) == 2
+    assert quality.read_bytes() == before
 
 
 def test_corrected_sessions_are_left_out(results, tmp_path, capsys) -> None:
