@@ -11,7 +11,8 @@ from babyseg_py.synthesis.labelbank import LabelBank, load_bank, save_bank
 from babyseg_py.synthesis.labelbank_build import describe_map, make_bank
 from babyseg_py.training.labelmaps import Renumbering, checked_maps, find_maps, read_label_table, renumber
 
-_AGE = re.compile(r"age-(\d+)(?:-(\d+))?mo")
+_AGE = re.compile(r"age-(\d+(?:\.\d+)?)(?:-(\d+(?:\.\d+)?))?mo", re.IGNORECASE)
+_ENDING = re.compile(r"(_dseg.*|\.nii|\.nii\.gz|\.mgz|\.mgh)$", re.IGNORECASE)
 
 
 def pack_label_maps(places: Sequence[Path], target: Path, *, label_table: Path | None = None) -> str | None:
@@ -71,6 +72,9 @@ def _checked(paths: Sequence[Path], table: Renumbering | None) -> str | None:
     for path, name in zip(paths, names, strict=True):
         if names.count(name) > 1:
             raise UnusableData(str(path), "another map has the same name", "rename one of them")
+        if name.lower().startswith("age-") and age_from_name(name) is None:
+            what = "its name begins with age- but tells no age in months"
+            raise UnusableData(str(path), what, "call it like age-4mo_dseg.nii.gz or age-34-38mo_dseg.nii.gz")
     return checked_maps(paths, table)
 
 
@@ -85,7 +89,7 @@ def _described(paths: Sequence[Path], table: Renumbering | None, ages: Mapping[s
 
 
 def _name(path: Path) -> str:
-    return path.name.split("_dseg")[0].split(".")[0]
+    return _ENDING.sub("", path.name)
 
 
 def age_from_name(name: str) -> float | None:

@@ -13,6 +13,7 @@ from babyseg_py.errors import UnusableData
 from babyseg_py.images import save_labels
 from babyseg_py.labels import LABELS, STRUCTURES
 from babyseg_py.models.weights import load_weights
+from babyseg_py.synthesis.labelbank import load_bank
 from babyseg_py.training.board import panel
 from babyseg_py.training.export import export_weights
 from babyseg_py.training.loop import LOG, Trainer, drop_rows_after, learning_rate
@@ -164,10 +165,19 @@ def test_pack_reads_ages_from_names(ball, tmp_path) -> None:
     """Ages come from the names; a folder of files becomes one bank."""
     assert age_from_name("age-34-38mo") == 36
     assert age_from_name("adult-1") is None
-    save_labels(ball, tmp_path / "age-4mo_dseg.nii.gz")
-    save_labels(ball, tmp_path / "adult-1_dseg.nii.gz")
-    pack_label_maps(sorted(tmp_path.glob("*.nii.gz")), tmp_path / "bank.npz")
-    assert (tmp_path / "bank.npz").exists()
+    for name in ("age-4.5mo_dseg", "AGE-34-38mo_dseg", "adult-1_dseg", "adult-2"):
+        save_labels(ball, tmp_path / f"{name}.nii.gz")
+    pack_label_maps([tmp_path], tmp_path / "bank.npz")
+    ages = {one.name: one.age_months for one in load_bank(tmp_path / "bank.npz").maps}
+    assert ages == {"age-4.5mo": 4.5, "AGE-34-38mo": 36, "adult-1": None, "adult-2": None}
+
+
+@pytest.mark.parametrize("name", ["age-four_dseg", "age-4y_dseg", "Age-mo_dseg"])
+def test_a_name_that_tells_its_age_badly_is_no_adult(ball, tmp_path, name) -> None:
+    """A map whose name begins as an age but tells none is refused, not taken for an adult's."""
+    save_labels(ball, tmp_path / f"{name}.nii.gz")
+    with pytest.raises(UnusableData, match="tells no age in months"):
+        pack_label_maps([tmp_path], tmp_path / "bank.npz")
 
 
 @pytest.mark.parametrize(
