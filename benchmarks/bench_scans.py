@@ -27,7 +27,7 @@ from babyseg_py.labels import LABELS
 from babyseg_py.models.default import default_weights
 from babyseg_py.segmentation.from_files import segment_files
 from babyseg_py.segmentation.inference import Segmenter, load_segmenter
-from babyseg_py.segmentation.several import CERTAINTY_STEP, SMALLEST_AGREEMENT
+from babyseg_py.segmentation.several import SMALLEST_AGREEMENT
 from babyseg_py.segmentation.visit import segment_visit
 from babyseg_py.segmentation.window import Scan
 from babyseg_py.synthesis.labelbank import LabelBank
@@ -226,7 +226,7 @@ def main() -> None:
     args = parser.parse_args()
     segmenter = load_segmenter(default_weights())
     print(f"weights {segmenter.info.provenance}, {segmenter.precision}, {torch.get_num_threads()} threads")
-    print(f"limits: agreement {SMALLEST_AGREEMENT}, certainty {CERTAINTY_STEP}")
+    print(f"limit of agreement {SMALLEST_AGREEMENT}")
     tables = {
         "two": lambda: two(segmenter, args.data, args.visits),
         "unc": lambda: unc(segmenter, args.data),

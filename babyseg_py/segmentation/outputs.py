@@ -112,11 +112,11 @@ def write_visit(visit: Visit, segmenter: Segmenter, scans: Sequence[Scan], plan:
     by_scan: dict[str, dict[int, float]] = {}
     interval_by_scan: dict[str, dict[int, tuple[float, float]]] = {}
 
-    for scan, seen in zip_longest(result.scans, result.alone):
+    for scan, by_itself in zip_longest(result.scans, result.alone):
         if len(result.scans) == 1:
             alone = on_own_grid(segmenter, result.posteriors, result.window, scan, result.evidence)
         else:
-            alone = segment_scan(segmenter, scan, result.window, seen, flip=visit.flip)
+            alone = segment_scan(segmenter, scan, result.window, by_itself)
         measures += measure_quality(alone, scan=scan.name, age_months=visit.age_months)
         by_scan[scan.name], interval_by_scan[scan.name] = alone.volumes_mm3, alone.intervals_mm3
         scan_file = parse_name(scan.name + ".nii.gz")

@@ -6,15 +6,14 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from babyseg_py.images import Volume
 from babyseg_py.images.geometry import stored_alike
-from babyseg_py.segmentation.evidence import Passes
 from babyseg_py.segmentation.inference import (
     Alone,
+    Predicted,
     Segmenter,
-    certainty_of,
+    by_local_certainty,
     predict_alone,
     predict_images,
     see_alone,
@@ -28,9 +27,6 @@ SMALLEST_AGREEMENT = 0.6
 # Dice of all that is labelled, likewise: 0.95 to 0.99 for good scans, 0.80 to 0.85 where a third of the brain
 # is missing. A poor scan of thick slices had 0.90: it is kept.
 SMALLEST_BRAIN_AGREEMENT = 0.87
-# By how much the network has to be less certain of all scans together than of the surest one alone for that
-# one to be taken. On 14 synthetic visits the sign of the difference told in 11 which of the two was better.
-CERTAINTY_STEP = 0.015
 # How much surer of one of two scans that disagree the network has to be to outweigh that the session is laid
 # along the other one.
 CLEARLY_SURER = 0.05
@@ -110,19 +106,13 @@ def mean_dice(a: np.ndarray, b: np.ndarray) -> float:
     return float(np.mean(2 * both[total > 0] / total[total > 0])) if total.any() else 0.0
 
 
-def share_of_surest(together: float, alone: float) -> float:
-    """Share of the result that the surest scan gives by itself, from how certain the network is.
-
-    Nothing if it is as certain of all scans together, all if it is less certain of them by 0.015 or more: a
-    scan that is much poorer than another one may only blur what that one shows.
-    """
-    return float(np.clip((alone - together) / CERTAINTY_STEP, 0, 1))
-
-
 def predict_several(
     segmenter: Segmenter, scans: Sequence[Scan], window: Window, alone: Sequence[Alone], *, flip: bool
-) -> tuple[Tensor, Passes | None, Tensor]:
-    """Segment all scans together, the surest one by itself too, each to its share.
+) -> tuple[Predicted, tuple[Predicted, ...]]:
+    """Segment all scans together and each by itself, and mix these in every place by certainty.
+
+    A scan that is much poorer than another one may only blur what that one shows, in one place or everywhere;
+    on the other hand, all together show what none shows alone.
 
     Parameters
     ----------
@@ -139,24 +129,16 @@ def predict_several(
 
     Returns
     -------
-    posteriors : (C, *window) Tensor
-        Probabilities.
-    passes : Passes or None
-        How those of all scans together agree with those of their mirror images.
-    images : (G, *window) Tensor
-        The scans on the window.
+    mixed : Predicted
+        From all scans; its passes are those of all scans together.
+    by_itself : tuple of Predicted
+        From each of several scans.
     """
     if len(scans) == 1:
         one = alone[0] if alone else see_alone(segmenter, scans[0], window)
-        return *predict_alone(segmenter, one, flip=flip), one.images
+        return predict_alone(segmenter, one, flip=flip), ()
     images = torch.cat([one.images for one in alone])
     together, passes = predict_images(segmenter, images, flip=flip)
-    surest = max(alone, key=lambda one: one.certainty)
-    by_itself, _ = predict_alone(segmenter, surest, flip=flip)
-    return blended(together, by_itself), passes, images
-
-
-def blended(together: Tensor, by_itself: Tensor) -> Tensor:
-    """Mix posteriors of all scans with those of the surest one, each to its share."""
-    share = share_of_surest(certainty_of(together), certainty_of(by_itself))
-    return torch.lerp(together, by_itself, share) if share else together
+    by_itself = tuple(predict_alone(segmenter, one, flip=flip) for one in alone)
+    mixed = by_local_certainty([together, *(one.posteriors for one in by_itself)])
+    return Predicted(mixed, passes, images), by_itself

@@ -11,10 +11,10 @@ from babyseg_py.errors import UnusableData
 from babyseg_py.models.weights import FixedGrid
 from babyseg_py.segmentation.calibration import Trust
 from babyseg_py.segmentation.cut import shares_left
-from babyseg_py.segmentation.evidence import Passes, gather_evidence
+from babyseg_py.segmentation.evidence import gather_evidence
 from babyseg_py.segmentation.first_look import FirstLook, find_brain
 from babyseg_py.segmentation.fixed_grid import leading_scan, predict_on_fixed_grid
-from babyseg_py.segmentation.inference import Alone, Segmenter, predict_alone, see_alone
+from babyseg_py.segmentation.inference import Alone, Predicted, Segmenter, see_alone
 from babyseg_py.segmentation.postprocess import drop_fragments
 from babyseg_py.segmentation.sampling import Segmentation, sample_posteriors
 from babyseg_py.segmentation.several import (
@@ -51,8 +51,8 @@ class VisitResult:
     evidence : (21, F) np.ndarray, optional
         What is known of the quality of each structure, see `evidence.FEATURES`; None if there was no mirror
         image to compare with.
-    alone : tuple of Alone
-        What the network makes of each scan by itself; empty for one scan, or if they were not compared.
+    alone : tuple of Predicted
+        What each of several scans gives by itself; empty for weights with a leading scan.
     """
 
     together: Segmentation
@@ -63,7 +63,7 @@ class VisitResult:
     facing: str = "upright"
     left_out: tuple[LeftOut, ...] = ()
     evidence: np.ndarray | None = None
-    alone: tuple[Alone, ...] = ()
+    alone: tuple[Predicted, ...] = ()
 
 
 def segment_visit(
@@ -97,7 +97,7 @@ def segment_visit(
         Labels, uncertainty, volumes and posteriors.
     """
     facing, evidence = "upright", None
-    alone: list[Alone] = []
+    by_itself: tuple[Predicted, ...] = ()
     recipe = segmenter.info.preprocessing
     if isinstance(recipe, FixedGrid):
         progress("segmenting")
@@ -110,14 +110,14 @@ def segment_visit(
         )
         window, used, facing, notes = look.window, look.scans, look.facing, ()
         progress("segmenting")
-        averaged, passes, images = predict_several(segmenter, used, window, alone, flip=flip)
-        posteriors, evidence = _finished(segmenter, averaged, passes, images, window=window, scans=used)
+        mixed, by_itself = predict_several(segmenter, used, window, alone, flip=flip)
+        posteriors, evidence = _finished(segmenter, mixed, window=window, scans=used)
     progress("sampling labels")
     together = sample_posteriors(
         posteriors, window, segmenter.info.labels, shape, affine, trust=_trust(segmenter, evidence)
     )
-    compared = tuple(alone) if len(used) > 1 else ()
-    return VisitResult(together, window, posteriors, used, notes, facing, tuple(left_out), evidence, compared)
+    out = tuple(left_out)
+    return VisitResult(together, window, posteriors, used, notes, facing, out, evidence, by_itself)
 
 
 def _lead_first(scans: Sequence[Scan]) -> list[Scan]:
@@ -166,23 +166,20 @@ def _look_and_compare(
 
 
 def segment_scan(
-    segmenter: Segmenter, scan: Scan, window: Window, alone: Alone | None = None, *, flip: bool = True
+    segmenter: Segmenter, scan: Scan, window: Window, by_itself: Predicted | None = None
 ) -> Segmentation:
-    """Segment one scan of a visit alone, as `segment_visit` returned it, on its own grid.
+    """Segment one of several scans of a visit alone, on its own grid, from what `segment_visit` gave of it.
 
-    What is known already of the scan alone is not computed again. A scan that leads alone lays its own grid,
-    so that the window counts only for the recipe of two looks.
+    With weights whose recipe has a leading scan that is nothing: this scan then leads, and lays its own grid.
     """
     recipe = segmenter.info.preprocessing
     evidence = None
-    if isinstance(recipe, FixedGrid):
+    if by_itself:
+        posteriors, evidence = _finished(segmenter, by_itself, window=window, scans=[scan])
+    elif isinstance(recipe, FixedGrid):
         window, posteriors, _ = predict_on_fixed_grid(segmenter, [scan], recipe)
     else:
-        alone = alone or see_alone(segmenter, scan, window)
-        averaged, passes = predict_alone(segmenter, alone, flip=flip)
-        posteriors, evidence = _finished(
-            segmenter, averaged, passes, alone.images, window=window, scans=[scan]
-        )
+        raise TypeError("these weights have no leading scan: give what the visit told of this one")
     return on_own_grid(segmenter, posteriors, window, scan, evidence)
 
 
@@ -204,22 +201,16 @@ def on_own_grid(
 
 
 def _finished(
-    segmenter: Segmenter,
-    averaged: Tensor,
-    passes: Passes | None,
-    images: Tensor,
-    *,
-    window: Window,
-    scans: Sequence[Scan],
+    segmenter: Segmenter, predicted: Predicted, *, window: Window, scans: Sequence[Scan]
 ) -> tuple[Tensor, np.ndarray | None]:
     """Posteriors without fragments, and the evidence on them where both passes were made."""
     numbers = segmenter.info.labels
-    posteriors = drop_fragments(averaged, numbers)
-    if passes is None:
+    posteriors = drop_fragments(predicted.posteriors, numbers)
+    if predicted.passes is None:
         return posteriors, None
     labels = np.array(numbers)[posteriors.argmax(dim=0).numpy()]
     left = shares_left(labels, window, scans)
-    return posteriors, gather_evidence(posteriors, passes, images, numbers, left)
+    return posteriors, gather_evidence(posteriors, predicted.passes, predicted.images, numbers, left)
 
 
 def _trust(segmenter: Segmenter, evidence: np.ndarray | None) -> Trust | None:

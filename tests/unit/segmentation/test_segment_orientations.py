@@ -31,6 +31,7 @@ from babyseg_py.segmentation.inference import (
     see_alone,
 )
 from babyseg_py.segmentation.sampling import probabilities_on_grid, sample_posteriors
+from babyseg_py.segmentation.several import predict_several
 from babyseg_py.segmentation.visit import on_own_grid, segment_visit
 from babyseg_py.segmentation.window import (
     Box,
@@ -320,11 +321,13 @@ def test_every_place_follows_the_way_that_is_surer_there() -> None:
     one, other = torch.zeros(2, 40, 8, 8), torch.zeros(2, 40, 8, 8)
     one[:, :20], one[:, 20:] = sure[:, None, None, None], unsure[:, None, None, None]
     other[:, :20], other[:, 20:] = unsure.flip(0)[:, None, None, None], sure.flip(0)[:, None, None, None]
-    mixed = by_local_certainty(one, other)
+    mixed = by_local_certainty([one, other])
     assert torch.allclose(mixed.sum(dim=0), torch.ones(40, 8, 8))
     assert torch.allclose(mixed[:, 0, 4, 4], sure, atol=1e-4)
     assert torch.allclose(mixed[:, -1, 4, 4], sure.flip(0), atol=1e-4)
-    assert torch.allclose(by_local_certainty(one, one.flip(0)), torch.full((2, 40, 8, 8), 0.5))
+    assert torch.allclose(by_local_certainty([one, one.flip(0)]), torch.full((2, 40, 8, 8), 0.5))
+    three = by_local_certainty([other, torch.full_like(one, 0.5), one])
+    assert torch.allclose(three, mixed, atol=1e-3)
 
 
 @pytest.mark.parametrize("axcodes", ["LIA", "PSR", "ARI"])
@@ -345,3 +348,28 @@ def test_both_looks_are_the_same_bit_for_bit_in_any_order_of_axes(segmenter, obl
 
 def segment_visit_of(segmenter, volume: Volume):
     return segment_visit(segmenter, [Scan("T1w", volume, np.eye(4))], volume.shape, volume.affine)
+
+
+def test_a_scan_given_twice_changes_nothing(segmenter, blob) -> None:
+    """Together and by itself it is seen alike, so that however these are mixed the posteriors are its own."""
+    scans = [Scan(name, blob, np.eye(4)) for name in ("T1w", "T1w-again")]
+    alone = [see_alone(segmenter, scan, WINDOW) for scan in scans]
+    one, none = predict_several(segmenter, scans[:1], WINDOW, alone[:1], flip=True)
+    both, by_itself = predict_several(segmenter, scans, WINDOW, alone, flip=True)
+    torch.testing.assert_close(both.posteriors, one.posteriors, atol=1e-5, rtol=0)
+    torch.testing.assert_close(by_itself[1].posteriors, one.posteriors, atol=0, rtol=0)
+    np.testing.assert_allclose(both.passes.dice, one.passes.dice, atol=1e-4)
+    assert both.images.shape == (2, *WINDOW.shape)
+    assert none == ()
+
+
+def test_a_sure_scan_outweighs_an_unsure_one_and_all_together(segmenter, blob) -> None:
+    """Where the network is far surer of one scan than of another, or of both together, that one counts."""
+    scans = [Scan(name, blob, np.eye(4)) for name in ("T1w", "T2w")]
+    seen = see_alone(segmenter, scans[0], WINDOW)
+    sure = torch.full_like(seen.posteriors, 0.0)
+    sure[3] = 1.0
+    unsure = torch.full_like(sure, 1 / len(sure))
+    alone = [replace(seen, posteriors=posteriors) for posteriors in (unsure, sure)]
+    mixed, _ = predict_several(segmenter, scans, WINDOW, alone, flip=False)
+    torch.testing.assert_close(mixed.posteriors, sure, atol=1e-3, rtol=0)

@@ -5,16 +5,13 @@ import pytest
 import torch
 
 from babyseg_py.images import Volume
+from babyseg_py.segmentation.inference import Alone, certainty_of
 from babyseg_py.segmentation.several import (
     SMALLEST_AGREEMENT,
-    Alone,
-    blended,
-    certainty_of,
     disagreeing,
     fingerprint,
     in_order_of_content,
     mean_dice,
-    share_of_surest,
 )
 from babyseg_py.segmentation.window import Scan
 
@@ -101,18 +98,3 @@ def test_certainty_is_that_of_what_is_labelled() -> None:
     posteriors = torch.tensor([[0.9, 0.2, 0.4], [0.1, 0.8, 0.6]])
     assert certainty_of(posteriors) == pytest.approx(0.7)
     assert certainty_of(posteriors[:, :1]) == 0
-
-
-def test_share_of_the_surest_grows_with_what_the_others_take_away() -> None:
-    assert share_of_surest(0.9, 0.9) == share_of_surest(0.9, 0.85) == 0
-    assert 0 < share_of_surest(0.9, 0.905) < share_of_surest(0.9, 0.91) < 1
-    assert share_of_surest(0.85, 0.9) == 1
-
-
-@pytest.mark.parametrize(("together", "expected"), [(0.95, 0.95), (0.8, 0.9), (0.8925, 0.89625)])
-def test_result_is_that_of_all_or_of_the_surest(together, expected) -> None:
-    """The last case lies half-way between the two."""
-    all_scans, surest = (torch.full((2, 2, 2, 2), value) for value in (together, 0.9))
-    for posteriors in (all_scans, surest):
-        posteriors[0] = 1 - posteriors[0]
-    assert float(blended(all_scans, surest)[1].mean()) == pytest.approx(expected, abs=1e-4)
