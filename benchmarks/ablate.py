@@ -62,6 +62,7 @@ SYNTHESIS: dict[str, Any] = {
 }
 VARIANTS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "base": ({}, {}),
+    "another seed": ({"seed": 1}, {}),
     "brains alone": ({}, {"bare_brain": 1.0}),
     "no grafted heads": ({}, {"grafted": 0.0}),
     "no adults": ({}, {"adult_weight": 0.0, "grafted": 0.0}),
