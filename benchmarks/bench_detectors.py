@@ -41,7 +41,7 @@ def rows_of(segmenter: Segmenter, case: Case) -> dict[str, list[dict]]:
         return {
             f"{case.group}|{case.name}": [_as_row(Measure("n/a", "n/a", FAILURE, 1.0, 0, 0, str(problem)))]
         }
-    labels = np.array(segmenter.info.labels)[result.posteriors.argmax(dim=0).numpy()]
+    labels = np.array(segmenter.info.labels)[result.posteriors.on_window.argmax(dim=0).numpy()]
     measures = [orientation(result.facing), *detect(labels, result.window, result.scans)]
     measures += measure_quality(result.together, scan="n/a", age_months=case.age_months)
     rows = {f"{case.group}|{case.name}": [_as_row(m) for m in measures]}

@@ -21,7 +21,7 @@ from babyseg_py.labels import LABELS
 from babyseg_py.labels.fuller import channels_of, fuller_structures, parts
 from babyseg_py.models.refiner import shares
 from babyseg_py.segmentation.from_files import load_model, segment_files
-from babyseg_py.segmentation.inference import Segmenter, predict_images
+from babyseg_py.segmentation.inference import Segmenter, forward
 from babyseg_py.synthesis.labelbank import LabelBank, load_bank
 from babyseg_py.synthesis.randomise import draw_params
 from babyseg_py.synthesis.ranges import Ranges
@@ -36,7 +36,7 @@ Found = dict[str, list[float]]
 def synthetic(segmenter: Segmenter, bank: LabelBank, samples: int) -> Iterator[tuple[str, Found]]:
     """Dice of each part over synthetic visits of each held-out map."""
     ranges = Ranges.from_dict({"realistic": 1.0, "inverted": 0.0, "polarised": True})
-    refiner = segmenter.refiner
+    refiner, network = segmenter.refiner, segmenter.networks.segment
     assert refiner is not None, "the segmenter was loaded for the fuller labels"
     for name in HELD_OUT:
         own = replace(bank, maps=tuple(m for m in bank.maps if m.name == name))
@@ -45,7 +45,8 @@ def synthetic(segmenter: Segmenter, bank: LabelBank, samples: int) -> Iterator[t
             bare = replace(ranges, bare_brain=float(number % 2))
             params = draw_params(np.random.default_rng((SEED, number)), own, bare)
             images, bits = apply(own, params).images, parts_of(own, params).numpy()
-            posteriors, _ = predict_images(segmenter, images, flip=True)
+            direct, mirrored = (forward(segmenter, network, x) for x in (images, images.flip(1)))
+            posteriors = (direct + mirrored[segmenter.mirrored_channels].flip(1)) / 2
             given = shares(refiner(images.mean(dim=0), posteriors))
             labels = np.array(LABELS)[posteriors.argmax(dim=0).numpy()]
             for channel, part in enumerate(parts()):

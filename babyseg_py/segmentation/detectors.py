@@ -48,7 +48,7 @@ CORTEX = (3, 42)
 
 def detect_visit(result: VisitResult, label_numbers: Sequence[int]) -> list[Measure]:
     """Return the measures of `detect` for a segmented visit, whose channels stand for the given labels."""
-    labels = np.array(label_numbers)[result.posteriors.argmax(dim=0).numpy()].astype(np.int32)
+    labels = np.array(label_numbers)[result.posteriors.on_window.argmax(dim=0).numpy()].astype(np.int32)
     window = result.window
     if result.facing == "upright":  # otherwise the axes of the window follow the head, against its header
         along_head = reorient(Volume(labels, window.affine), "RAS")

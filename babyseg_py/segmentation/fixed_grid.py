@@ -19,6 +19,7 @@ from babyseg_py.images import Volume
 from babyseg_py.images.geometry import bounding_box, crop_or_pad, grid_with_spacing, reorient, resample
 from babyseg_py.models.weights import FixedGrid
 from babyseg_py.segmentation.inference import Segmenter, forward
+from babyseg_py.segmentation.posteriors import Posteriors
 from babyseg_py.segmentation.window import Scan, Window, anatomical_axes, head_box
 
 
@@ -29,15 +30,15 @@ def leading_scan(scans: Sequence[Scan]) -> Scan:
 
 def predict_on_fixed_grid(
     segmenter: Segmenter, scans: Sequence[Scan], recipe: FixedGrid
-) -> tuple[Window, Tensor, tuple[str, ...]]:
+) -> tuple[Window, Posteriors, tuple[str, ...]]:
     """Posteriors of all scans together, of which the first one leads.
 
     Returns
     -------
     window : Window
         The grid that the leading scan gave.
-    posteriors : (C, *window) Tensor
-        Probabilities, float32 on the CPU.
+    posteriors : Posteriors
+        Probabilities of one look, float32 on the CPU.
     notes : tuple of str
         What the user should know.
 
@@ -48,7 +49,8 @@ def predict_on_fixed_grid(
     """
     window, notes = window_of(scans[0], recipe)
     images = torch.stack([sample_on(window, scan, recipe) for scan in scans])
-    return window, forward(segmenter, segmenter.networks.segment, images.to(segmenter.device)), notes
+    posteriors = forward(segmenter, segmenter.networks.segment, images.to(segmenter.device))
+    return window, Posteriors(posteriors), notes
 
 
 def window_of(lead: Scan, recipe: FixedGrid) -> tuple[Window, tuple[str, ...]]:

@@ -99,12 +99,13 @@ def divide(
     if segmenter.refiner is None:
         raise TypeError("this segmenter has no refiner")
     image = sample_scans(segmenter, scans_stored_alike(visit.scans), visit.window).cpu().mean(dim=0)
-    mirrored = visit.posteriors[segmenter.mirrored_channels].flip(1)
-    given = shares(segmenter.refiner(image, visit.posteriors))
+    posteriors = visit.posteriors.on_window
+    mirrored = posteriors[segmenter.mirrored_channels].flip(1)
+    given = shares(segmenter.refiner(image, posteriors))
     given += shares(segmenter.refiner(image.flip(0), mirrored))[list(mirrored_parts())].flip(1)
     given /= 2
     parents = [LABELS.index(part.parent) for part in parts()]
-    joint = visit.posteriors[parents] * given
+    joint = posteriors[parents] * given
     labels = _divided_labels(joint, visit, whole.labels, to_session)
     return Divided(whole, labels, _divided_volumes(joint, visit, whole))
 

@@ -10,6 +10,7 @@ from torch.nn import functional as F
 from babyseg_py.images import Volume
 from babyseg_py.images.geometry import corners, reorient_like, stored_alike
 from babyseg_py.segmentation.calibration import Trust
+from babyseg_py.segmentation.posteriors import Posteriors
 from babyseg_py.segmentation.window import Window
 
 SLAB_VOXELS = 2_000_000
@@ -49,7 +50,7 @@ class Segmentation:
 
 
 def sample_posteriors(
-    posteriors: Tensor,
+    posteriors: Posteriors,
     window: Window,
     label_numbers: tuple[int, ...],
     shape: tuple[int, int, int],
@@ -62,7 +63,7 @@ def sample_posteriors(
 
     Parameters
     ----------
-    posteriors : (C, *window) Tensor
+    posteriors : Posteriors
         Probabilities on the network's window.
     window : Window
         Its place in the session's world.
@@ -101,7 +102,7 @@ def sample_posteriors(
         places = _places(window, to_window, part)
         nearest = F.grid_sample(something, places, "nearest", padding_mode="border", align_corners=True)
         here = nearest[0, 0] > 0
-        p = _sample(posteriors, places[0][here][None, None, None])[:, 0, 0]
+        p = _sample_both(posteriors, places[0][here][None, None, None])[:, 0, 0]
         sums += p.sum(dim=1).numpy()
         p[0] += (1 - p.sum(dim=0)).clamp_min(0)
         index, best = _first_largest(p)
@@ -142,15 +143,27 @@ def _places(window: Window, to_window: np.ndarray, part: tuple[slice, ...]) -> T
     return (2 * position / (size - 1) - 1).flip(-1)[None]
 
 
-def _something(posteriors: Tensor) -> Tensor:
+def _something(posteriors: Posteriors) -> Tensor:
     """One where a voxel or one of its neighbours may be more than background, else zero, (1, 1, *window)."""
-    labelled = (1 - posteriors[None, :1] > NOTHING).float()
+    background = posteriors.here[:1]
+    if posteriors.between is not None:
+        background = torch.minimum(background, posteriors.between[:1])
+    labelled = (1 - background[None] > NOTHING).float()
     return F.max_pool3d(labelled, kernel_size=3, stride=1, padding=1)
 
 
-def _sample(posteriors: Tensor, places: Tensor) -> Tensor:
-    """Posteriors at places of the window, (C, *places); nothing where the window ends."""
-    return F.grid_sample(posteriors[None], places, align_corners=True, padding_mode="zeros")[0]
+def _sample_both(posteriors: Posteriors, places: Tensor) -> Tensor:
+    """Average both looks at places of the window; (C, *places), 0 beyond its ends."""
+    found = _sample(posteriors.here, places)
+    if posteriors.between is None:
+        return found
+    size = torch.tensor(posteriors.here.shape[:0:-1], dtype=torch.float32)
+    return found.add_(_sample(posteriors.between, places - 1 / (size - 1))).div_(2)
+
+
+def _sample(maps: Tensor, places: Tensor) -> Tensor:
+    """Interpolate maps of the window, (C, *window), at places of it; (C, *places), 0 beyond its ends."""
+    return F.grid_sample(maps[None], places, align_corners=True, padding_mode="zeros")[0]
 
 
 def _first_largest(p: Tensor) -> tuple[Tensor, Tensor]:
@@ -215,16 +228,16 @@ def sample_channels(
 
 
 def probabilities_on_grid(
-    posteriors: Tensor, window: Window, shape: tuple[int, int, int], affine: np.ndarray
+    posteriors: Posteriors, window: Window, shape: tuple[int, int, int], affine: np.ndarray
 ) -> np.ndarray:
     """Posteriors on a grid in the session's world, (C, *shape) float32; background outside the window."""
     to_window = np.linalg.solve(window.affine, affine)
-    result = np.zeros((len(posteriors), *shape), dtype=np.float32)
+    result = np.zeros((len(posteriors.here), *shape), dtype=np.float32)
     result[0] = 1
     low, high = _box_in_grid(window, to_window, shape)
     for start in range(low[0], high[0]):
         part = (slice(start, start + 1), slice(low[1], high[1]), slice(low[2], high[2]))
-        p = _sample(posteriors, _places(window, to_window, part))
+        p = _sample_both(posteriors, _places(window, to_window, part))
         p[0] += (1 - p.sum(dim=0)).clamp_min(0)
         result[(slice(None), *part)] = p.numpy()
     return result

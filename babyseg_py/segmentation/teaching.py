@@ -35,7 +35,7 @@ def teach(
         If the scans cannot be used.
     """
     visit = segment_visit(segmenter, scans, shape, affine)
-    surest, target = visit.posteriors.max(dim=0)
+    surest, target = visit.posteriors.on_window.max(dim=0)
     brain = target > 0
     target = target.to(torch.uint8).masked_fill_(surest < SURE, IGNORED)
     places = torch.nonzero(brain).numpy()

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 import numpy as np
-from torch import Tensor
 
 from babyseg_py.errors import UnusableData
 from babyseg_py.models.weights import FixedGrid
@@ -15,6 +14,7 @@ from babyseg_py.segmentation.evidence import gather_evidence
 from babyseg_py.segmentation.first_look import FirstLook, find_brain
 from babyseg_py.segmentation.fixed_grid import leading_scan, predict_on_fixed_grid
 from babyseg_py.segmentation.inference import Alone, Predicted, Segmenter, see_alone
+from babyseg_py.segmentation.posteriors import Posteriors
 from babyseg_py.segmentation.postprocess import drop_fragments
 from babyseg_py.segmentation.sampling import Segmentation, sample_posteriors
 from babyseg_py.segmentation.several import (
@@ -38,8 +38,8 @@ class VisitResult:
         From all scans, on the session's grid.
     window : Window
         Grid of the network.
-    posteriors : (C, *window) Tensor
-        Probabilities from all scans, on the window.
+    posteriors : Posteriors
+        Probabilities from all scans.
     scans : list of Scan
         The scans that were used, with the polarity of their contrast.
     notes : tuple of str
@@ -57,7 +57,7 @@ class VisitResult:
 
     together: Segmentation
     window: Window
-    posteriors: Tensor
+    posteriors: Posteriors
     scans: list[Scan]
     notes: tuple[str, ...] = ()
     facing: str = "upright"
@@ -87,7 +87,7 @@ def segment_visit(
     shape, affine
         The session's grid.
     flip : bool
-        Average with the mirrored images, where the recipe knows two looks.
+        Look at the mirrored images too, where the recipe does not lay a grid of its own.
     progress : callable
         Told the stage in words.
 
@@ -184,7 +184,11 @@ def segment_scan(
 
 
 def on_own_grid(
-    segmenter: Segmenter, posteriors: Tensor, window: Window, scan: Scan, evidence: np.ndarray | None = None
+    segmenter: Segmenter,
+    posteriors: Posteriors,
+    window: Window,
+    scan: Scan,
+    evidence: np.ndarray | None = None,
 ) -> Segmentation:
     """Bring posteriors of the session's world, with the evidence on them, to a scan's own grid."""
     to_session = np.linalg.inv(scan.matrix)
@@ -202,15 +206,17 @@ def on_own_grid(
 
 def _finished(
     segmenter: Segmenter, predicted: Predicted, *, window: Window, scans: Sequence[Scan]
-) -> tuple[Tensor, np.ndarray | None]:
+) -> tuple[Posteriors, np.ndarray | None]:
     """Posteriors without fragments, and the evidence on them where both passes were made."""
     numbers = segmenter.info.labels
-    posteriors = drop_fragments(predicted.posteriors, numbers)
+    posteriors = predicted.posteriors.each(lambda one: drop_fragments(one, numbers))
     if predicted.passes is None:
         return posteriors, None
-    labels = np.array(numbers)[posteriors.argmax(dim=0).numpy()]
+    labels = np.array(numbers)[posteriors.on_window.argmax(dim=0).numpy()]
     left = shares_left(labels, window, scans)
-    return posteriors, gather_evidence(posteriors, predicted.passes, predicted.images, numbers, left)
+    return posteriors, gather_evidence(
+        posteriors.on_window, predicted.passes, predicted.images, numbers, left
+    )
 
 
 def _trust(segmenter: Segmenter, evidence: np.ndarray | None) -> Trust | None:

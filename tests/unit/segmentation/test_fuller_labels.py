@@ -16,6 +16,7 @@ from babyseg_py.models.weights import FixedGrid, ModelInfo, Networks, Preprocess
 from babyseg_py.segmentation.fuller import divide, with_refiner
 from babyseg_py.segmentation.inference import Segmenter
 from babyseg_py.segmentation.outputs import volume_frame
+from babyseg_py.segmentation.posteriors import Posteriors
 from babyseg_py.segmentation.sampling import sample_posteriors
 from babyseg_py.segmentation.visit import VisitResult
 from babyseg_py.segmentation.window import Scan, Window
@@ -44,11 +45,12 @@ def segmenter(tmp_path_factory) -> Segmenter:
 def visit_on(shape, affine, *, mirrored: bool = False, segmenter: Segmenter) -> VisitResult:
     """Return a visit of random posteriors, or of their mirror image."""
     rng = torch.Generator().manual_seed(1)
-    posteriors = (3 * torch.randn(len(LABELS), *WINDOW.shape, generator=rng)).softmax(dim=0)
+    channels = (3 * torch.randn(len(LABELS), *WINDOW.shape, generator=rng)).softmax(dim=0)
     image = torch.rand(WINDOW.shape, generator=rng).numpy() + 0.1
     if mirrored:
-        posteriors, image = posteriors[segmenter.mirrored_channels].flip(1), image[::-1].copy()
+        channels, image = channels[segmenter.mirrored_channels].flip(1), image[::-1].copy()
     scan = Scan("T1w", Volume(image, WINDOW.affine), np.eye(4))
+    posteriors = Posteriors(channels)
     together = sample_posteriors(posteriors, WINDOW, LABELS, shape, affine)
     return VisitResult(together, WINDOW, posteriors, [scan])
 

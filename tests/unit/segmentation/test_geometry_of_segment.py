@@ -21,6 +21,7 @@ from babyseg_py.models.groupnet import GroupNet, GroupNetConfig
 from babyseg_py.models.weights import FixedGrid, ModelInfo, Networks
 from babyseg_py.segmentation.from_files import segment_files
 from babyseg_py.segmentation.inference import Segmenter
+from babyseg_py.segmentation.posteriors import Posteriors
 from babyseg_py.segmentation.sampling import sample_posteriors
 from babyseg_py.segmentation.window import Window
 
@@ -182,7 +183,7 @@ def test_thin_structures_survive_a_thick_output(segmenter, thick) -> None:
     shape = np.ceil(60 / spacing).astype(int)
     affine[:3, 3] = -spacing * (shape - 1) / 2
     grid = (int(shape[0]), int(shape[1]), int(shape[2]))
-    result = sample_posteriors(posteriors, window, LABELS, grid, affine)
+    result = sample_posteriors(Posteriors(posteriors), window, LABELS, grid, affine)
     for label in (4, 11):
         true = float(posteriors[LABELS.index(label)].sum()) * window.voxel_mm**3
         counted = np.count_nonzero(result.labels.data == label) * result.labels.voxel_volume_mm3

@@ -30,6 +30,7 @@ from babyseg_py.segmentation.inference import (
     scans_stored_alike,
     see_alone,
 )
+from babyseg_py.segmentation.posteriors import Posteriors
 from babyseg_py.segmentation.sampling import probabilities_on_grid, sample_posteriors
 from babyseg_py.segmentation.several import predict_several
 from babyseg_py.segmentation.visit import on_own_grid, segment_visit
@@ -58,9 +59,11 @@ def segmenter() -> Segmenter:
     return Segmenter(networks, info, torch.device("cpu"), "fp32")
 
 
-def predict(segmenter: Segmenter, scans: list[Scan], window: Window, *, flip: bool = False) -> torch.Tensor:
-    images = sample_scans(segmenter, scans_stored_alike(scans), window)
-    return predict_images(segmenter, images, flip=flip)[0]
+def predict(segmenter: Segmenter, scans: list[Scan], window: Window, *, flip: bool = False) -> Posteriors:
+    alike = scans_stored_alike(scans)
+    images = sample_scans(segmenter, alike, window)
+    between = sample_scans(segmenter, alike, window.between) if flip else None
+    return predict_images(segmenter, images, between)[0]
 
 
 @pytest.fixture
@@ -104,19 +107,37 @@ def test_matrix_places_a_scan_in_the_session(segmenter, blob) -> None:
     shift[:3, 3] = (4, -6, 8)
     moved = Scan("T1w", Volume(blob.data, shift @ blob.affine), shift)
     a, b = predict(segmenter, [plain], WINDOW), predict(segmenter, [moved], WINDOW)
-    assert torch.allclose(a, b, atol=1e-5)
+    assert torch.allclose(a.here, b.here, atol=1e-5)
     labels = on_own_grid(segmenter, a, WINDOW, plain).labels.data
     assert np.mean(labels == on_own_grid(segmenter, b, WINDOW, moved).labels.data) > 0.999
 
 
-def test_flip_average_is_symmetric(segmenter, blob) -> None:
-    """The mirror image of a scan gets the mirrored posteriors with the sides swapped."""
+def test_the_second_look_is_at_the_mirror_image_between_the_voxels(segmenter, blob) -> None:
+    """It is what the mirror image of a scan gives half a voxel on, with the sides swapped."""
     data = np.zeros((24, 24, 24), dtype=np.float32)
     data[1:23, :, 2:21] = blob.data[:, :24]
     scan, mirrored = (Scan("T1w", Volume(d, WINDOW.affine), np.eye(4)) for d in (data, data[::-1].copy()))
-    a = predict(segmenter, [scan], WINDOW, flip=True)
-    b = predict(segmenter, [mirrored], WINDOW, flip=True)
-    assert torch.allclose(a, b[segmenter.mirrored_channels].flip(1), atol=1e-5)
+    both = predict(segmenter, [scan], WINDOW, flip=True)
+    moved = replace(WINDOW, centre_mm=np.array([-1.0, 1.0, 1.0]))
+    other = predict(segmenter, [mirrored], moved).here
+    assert torch.allclose(both.between, other[segmenter.mirrored_channels].flip(1), atol=1e-5)
+    assert torch.equal(both.here, predict(segmenter, [scan], WINDOW).here)
+
+
+def test_two_looks_are_averaged_where_they_lie() -> None:
+    """A ramp seen at the voxels and between them is the same ramp on the window and on a finer grid."""
+    index = torch.arange(24.0)
+    ramp = (index[:, None, None] + 2 * index[:, None] + 3 * index + 1) / 200
+    here, between = (torch.stack([1 - x, x]) for x in (ramp, ramp + 6 * 0.5 / 200))
+    both = Posteriors(here, between)
+    inside = (slice(None), *(slice(1, 24),) * 3)
+    assert torch.allclose(both.on_window[inside], here[inside], atol=1e-6)
+    affine = np.diag([0.7, 0.7, 0.7, 1.0])
+    affine[:3, 3] = (-9.3, -6.1, -7.7)
+    found, expected = (
+        probabilities_on_grid(one, WINDOW, (21, 17, 19), affine) for one in (both, Posteriors(here))
+    )
+    np.testing.assert_allclose(found, expected, atol=1e-5)
 
 
 def test_mirrored_channels_swap_left_and_right(segmenter) -> None:
@@ -148,7 +169,7 @@ def test_posteriors_on_an_oblique_grid(oblique_affine) -> None:
     affine = oblique_affine.copy()
     shape = (20, 18, 12)
     affine[:3, 3] = -affine[:3, :3] @ ((np.array(shape) - 1) / 2)
-    result = sample_posteriors(half_spaces(), WINDOW, (0, 2, 41), shape, affine)
+    result = sample_posteriors(Posteriors(half_spaces()), WINDOW, (0, 2, 41), shape, affine)
     index = np.stack(np.meshgrid(*[np.arange(n) for n in shape], indexing="ij"), axis=-1)
     x = (index @ affine[:3, :3].T + affine[:3, 3])[..., 0]
     assert np.all(result.labels.data[x < -1] == 2)
@@ -163,7 +184,9 @@ def test_volumes_do_not_depend_on_the_grid() -> None:
         n = int(60 / side)
         affine = np.diag([side, side, side, 1.0])
         affine[:3, 3] = -side * (n - 1) / 2
-        volumes.append(sample_posteriors(boxed(), WINDOW, (0, 2, 41), (n, n, n), affine).volumes_mm3)
+        volumes.append(
+            sample_posteriors(Posteriors(boxed()), WINDOW, (0, 2, 41), (n, n, n), affine).volumes_mm3
+        )
     for label in (2, 41):
         assert volumes[0][label] == pytest.approx(volumes[1][label], rel=0.01)
         assert volumes[0][label] == pytest.approx(40**3 / 2, rel=0.01)
@@ -173,10 +196,10 @@ def test_outside_of_the_window_is_background() -> None:
     """A grid far away holds no label and no volume."""
     affine = np.eye(4)
     affine[:3, 3] = 500
-    result = sample_posteriors(half_spaces(), WINDOW, (0, 2, 41), (5, 6, 7), affine)
+    result = sample_posteriors(Posteriors(half_spaces()), WINDOW, (0, 2, 41), (5, 6, 7), affine)
     assert not result.labels.data.any()
     assert sum(result.volumes_mm3.values()) == 0
-    p = probabilities_on_grid(half_spaces(), WINDOW, (5, 6, 7), affine)
+    p = probabilities_on_grid(Posteriors(half_spaces()), WINDOW, (5, 6, 7), affine)
     assert np.all(p[0] == 1)
 
 
@@ -321,13 +344,15 @@ def test_every_place_follows_the_way_that_is_surer_there() -> None:
     one, other = torch.zeros(2, 40, 8, 8), torch.zeros(2, 40, 8, 8)
     one[:, :20], one[:, 20:] = sure[:, None, None, None], unsure[:, None, None, None]
     other[:, :20], other[:, 20:] = unsure.flip(0)[:, None, None, None], sure.flip(0)[:, None, None, None]
-    mixed = by_local_certainty([one, other])
+    mixed = by_local_certainty([Posteriors(one), Posteriors(other)]).here
     assert torch.allclose(mixed.sum(dim=0), torch.ones(40, 8, 8))
     assert torch.allclose(mixed[:, 0, 4, 4], sure, atol=1e-4)
     assert torch.allclose(mixed[:, -1, 4, 4], sure.flip(0), atol=1e-4)
-    assert torch.allclose(by_local_certainty([one, one.flip(0)]), torch.full((2, 40, 8, 8), 0.5))
-    three = by_local_certainty([other, torch.full_like(one, 0.5), one])
-    assert torch.allclose(three, mixed, atol=1e-3)
+    even = by_local_certainty([Posteriors(one, one), Posteriors(one.flip(0), one.flip(0))])
+    assert torch.allclose(torch.stack([even.here, even.between]), torch.full((2, 2, 40, 8, 8), 0.5))
+    three = by_local_certainty([Posteriors(x) for x in (other, torch.full_like(one, 0.5), one)])
+    assert torch.allclose(three.here, mixed, atol=1e-3)
+    assert three.between is None
 
 
 @pytest.mark.parametrize("axcodes", ["LIA", "PSR", "ARI"])
@@ -340,7 +365,7 @@ def test_both_looks_are_the_same_bit_for_bit_in_any_order_of_axes(segmenter, obl
     volume = Volume(data, affine)
     first, other = (segment_visit_of(segmenter, v) for v in (volume, reorient(volume, axcodes)))
     np.testing.assert_array_equal(first.window.affine, other.window.affine)
-    assert torch.equal(first.posteriors, other.posteriors)
+    assert torch.equal(first.posteriors.on_window, other.posteriors.on_window)
     back = reorient(other.together.labels, "".join(volume.axcodes))
     np.testing.assert_array_equal(back.data, first.together.labels.data)
     assert first.together.volumes_mm3 == other.together.volumes_mm3
@@ -356,8 +381,10 @@ def test_a_scan_given_twice_changes_nothing(segmenter, blob) -> None:
     alone = [see_alone(segmenter, scan, WINDOW) for scan in scans]
     one, none = predict_several(segmenter, scans[:1], WINDOW, alone[:1], flip=True)
     both, by_itself = predict_several(segmenter, scans, WINDOW, alone, flip=True)
-    torch.testing.assert_close(both.posteriors, one.posteriors, atol=1e-5, rtol=0)
-    torch.testing.assert_close(by_itself[1].posteriors, one.posteriors, atol=0, rtol=0)
+    for look in ("here", "between"):
+        expected = getattr(one.posteriors, look)
+        torch.testing.assert_close(getattr(both.posteriors, look), expected, atol=1e-5, rtol=0)
+        assert torch.equal(getattr(by_itself[1].posteriors, look), expected)
     np.testing.assert_allclose(both.passes.dice, one.passes.dice, atol=1e-4)
     assert both.images.shape == (2, *WINDOW.shape)
     assert none == ()
@@ -372,4 +399,4 @@ def test_a_sure_scan_outweighs_an_unsure_one_and_all_together(segmenter, blob) -
     unsure = torch.full_like(sure, 1 / len(sure))
     alone = [replace(seen, posteriors=posteriors) for posteriors in (unsure, sure)]
     mixed, _ = predict_several(segmenter, scans, WINDOW, alone, flip=False)
-    torch.testing.assert_close(mixed.posteriors, sure, atol=1e-3, rtol=0)
+    torch.testing.assert_close(mixed.posteriors.here, sure, atol=1e-3, rtol=0)
