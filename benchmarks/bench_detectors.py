@@ -4,7 +4,8 @@
 
 DATA is the folder of shared label maps and scans (default ../shared/data); the infants are written by
 ``babyseg demo-data`` if they are not there. What was segmented is kept in the cache, by the content of the
-weights, so that the run can be interrupted, and limits can be tried without a network. Prints Markdown.
+weights and of the code that applies them, so that the run can be interrupted, and limits can be tried without
+a network. Prints Markdown.
 """
 
 import argparse
@@ -15,6 +16,7 @@ from pathlib import Path
 
 import numpy as np
 from _detector_cases import Case, all_cases, planted_in_labels
+from _kept import inference_digest
 
 from babyseg_py.cli import main as babyseg
 from babyseg_py.errors import UnusableData
@@ -118,7 +120,7 @@ def main() -> None:
     if not (args.infants / "samplesheet.csv").is_file():
         babyseg(["demo-data", str(args.infants), "--children", "5", "--seed", "11"])
     weights = Path(default_weights())
-    cache = args.cache / hashlib.sha256(weights.read_bytes()).hexdigest()[:12]
+    cache = args.cache / inference_digest(hashlib.sha256(weights.read_bytes()).hexdigest())
     cache.mkdir(parents=True, exist_ok=True)
     segmenter = None
     results: dict[str, list[dict]] = {}

@@ -7,7 +7,7 @@ Makes visits with a known truth (sound ones, nine kinds of degraded ones, digita
 the weights, fits a calibration on all but the digital infants, writes it (``calibration.json`` beside
 ``babyseg_py/segmentation/calibration.py``), and writes what was measured to docs/calibration.md. Cases and
 what became of them are kept in ``runs/calibration``, so that a run that was ended goes on, and other weights
-need no new cases. ``--bank`` is the file that ``babyseg train --pack`` makes.
+or code need no new cases. ``--bank`` is the file that ``babyseg train --pack`` makes.
 """
 
 import argparse
@@ -16,6 +16,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import torch
+from _kept import inference_digest
 from _trust_cases import load_case, make_case, plan, save_case
 from _trust_fit import fit
 from _trust_records import Record, load_record, make_record, save_record
@@ -76,7 +77,7 @@ def main() -> None:
     segmenter = replace(load_segmenter(args.weights or default_weights()), calibration=None)
     places = plan(args.clean, args.degraded, args.infants)
     folder = ROOT / "runs" / "calibration"
-    cases, kept = folder / "cases", folder / segmenter.info.checksum[:12]
+    cases, kept = folder / "cases", folder / inference_digest(segmenter.info.checksum)
     if args.only_made:
         places = [place for place in places if (kept / _name(*place)).exists()]
     make_cases(places, cases, args.bank)
