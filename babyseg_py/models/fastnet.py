@@ -207,32 +207,33 @@ def _beside(skips: list[Tensor], maps: list[Tensor]) -> list[Tensor]:
 def _whole(net: FastNet, images: Tensor) -> Tensor:
     maps = [laid_out(image[None, None].clone(), torch.float32) for image in images]
     (skips,), maps = _levels(net, maps, first=0)
-    mean = mean_of(_head(net.head, skips, maps))
+    skip, coarse = [mean_of(skips)], [mean_of(maps)]
+    skips.clear()
+    maps.clear()
+    last = _head(net.head, skip, coarse)
     out = torch.empty((net.config.classes, *images.shape[1:]))
     done = 0
-    for (scores,) in group_convolved(cut([mean], ROWS), net.last, images.shape[1]):
+    for (scores,) in group_convolved(cut(last, ROWS), net.last, images.shape[1]):
         out[:, done : done + scores.shape[2]] = scores[0].float().softmax(dim=0)
         done += scores.shape[2]
     return out
 
 
-def _head(head: Layers, skips: list[Tensor], coarse: list[Tensor]) -> list[Tensor]:
-    """Run the full-resolution convolutions on maps of the finest level, whose two parts are emptied.
+def _head(head: Layers, skip: list[Tensor], coarse: list[Tensor]) -> list[Tensor]:
+    """Run the full-resolution convolutions on the mean of the scans' maps, whose two parts are emptied.
 
     The widest maps of the network, both parts side by side, exist a slab at a time; the first convolution's
     maps take the place of the skip connection's where they have as many channels.
     """
     if not head:
-        return _beside(skips, coarse)
+        return _beside(skip, coarse)
     (kernels, norm), *rest = head
-    channels, size = len(kernels.bias), skips[0].shape[2:]
-    maps = skips if skips[0].shape[1] == channels else [_empty(channels, size, x.dtype) for x in skips]
+    channels, size = len(kernels.bias), skip[0].shape[2:]
+    whole = skip[0] if skip[0].shape[1] == channels else _empty(channels, size, skip[0].dtype)
     done = 0
-    for slab in group_convolved(beside_upsampled(cut(skips, ROWS), coarse), kernels, size[0]):
-        for whole, x in zip(maps, slab, strict=True):
-            whole[:, :, done : done + x.shape[2]] = x
-        done += slab[0].shape[2]
+    for (x,) in group_convolved(beside_upsampled(cut(skip, ROWS), coarse), kernels, size[0]):
+        whole[:, :, done : done + x.shape[2]] = x
+        done += x.shape[2]
+    skip.clear()
     coarse.clear()
-    for number in range(len(maps)):
-        maps[number] = activated(maps[number], norm)
-    return run_layers(maps, tuple(rest))
+    return run_layers([activated(whole, norm)], tuple(rest))

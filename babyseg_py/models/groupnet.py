@@ -129,7 +129,7 @@ class Block(nn.ModuleList):
 
 
 class GroupNet(nn.Module):
-    """Group network: U-Net of group convolutions with one last convolution of the mean over scans."""
+    """Group network: U-Net of group convolutions whose head and last convolution see the mean over scans."""
 
     def __init__(self, config: GroupNetConfig) -> None:
         super().__init__()
@@ -176,12 +176,14 @@ class GroupNet(nn.Module):
             skips.append(x)
             x = F.max_pool3d(x, 2)
         for block in self.dec:
-            x = block(x, scans)
+            x, skip = block(x, scans), skips.pop()
+            if not skips:
+                x, skip = group_mean(x, scans), group_mean(skip, scans)
             x = F.interpolate(x, scale_factor=2, mode="trilinear", align_corners=False)
-            x = torch.cat((skips.pop(), x), dim=1)
+            x = torch.cat((skip, x), dim=1)
         for layer, act in zip(self.add, self.act, strict=False):
-            x = act(layer(x, scans))
-        return self.last.merged(group_mean(x, scans))
+            x = act(layer.merged(x))
+        return self.last.merged(x)
 
     @property
     def last(self) -> GroupConv:

@@ -3,6 +3,7 @@
 import ctypes
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 from babyseg_py.errors import UnusableData
@@ -129,13 +130,14 @@ def _levels_bytes(config: GroupNetConfig, voxels: int, scans: int, itemsize: int
         level = depth - number
         layer(inputs, outputs, level)
         layer(outputs, outputs, level)
-        if level == 1 and not first and config.head:
-            # the first convolution of the head, slab by slab, its maps in place of the skip connection's
-            maps = max(enc[0], config.head[0]) * size[0]
-            peak = max(
-                peak, scans * (maps + outputs * size[1]) + (config.head[0] if config.norm else 0) * size[0]
-            )
-            held, inputs = 0.0, config.head[0]
+        if level == 1 and not first:
+            # the mean of the scans: both parts side by side, or slab by slab through the head's first
+            # convolution, whose maps take the place of the skip connection's
+            held, coarse = 0.0, outputs * size[1]
+            both = (2 * enc[0] + outputs) * size[0]
+            if config.head:
+                both = (max(enc[0], config.head[0]) + (config.head[0] if config.norm else 0)) * size[0]
+            peak = max(peak, both + coarse)
         elif level - 1 >= first:
             skip = enc[level - 1]
             held -= scans * skip * size[level - 1]
@@ -143,9 +145,8 @@ def _levels_bytes(config: GroupNetConfig, voxels: int, scans: int, itemsize: int
             both = (inputs * scans + skip) * size[level - 1] + outputs * size[level]
             peak = max(peak, held + both)
     if not first:
-        for outputs in config.head[1:]:
-            layer(inputs, outputs, 0)
-            inputs = outputs
+        for a, b in pairwise(config.head):
+            peak = max(peak, (a + (2 if config.norm else 1) * b) * size[0])
     return peak * itemsize
 
 
