@@ -182,6 +182,7 @@ class GroupNet(nn.Module):
             x = F.interpolate(x, scale_factor=2, mode="trilinear", align_corners=False)
             x = torch.cat((skip, x), dim=1)
         for layer, act in zip(self.add, self.act, strict=False):
+            assert isinstance(layer, GroupConv)
             x = act(layer.merged(x))
         return self.last.merged(x)
 
