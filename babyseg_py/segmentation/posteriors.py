@@ -29,8 +29,12 @@ class Posteriors:
 
     @cached_property
     def on_window(self) -> Tensor:
-        """Probabilities at the voxels of the window, those between interpolated; (C, *window)."""
-        return self.here if self.between is None else (self.here + at_voxels(self.between)) / 2
+        """Probabilities at the voxels of the window, those between interpolated; (C, *window), kept."""
+        return self.interpolated()
+
+    def interpolated(self) -> Tensor:
+        """Return the same, not kept: the sets of many scans would take much memory."""
+        return self.here if self.between is None else at_voxels(self.between).add_(self.here).div_(2)
 
     def each(self, change: Callable[[Tensor], Tensor]) -> "Posteriors":
         """Apply a change to what each look gave."""
