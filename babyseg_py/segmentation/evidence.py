@@ -3,7 +3,7 @@
 All of it comes from what inference computes anyway, so that it costs next to nothing.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -55,12 +55,13 @@ class Passes:
     log_ratio: np.ndarray
 
 
-def compare_passes(direct: Tensor, mirrored: Tensor) -> Passes:
-    """Compare the posteriors of both passes, each (C, I, J, K), channel by channel."""
-    # One channel at a time, which needs no third copy of the posteriors.
-    pairs = zip(direct, mirrored, strict=True)
-    shared = np.array([float(torch.minimum(a, b).sum(dtype=torch.float64)) for a, b in pairs])
-    one, other = (x.flatten(1).sum(dim=1, dtype=torch.float64).numpy() for x in (direct, mirrored))
+def compare_passes(pairs: Iterable[tuple[Tensor, Tensor]]) -> Passes:
+    """Compare the posteriors of both passes at the same points, channel by channel."""
+    sums = []
+    for one, other in pairs:
+        shared = torch.minimum(one, other)
+        sums.append([float(x.sum(dtype=torch.float64)) for x in (shared, one, other)])
+    shared, one, other = np.array(sums).T
     total = np.maximum(one + other, _SMALLEST)
     return Passes(2 * shared / total, np.log(np.maximum(one, 1) / np.maximum(other, 1)))
 

@@ -21,7 +21,7 @@ from babyseg_py.models.refiner import Refiner
 from babyseg_py.models.weights import ModelInfo, Networks
 from babyseg_py.segmentation.calibration import Calibration, find_calibration
 from babyseg_py.segmentation.evidence import Passes, compare_passes
-from babyseg_py.segmentation.posteriors import Posteriors, at_voxels
+from babyseg_py.segmentation.posteriors import Posteriors, at_common_points
 from babyseg_py.segmentation.window import Scan, Window
 
 CERTAINTY_VOXELS = 5  # sigma of the surroundings in which certainty is compared
@@ -156,7 +156,7 @@ def predict_images(
     if between is None:
         return Posteriors(direct), None
     mirrored = forward(segmenter, network, between.flip(1))[segmenter.mirrored_channels].flip(1)
-    return Posteriors(direct, mirrored), compare_passes(direct, at_voxels(mirrored))
+    return Posteriors(direct, mirrored), compare_passes(at_common_points(direct, mirrored))
 
 
 @dataclass(frozen=True)

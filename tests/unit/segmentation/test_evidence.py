@@ -27,7 +27,7 @@ def evidence(
     left: dict[int, float] | None = None,
 ) -> dict:
     """Return the features by name, each (21,)."""
-    passes = passes or compare_passes(posteriors, posteriors)
+    passes = passes or compare_passes(zip(posteriors, posteriors, strict=True))
     table = gather_evidence(posteriors, passes, image[None], LABELS, left or {})
     return dict(zip(FEATURES, table.T, strict=True))
 
@@ -41,7 +41,7 @@ def image_of(posteriors: torch.Tensor, *, noise: float = 0.0) -> torch.Tensor:
 
 
 def test_passes_that_agree():
-    passes = compare_passes(boxes(), boxes())
+    passes = compare_passes(zip(boxes(), boxes(), strict=True))
     assert passes.dice == pytest.approx(1)
     assert passes.log_ratio == pytest.approx(0)
 
@@ -51,7 +51,7 @@ def test_passes_of_which_one_is_half_as_large():
     whole = boxes(certainty=1.0)
     half = whole.clone()
     half[LABELS.index(17)] /= 2
-    passes = compare_passes(whole, half)
+    passes = compare_passes(zip(whole, half, strict=True))
     assert passes.dice[LABELS.index(17)] == pytest.approx(2 / 3)
     assert passes.log_ratio[LABELS.index(17)] == pytest.approx(np.log(2))
     assert passes.dice[LABELS.index(53)] == pytest.approx(1)
@@ -105,7 +105,7 @@ def test_labels_beside_the_image_have_no_edge():
 
 def test_order_of_scans_does_not_matter():
     posteriors = boxes()
-    passes = compare_passes(posteriors, posteriors)
+    passes = compare_passes(zip(posteriors, posteriors, strict=True))
     images = torch.stack([image_of(posteriors, noise=noise) for noise in (0.0, 0.1, 0.03)])
     one, other = (gather_evidence(posteriors, passes, i, LABELS, {}) for i in (images, images.flip(0)))
     assert np.array_equal(one, other)
@@ -116,5 +116,5 @@ def test_evidence_is_finite_when_structures_are_missing(channel):
     """An empty brain, and one of a single structure."""
     posteriors = torch.zeros((len(LABELS), *SHAPE))
     posteriors[channel] = 1
-    passes = compare_passes(posteriors, posteriors)
+    passes = compare_passes(zip(posteriors, posteriors, strict=True))
     assert np.isfinite(gather_evidence(posteriors, passes, torch.zeros((1, *SHAPE)), LABELS, {})).all()

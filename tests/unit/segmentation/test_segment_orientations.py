@@ -30,7 +30,7 @@ from babyseg_py.segmentation.inference import (
     scans_stored_alike,
     see_alone,
 )
-from babyseg_py.segmentation.posteriors import Posteriors
+from babyseg_py.segmentation.posteriors import Posteriors, at_common_points
 from babyseg_py.segmentation.sampling import probabilities_on_grid, sample_posteriors
 from babyseg_py.segmentation.several import predict_several
 from babyseg_py.segmentation.visit import on_own_grid, segment_visit
@@ -132,6 +132,9 @@ def test_two_looks_are_averaged_where_they_lie() -> None:
     both = Posteriors(here, between)
     inside = (slice(None), *(slice(1, 24),) * 3)
     assert torch.allclose(both.on_window[inside], here[inside], atol=1e-6)
+    for one, other in at_common_points(here, between):
+        assert torch.allclose(one, other, atol=1e-6)
+    assert torch.allclose(one, here[1, 1:-1, 1:-1, 1:-1] + 6 * 0.25 / 200, atol=1e-6)
     affine = np.diag([0.7, 0.7, 0.7, 1.0])
     affine[:3, 3] = (-9.3, -6.1, -7.7)
     found, expected = (
