@@ -101,8 +101,8 @@ class Alone:
 
     Parameters
     ----------
-    images : (1, I, J, K) Tensor
-        The scan on the window.
+    images, between : (1, I, J, K) Tensor
+        The scan on the window, and on `Window.between` for a second look.
     posteriors : (C, I, J, K) Tensor
         Probabilities.
     channels : (I, J, K) np.ndarray of uint8
@@ -114,6 +114,7 @@ class Alone:
     """
 
     images: Tensor
+    between: Tensor
     posteriors: Tensor
     channels: np.ndarray
     certainty: float
@@ -122,10 +123,12 @@ class Alone:
 
 def see_alone(segmenter: Segmenter, scan: Scan, window: Window) -> Alone:
     """Segment a scan by itself, roughly: without its mirror image."""
-    images = sample_scans(segmenter, scans_stored_alike([scan]), window)
+    (alike,) = scans_stored_alike([scan])
+    looks = sample_scan(alike, [window, window.between], segmenter.info)
+    images, between = (look[None].to(segmenter.device) for look in looks)
     posteriors = forward(segmenter, segmenter.networks.segment, images)
     channels = posteriors.argmax(dim=0).to(torch.uint8).numpy()
-    return Alone(images, posteriors, channels, certainty_of(posteriors))
+    return Alone(images, between, posteriors, channels, certainty_of(posteriors))
 
 
 def predict_images(
@@ -178,24 +181,20 @@ class Predicted:
     images: Tensor
 
 
-def predict_alone(segmenter: Segmenter, scan: Scan, window: Window, alone: Alone, *, flip: bool) -> Predicted:
+def predict_alone(segmenter: Segmenter, alone: Alone, *, flip: bool) -> Predicted:
     """Posteriors of a scan by itself, as `predict_images`; where its polarity is open, of both ways.
 
     White matter that myelinates is brighter than cortex in one place and darker in another.
     """
-    posteriors, passes = _both_looks(segmenter, scan, window, alone, flip=flip)
-    if alone.other:
-        turned = replace(scan, inverted=not scan.inverted)
-        otherwise, _ = _both_looks(segmenter, turned, window, alone.other, flip=flip)
-        posteriors = by_local_certainty([posteriors, otherwise])
+    ways = [
+        predict_images(segmenter, way.images, way.between if flip else None, direct=way.posteriors)
+        for way in (alone, alone.other)
+        if way
+    ]
+    (posteriors, passes), *others = ways
+    if others:
+        posteriors = by_local_certainty([posteriors, *(other for other, _ in others)])
     return Predicted(posteriors, passes, alone.images)
-
-
-def _both_looks(
-    segmenter: Segmenter, scan: Scan, window: Window, alone: Alone, *, flip: bool
-) -> tuple[Posteriors, Passes | None]:
-    between = sample_scans(segmenter, scans_stored_alike([scan]), window.between) if flip else None
-    return predict_images(segmenter, alone.images, between, direct=alone.posteriors)
 
 
 def by_local_certainty(ways: Sequence[Posteriors]) -> Posteriors:
@@ -247,14 +246,19 @@ def scans_stored_alike(scans: Sequence[Scan]) -> list[Scan]:
 
 def sample_scans(segmenter: Segmenter, scans: Sequence[Scan], window: Window) -> Tensor:
     """Images of all scans on the window, (G, I, J, K), on the segmenter's device."""
-    return torch.stack([sample_scan(scan, window, segmenter.info) for scan in scans]).to(segmenter.device)
+    images = [sample_scan(scan, [window], segmenter.info)[0] for scan in scans]
+    return torch.stack(images).to(segmenter.device)
 
 
-def sample_scan(scan: Scan, window: Window, info: ModelInfo) -> Tensor:
-    """Image of a scan on the window, 0 to 1, float32, (I, J, K)."""
-    volume = _crop_to(scan, window)
-    blurred = antialias(volume, window.affine, world_matrix=scan.matrix)
-    image = resample(blurred, window.shape, window.affine, order=1, world_matrix=scan.matrix).data
+def sample_scan(scan: Scan, windows: Sequence[Window], info: ModelInfo) -> list[Tensor]:
+    """Images of a scan, 0 to 1, float32, (I, J, K), on windows of the same voxels and directions."""
+    volume = _crop_to(scan, windows)
+    blurred = antialias(volume, windows[0].affine, world_matrix=scan.matrix)
+    sampled = (resample(blurred, w.shape, w.affine, order=1, world_matrix=scan.matrix) for w in windows)
+    return [_scaled(one.data, scan, info) for one in sampled]
+
+
+def _scaled(image: np.ndarray, scan: Scan, info: ModelInfo) -> Tensor:
     image = np.where(np.abs(image) < 1e-6 * max(np.abs(image).max(), 1e-30), 0, image)
     values = image[image != 0]
     if values.size < 1000:
@@ -268,10 +272,11 @@ def sample_scan(scan: Scan, window: Window, info: ModelInfo) -> Tensor:
     return torch.from_numpy(scaled.astype(np.float32))
 
 
-def _crop_to(scan: Scan, window: Window) -> Volume:
-    """Part of a scan that the window needs, so that blurring a large image does no idle work."""
+def _crop_to(scan: Scan, windows: Sequence[Window]) -> Volume:
+    """Part of a scan that the windows need, so that blurring a large image does no idle work."""
     volume = scan.volume
-    points = corners(window.shape, np.linalg.solve(volume.affine, scan.matrix @ window.affine))
+    to_voxels = np.linalg.solve(volume.affine, scan.matrix)
+    points = np.concatenate([corners(window.shape, to_voxels @ window.affine) for window in windows])
     low = np.floor(points.min(axis=0)).astype(int) - 4
     high = np.ceil(points.max(axis=0)).astype(int) + 5
     low, high = np.clip(low, 0, volume.shape), np.clip(high, 0, volume.shape)

@@ -16,8 +16,6 @@ from babyseg_py.segmentation.inference import (
     by_local_certainty,
     predict_alone,
     predict_images,
-    sample_scans,
-    scans_stored_alike,
     see_alone,
 )
 from babyseg_py.segmentation.window import Scan, Window
@@ -138,12 +136,10 @@ def predict_several(
     """
     if len(scans) == 1:
         one = alone[0] if alone else see_alone(segmenter, scans[0], window)
-        return predict_alone(segmenter, scans[0], window, one, flip=flip), ()
+        return predict_alone(segmenter, one, flip=flip), ()
     images = torch.cat([one.images for one in alone])
-    between = sample_scans(segmenter, scans_stored_alike(scans), window.between) if flip else None
+    between = torch.cat([one.between for one in alone]) if flip else None
     together, passes = predict_images(segmenter, images, between)
-    by_itself = tuple(
-        predict_alone(segmenter, scan, window, one, flip=flip) for scan, one in zip(scans, alone, strict=True)
-    )
+    by_itself = tuple(predict_alone(segmenter, one, flip=flip) for one in alone)
     mixed = by_local_certainty([together, *(one.posteriors for one in by_itself)])
     return Predicted(mixed, passes, images), by_itself

@@ -72,7 +72,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--threads", type=thread_count(0), default=0, help="largest number of threads; 0 for all cores"
     )
     parser.add_argument(
-        "--no-flip", action="store_true", help="do not average with the mirrored image: half the time"
+        "--no-flip",
+        action="store_true",
+        help="take no second look at the mirrored image: half the time, a little less accurate",
     )
     parser.add_argument(
         "--age-months", type=age_months, help="chronological age, narrows what volume is plausible"

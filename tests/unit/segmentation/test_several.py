@@ -29,7 +29,7 @@ def labels(shift: int = 0, seed: int = 3) -> np.ndarray:
 
 
 def alone_with(channels: np.ndarray, certainty: float) -> Alone:
-    return Alone(torch.empty(0), torch.empty(0), channels, certainty)
+    return Alone(*(torch.empty(0),) * 3, channels, certainty)
 
 
 def test_order_is_that_of_content_and_place_whatever_the_names() -> None:
