@@ -193,10 +193,27 @@ def keep_freed_memory() -> None:
     Large arrays that come and go are otherwise mapped anew each time, which costs a network on two cores
     a fifth to a half of its time.
     """
-    try:
-        mallopt = ctypes.CDLL(None).mallopt
-    except (AttributeError, OSError):
+    mallopt = getattr(_c_library(), "mallopt", None)
+    if not mallopt:
         return  # not glibc: only slower
     trim_threshold, top_pad, mmap_threshold = -1, -2, -3
     for option, value in ((mmap_threshold, 2**30), (trim_threshold, 2**31 - 1), (top_pad, 2**28)):
         mallopt(option, value)
+
+
+def return_freed_memory() -> None:
+    """Give back what was freed, between scans of which something is kept.
+
+    What is kept lies between what comes and goes, whose gaps then fit nothing: twelve scans took 6.8 GB, and
+    5.0 GB with this, which takes a twentieth of a second.
+    """
+    trim = getattr(_c_library(), "malloc_trim", None)
+    if trim:
+        trim(0)
+
+
+def _c_library() -> ctypes.CDLL | None:
+    try:
+        return ctypes.CDLL(None)
+    except (OSError, TypeError):  # TypeError on Windows
+        return None

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from babyseg_py.errors import UnusableData
 from babyseg_py.images.geometry import AFFINE_DECIMALS
+from babyseg_py.models.memory import return_freed_memory
 from babyseg_py.models.weights import Preprocessing
 from babyseg_py.segmentation.head_axes import angle_deg
 from babyseg_py.segmentation.inference import (
@@ -114,6 +115,8 @@ def find_brain(
     around = window_at(look.frame.anchor_mm, box, voxel_mm, multiple)
     marked, seen = [], {}
     for scan, same, image in zip(scans, alike, look.images, strict=True):
+        if len(scans) > 1:
+            return_freed_memory()
         inverted, alone = settle_polarity(segmenter, same, image.cpu().numpy(), look.labels, around)
         marked.append(replace(scan, inverted=inverted))
         if alone:

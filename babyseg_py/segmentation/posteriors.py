@@ -8,6 +8,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+STEPS, OFFSET = 65535, 32768
+
 
 @dataclass(frozen=True)
 class Posteriors:
@@ -37,9 +39,25 @@ class Posteriors:
         """Return the same, not kept: the sets of many scans would take much memory."""
         return self.here if self.between is None else at_voxels(self.between).add_(self.here).div_(2)
 
+    def add_(self, other: "Posteriors", weight: Tensor) -> None:
+        """Add another set with as many looks, times a weight in each place, (I, J, K), in place."""
+        self.here.addcmul_(other.here, weight)
+        if self.between is not None and other.between is not None:
+            self.between.addcmul_(other.between, weight)
+
     def each(self, change: Callable[[Tensor], Tensor]) -> "Posteriors":
         """Apply a change to what each look gave."""
         return Posteriors(change(self.here), None if self.between is None else change(self.between))
+
+
+def packed(probabilities: Tensor) -> Tensor:
+    """Return probabilities in 65535 steps as int16, half as large, to be kept while others are computed."""
+    return (probabilities * STEPS - OFFSET).round_().to(torch.int16)
+
+
+def unpacked(steps: Tensor) -> Tensor:
+    """Return the probabilities of `packed` steps in float32, within .000008."""
+    return (steps.float() + OFFSET).div_(STEPS)
 
 
 def at_voxels(between: Tensor) -> Tensor:

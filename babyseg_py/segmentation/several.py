@@ -1,7 +1,7 @@
 """Several scans of one visit: their order, which of them disagrees with the others, and what each counts."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,6 +9,7 @@ import torch
 
 from babyseg_py.images import Volume
 from babyseg_py.images.geometry import stored_alike
+from babyseg_py.models.memory import return_freed_memory
 from babyseg_py.segmentation.inference import (
     Alone,
     Predicted,
@@ -18,6 +19,7 @@ from babyseg_py.segmentation.inference import (
     predict_images,
     see_alone,
 )
+from babyseg_py.segmentation.posteriors import Posteriors, packed
 from babyseg_py.segmentation.window import Scan, Window
 
 # Mean Dice of the labels from one scan alone with those from another, below which one of them is wrong. Two
@@ -107,7 +109,7 @@ def mean_dice(a: np.ndarray, b: np.ndarray) -> float:
 
 
 def predict_several(
-    segmenter: Segmenter, scans: Sequence[Scan], window: Window, alone: Sequence[Alone], *, flip: bool
+    segmenter: Segmenter, scans: Sequence[Scan], window: Window, alone: list[Alone], *, flip: bool
 ) -> tuple[Predicted, tuple[Predicted, ...]]:
     """Segment all scans together and each by itself, and mix these in every place by certainty.
 
@@ -122,8 +124,8 @@ def predict_several(
         One or more.
     window : Window
         Grid of the network.
-    alone : sequence of Alone
-        What it makes of each scan; may be empty for one scan.
+    alone : list of Alone
+        What it makes of each scan; may be empty for one scan. Emptied, since many take much memory.
     flip : bool
         Take a second look, at the mirrored images.
 
@@ -132,14 +134,23 @@ def predict_several(
     mixed : Predicted
         From all scans; its passes are those of all scans together.
     by_itself : tuple of Predicted
-        From each of several scans.
+        From each of several scans, its posteriors `packed`.
     """
     if len(scans) == 1:
-        one = alone[0] if alone else see_alone(segmenter, scans[0], window)
+        one = alone.pop() if alone else see_alone(segmenter, scans[0], window)
         return predict_alone(segmenter, one, flip=flip), ()
     images = torch.cat([one.images for one in alone])
     between = torch.cat([one.between for one in alone]) if flip else None
     together, passes = predict_images(segmenter, images, between)
-    by_itself = tuple(predict_alone(segmenter, one, flip=flip) for one in alone)
-    mixed = by_local_certainty([together, *(one.posteriors for one in by_itself)])
-    return Predicted(mixed, passes, images), by_itself
+    by_itself: list[Predicted] = []
+
+    def ways() -> Iterator[Posteriors]:
+        yield together
+        while alone:
+            return_freed_memory()
+            predicted = predict_alone(segmenter, alone.pop(0), flip=flip)
+            by_itself.append(predicted.each(packed))
+            yield predicted.posteriors
+
+    mixed = by_local_certainty(ways())
+    return Predicted(mixed, passes, images), tuple(by_itself)

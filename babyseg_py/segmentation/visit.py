@@ -1,12 +1,13 @@
 """One visit: segmented from all its scans together, and from each scan alone."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 import numpy as np
 
 from babyseg_py.errors import UnusableData
+from babyseg_py.models.memory import return_freed_memory
 from babyseg_py.models.weights import FixedGrid
 from babyseg_py.segmentation.calibration import Trust
 from babyseg_py.segmentation.cut import shares_left
@@ -14,7 +15,7 @@ from babyseg_py.segmentation.evidence import gather_evidence
 from babyseg_py.segmentation.first_look import FirstLook, find_brain
 from babyseg_py.segmentation.fixed_grid import leading_scan, predict_on_fixed_grid
 from babyseg_py.segmentation.inference import Alone, Predicted, Segmenter, see_alone
-from babyseg_py.segmentation.posteriors import Posteriors
+from babyseg_py.segmentation.posteriors import Posteriors, unpacked
 from babyseg_py.segmentation.postprocess import drop_fragments
 from babyseg_py.segmentation.sampling import Segmentation, sample_posteriors
 from babyseg_py.segmentation.several import (
@@ -52,7 +53,7 @@ class VisitResult:
         What is known of the quality of each structure, see `evidence.FEATURES`; None if there was no mirror
         image to compare with.
     alone : tuple of Predicted
-        What each of several scans gives by itself; empty for weights with a leading scan.
+        What each of several scans gives by itself, `packed`; empty for weights with a leading scan.
     """
 
     together: Segmentation
@@ -156,13 +157,16 @@ def _look_and_compare(
     """
     look = find_brain(segmenter, scans, affine, progress)
     if len(scans) == 1:
-        return look, list(look.seen.values())
+        return replace(look, seen={}), list(look.seen.values())
     progress("comparing the scans")
-    alone = [look.seen.get(scan.name) or see_alone(segmenter, scan, look.window) for scan in look.scans]
+    alone = []
+    for scan in look.scans:
+        return_freed_memory()
+        alone.append(look.seen.get(scan.name) or see_alone(segmenter, scan, look.window))
     odd = disagreeing(look.scans, alone)
     if odd:
         raise UnusableData(odd.name, odd.reason, "look at it")
-    return look, alone
+    return replace(look, seen={}), alone
 
 
 def segment_scan(
@@ -175,7 +179,8 @@ def segment_scan(
     recipe = segmenter.info.preprocessing
     evidence = None
     if by_itself:
-        posteriors, evidence = _finished(segmenter, by_itself, window=window, scans=[scan])
+        return_freed_memory()
+        posteriors, evidence = _finished(segmenter, by_itself.each(unpacked), window=window, scans=[scan])
     elif isinstance(recipe, FixedGrid):
         window, posteriors, _ = predict_on_fixed_grid(segmenter, [scan], recipe)
     else:

@@ -13,9 +13,9 @@ from babyseg_py.images.geometry import bounding_box, corners
 
 SMALLEST_MARGIN_VOXELS = 4
 SMALLEST_VOXELS = 64
-# A brain is about 80 by 100 by 76 voxels at the second look: windows of 96, 112 and 80 hold nearly all.
+# A brain is about 98 by 118 by 88 voxels at the second look: windows of 112, 128 and 112 hold nearly all.
 MARGIN_AT_ANCHOR = 2.5
-HALVES = (0, 1, 1)
+HALVES = (1, 0, 1)
 VERTEX_TO_CHIN_MM = 200.0
 
 

@@ -17,7 +17,7 @@ from babyseg_py.segmentation.first_look import (
     white_over_grey,
 )
 from babyseg_py.segmentation.inference import by_local_certainty, see_alone
-from babyseg_py.segmentation.posteriors import Posteriors, at_common_points
+from babyseg_py.segmentation.posteriors import Posteriors, at_common_points, packed, unpacked
 from babyseg_py.segmentation.sampling import probabilities_on_grid
 from babyseg_py.segmentation.several import predict_several
 from babyseg_py.segmentation.window import Scan
@@ -132,16 +132,26 @@ def test_every_place_follows_the_way_that_is_surer_there() -> None:
     assert three.between is None
 
 
+def test_packed_probabilities_come_back() -> None:
+    """Within half a step of 1/65535, and 0 and 1 exactly."""
+    probabilities = torch.linspace(0, 1, 100_001)
+    steps = packed(probabilities)
+    assert steps.element_size() == 2
+    torch.testing.assert_close(unpacked(steps), probabilities, atol=0.51 / 65535, rtol=0)
+    assert torch.equal(unpacked(packed(torch.tensor([0.0, 1.0]))), torch.tensor([0.0, 1.0]))
+
+
 def test_a_scan_given_twice_changes_nothing(segmenter, blob) -> None:
     """Together and by itself it is seen alike, so that however these are mixed the posteriors are its own."""
     scans = [Scan(name, blob, np.eye(4)) for name in ("T1w", "T1w-again")]
     alone = [see_alone(segmenter, scan, WINDOW) for scan in scans]
     one, none = predict_several(segmenter, scans[:1], WINDOW, alone[:1], flip=True)
     both, by_itself = predict_several(segmenter, scans, WINDOW, alone, flip=True)
+    assert not alone
     for look in ("here", "between"):
         expected = getattr(one.posteriors, look)
         torch.testing.assert_close(getattr(both.posteriors, look), expected, atol=1e-5, rtol=0)
-        assert torch.equal(getattr(by_itself[1].posteriors, look), expected)
+        assert torch.equal(getattr(by_itself[1].posteriors, look), packed(expected))
     np.testing.assert_allclose(both.passes.dice, one.passes.dice, atol=1e-4)
     assert both.images.shape == (2, *WINDOW.shape)
     assert none == ()
@@ -151,9 +161,9 @@ def test_a_sure_scan_outweighs_an_unsure_one_and_all_together(segmenter, blob) -
     """Where the network is far surer of one scan than of another, or of both together, that one counts."""
     scans = [Scan(name, blob, np.eye(4)) for name in ("T1w", "T2w")]
     seen = see_alone(segmenter, scans[0], WINDOW)
-    sure = torch.full_like(seen.posteriors, 0.0)
+    sure = torch.zeros(seen.posteriors.shape)
     sure[3] = 1.0
     unsure = torch.full_like(sure, 1 / len(sure))
-    alone = [replace(seen, posteriors=posteriors) for posteriors in (unsure, sure)]
+    alone = [replace(seen, posteriors=packed(posteriors)) for posteriors in (unsure, sure)]
     mixed, _ = predict_several(segmenter, scans, WINDOW, alone, flip=False)
     torch.testing.assert_close(mixed.posteriors.here, sure, atol=1e-3, rtol=0)

@@ -20,6 +20,7 @@ from babyseg_py.segmentation.posteriors import Posteriors
 from babyseg_py.segmentation.sampling import probabilities_on_grid, sample_posteriors
 from babyseg_py.segmentation.visit import on_own_grid, segment_visit
 from babyseg_py.segmentation.window import (
+    HALVES,
     Box,
     Scan,
     anatomical_axes,
@@ -149,7 +150,7 @@ def test_voxels_are_laid_out_at_the_anchor(reach) -> None:
     first = window.centre_mm - 1.5 * np.array(window.shape) / 2
     steps = (anchor - first) / (1.5 * 8)
     np.testing.assert_allclose(steps, np.round(steps), atol=1e-9)
-    assert [round(step) % 2 for step in steps] == [0, 1, 1]
+    assert tuple(round(step) % 2 for step in steps) == HALVES
     assert all(side % 16 == 0 for side in window.shape)
     assert np.all(first <= box.low - 1.5)
     assert np.all(first + 1.5 * np.array(window.shape) >= box.high + 1.5)
