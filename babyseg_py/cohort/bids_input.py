@@ -1,7 +1,7 @@
 """A BIDS dataset as input: the same records as from a samplesheet."""
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -57,6 +57,7 @@ def read_bids(root: Path | str) -> tuple[list[Record], list[Problem]]:
     if not found:
         what = "there is no image in sub-*/[ses-*/]anat" if not problems else "; ".join(map(str, problems))
         raise UnusableData(str(root), what, "give the top folder of a BIDS dataset")
+    _tell_outside(found, folder, problems)
     records, renumbered = _numbered(found)
     files = {record.row: str(Path(record.image).relative_to(folder)) for record in records}
     problems += [_placed(problem, files) for problem in renumbered]
@@ -170,11 +171,46 @@ def _with_facts(records: Sequence[Record], folder: Path, problems: list[Problem]
             " write ages into the sessions.tsv of each child"
         )
         problems.append(Problem("participants.tsv", None, "age", words, doubt=True))
+    _tell_without_images(visits, children, sessions, problems)
     unknown = visits.keys() - {key[0] for key in children}
     if unknown and children:
         words = f"there is no row for {_children(unknown)}"
         problems.append(Problem("participants.tsv", None, "participant_id", words, doubt=True))
     return joined
+
+
+def _tell_without_images(
+    visits: Mapping[str, set[str]],
+    children: Mapping[tuple[str, ...], Facts],
+    sessions: Mapping[str, Mapping[tuple[str, ...], Facts]],
+    problems: list[Problem],
+) -> None:
+    """Tell of children in participants.tsv, and visits in sessions.tsv, that have no image."""
+    unseen = {key[0] for key in children} - visits.keys()
+    if unseen:
+        words = f"there is no image of {_children(unseen)}"
+        problems.append(Problem("participants.tsv", None, "participant_id", words, doubt=True))
+    for child, facts in sessions.items():
+        missing = sorted({session for (session,) in facts} - visits[child], key=_natural)
+        if missing:
+            file = f"sub-{child}/sub-{child}_sessions.tsv"
+            words = f"there is no image of {', '.join(f'ses-{label}' for label in missing)}"
+            problems.append(Problem(file, None, "session_id", words, doubt=True))
+
+
+def _tell_outside(found: Sequence[tuple[dict, Path]], folder: Path, problems: list[Problem]) -> None:
+    """Tell of images that lie beside the sessions of their child, not in one."""
+    within = {entities["participant"] for entities, _ in found if "session" in entities}
+    outside = [
+        path for entities, path in found if entities["participant"] in within and "session" not in entities
+    ]
+    if outside:
+        file = str(outside[0].relative_to(folder))
+        words = (
+            f"{len(outside)} images lie beside folders ses- of their child, this one first; they are taken as"
+            f" of ses-{NO_SESSION}, with what lies there"
+        )
+        problems.append(Problem(file, None, None, words, doubt=True))
 
 
 def _children(labels: Iterable[str]) -> str:

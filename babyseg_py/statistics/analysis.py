@@ -1,19 +1,20 @@
-"""What goes into each analysis of the cohort: without what quality control flagged, and saying so."""
+"""Every analysis of the cohort: without what quality control flagged, and saying so."""
 
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 
 import pandas as pd
 
 from babyseg_py.statistics.associations import association_tables, gather_cohort
+from babyseg_py.statistics.attempts import attempt
 from babyseg_py.statistics.centiles import centile_tables
 from babyseg_py.statistics.change import change_table
-from babyseg_py.statistics.flags import flagged_scans, flagged_visits, without_flagged_structures
+from babyseg_py.statistics.flags import without_flagged_structures
 from babyseg_py.statistics.groups import group_table
 from babyseg_py.statistics.growth import growth_table
 from babyseg_py.statistics.growthmodels import growth_models
 from babyseg_py.statistics.harmonised import USED, harmonised_volumes
+from babyseg_py.statistics.inputs import Inputs, Usable, usable_of
 from babyseg_py.statistics.later import later_tables
 from babyseg_py.statistics.matching import matching_tables
 from babyseg_py.statistics.measurement import measurement_table
@@ -23,6 +24,7 @@ from babyseg_py.statistics.parts import without_flagged_wholes
 from babyseg_py.statistics.published import plausibility_table
 from babyseg_py.statistics.reliability import reliability_table
 from babyseg_py.statistics.repeated import repeated_table
+from babyseg_py.statistics.sample import Cohort
 from babyseg_py.statistics.scorechecks import score_notes, with_notes
 from babyseg_py.statistics.shape import Shapes, compare_shapes
 from babyseg_py.statistics.sites import site_tables
@@ -31,56 +33,7 @@ from babyseg_py.statistics.structures import SOURCES
 from babyseg_py.statistics.surface_maps import SurfaceMap
 from babyseg_py.statistics.visits import VISIT
 
-NOT_HARMONISED = (
-    "reliability.tsv",
-    "method_agreement.tsv",
-    "site_effects.tsv",
-    "growth_plausibility.tsv",
-    "change.tsv",
-    "parts_growth.tsv",
-    "shape.tsv",
-)
-
-
-@dataclass(frozen=True)
-class Inputs:
-    """What the cohort is analysed from.
-
-    Parameters
-    ----------
-    facts : pandas.DataFrame
-        All visits of the samplesheet, from `babyseg_py.statistics.visits.visit_facts`.
-    volumes, scans, qc : pandas.DataFrame
-        Tables volumes, scanvolumes and qc of the cohort; no row in qc where flags do not count.
-    phenotype : pandas.DataFrame or None
-        The score table as text; None if there is none.
-    scores, covariates : list of str
-        Names of its columns.
-    source : str
-        ``labels`` or ``posteriors``, which associations and models use.
-    harmonise : bool
-        Whether all but reliability, the agreement of methods, change in templates, growth of parts and shape
-        use volumes harmonised between sites.
-    longitudinal : pandas.DataFrame or None
-        Table longitudinal of the cohort: volumes of the visits that are in their child's template.
-    parts : pandas.DataFrame or None
-        Table parts of the cohort; None without the fuller label set.
-    shapes : Path or None
-        Folder of the coefficients of the surfaces; None if there are none.
-    """
-
-    facts: pd.DataFrame
-    volumes: pd.DataFrame
-    scans: pd.DataFrame
-    qc: pd.DataFrame
-    phenotype: pd.DataFrame | None
-    scores: list[str]
-    covariates: list[str]
-    source: str
-    harmonise: bool = False
-    longitudinal: pd.DataFrame | None = None
-    parts: pd.DataFrame | None = None
-    shapes: Path | None = None
+Tables = dict[str, pd.DataFrame]
 
 
 @dataclass(frozen=True)
@@ -103,180 +56,198 @@ class Results:
 
 
 def analyse(inputs: Inputs) -> Results:
-    """Make every table of results, and the maps on surfaces."""
-    visits_out, scans_out = flagged_visits(inputs.qc), flagged_scans(inputs.qc)
-    volumes, structures_out = without_flagged_structures(inputs.volumes, inputs.qc)
-    scans, _ = without_flagged_structures(inputs.scans, inputs.qc)
-    flagged = pd.MultiIndex.from_frame(volumes[VISIT]).isin(list(visits_out))
-    clean = volumes[~flagged]
-    effects, harmonised = site_tables(clean, inputs.facts, source=inputs.source)
-    agreement, measured = methods_of(clean, scans, inputs.facts, visits_out, scans_out)
-    shape = shape_of(inputs, clean, visits_out)
+    """Make every table of results, and the maps on surfaces.
+
+    An analysis that fails in a way that nobody foresaw leaves its tables without rows, and ``analyses`` says
+    what happened; the others go on.
+    """
+    usable = usable_of(inputs)
+    failures: dict[str, str] = {}
+
+    def emptied(tables: Tables, failure: str) -> Tables:
+        failures.update(dict.fromkeys(tables, failure))
+        return {name: table.iloc[:0] for name, table in tables.items()}
+
+    def made(analyses: tuple[Callable[[Usable], Tables], ...], usable: Usable) -> Tables:
+        tables: Tables = {}
+        for make in analyses:
+            found, failure = attempt(make, usable, usable.of_nobody)
+            tables |= emptied(found, failure) if failure else found
+        return tables
+
+    shapes, failure = attempt(shape_of, usable, usable.of_nobody)
+    measured = made(AS_MEASURED, usable)
+    measured |= emptied(shapes.tables, failure) if failure else shapes.tables
     refused = ""
     if inputs.harmonise:
-        clean, refused = harmonised_volumes(clean, inputs.facts)
-        volumes = pd.concat([clean, volumes[flagged]])
-    tables = {
-        "reliability": reliability_of(scans, visits_out, scans_out),
-        "growth": growth_of(volumes, inputs.facts, visits_out),
-        "change": change_of(inputs, visits_out),
-    }
-    if inputs.parts is not None:
-        parts = without_flagged_wholes(inputs.parts, inputs.qc)
-        tables["parts_growth"] = growth_of(parts, inputs.facts, visits_out)
-    tables |= growth_of_cohort(clean, inputs)
-    tables |= {
-        "groups": group_table(clean, inputs.facts, source=inputs.source),
-        "site_effects": effects,
-        "harmonised_volumes": harmonised,
-    }
-    measured_volumes = inputs.volumes[~flagged]
-    tables["growth_plausibility"] = plausibility_table(measured_volumes, inputs.facts, source=inputs.source)
-    tables |= {"method_agreement": agreement, "method_volumes": measured}
-    tables |= matching_tables(clean, inputs.facts, source=inputs.source)
-    tables |= behaviour_of(inputs, volumes, visits_out)
-    tables |= shape.tables
-    tables["analyses"] = overview(tables, inputs.facts, has_scores=inputs.phenotype is not None)
+        clean, refused = harmonised_volumes(usable.clean, inputs.facts)
+        flagged = usable.volumes.drop(usable.clean.index)
+        usable = replace(usable, volumes=pd.concat([clean, flagged]))
+    tables = measured | made(HARMONISED_IF_ASKED, usable)
+    analyses = overview(tables, inputs.facts, has_scores=inputs.phenotype is not None, failures=failures)
     if inputs.harmonise:
-        tables["analyses"] = _told_harmonised(tables["analyses"], refused, inputs.covariates)
-    words = f"{len(visits_out)} visits, {structures_out} structures of other visits"
-    return Results(tables, f"left out because flagged: {words}", shape.maps)
+        concerned = ~analyses["table"].isin([f"{name}.tsv" for name in measured])
+        analyses = _told_harmonised(analyses, concerned, refused, inputs.covariates)
+    words = f"{len(usable.visits_out)} visits, {usable.structures_out} structures of other visits"
+    return Results(tables | {"analyses": analyses}, f"left out because flagged: {words}", shapes.maps)
 
 
-def _told_harmonised(table: pd.DataFrame, refused: str, covariates: list[str]) -> pd.DataFrame:
-    """Say in the reason of each part that ran whether its volumes were harmonised."""
+def _told_harmonised(
+    table: pd.DataFrame, concerned: pd.Series, refused: str, covariates: list[str]
+) -> pd.DataFrame:
+    """Say in the reason of each part that is concerned and ran whether its volumes were harmonised."""
     words = USED if not refused else f"on volumes as measured, as harmonisation was not possible ({refused})"
     if not refused and "site" in covariates:
         words += "; site is a covariate too, which adjusts for it twice"
-    concerned = (table["ran"] == 1) & ~table["table"].isin(NOT_HARMONISED)
-    return table.assign(reason=table["reason"].where(~concerned, table["reason"] + f"; {words}"))
+    told = concerned & (table["ran"] == 1)
+    return table.assign(reason=table["reason"].where(~told, table["reason"] + f"; {words}"))
 
 
-def change_of(inputs: Inputs, flagged: set[tuple[str, str]]) -> pd.DataFrame:
-    """Change in the children's templates, without flagged visits and structures."""
-    if inputs.longitudinal is None or inputs.longitudinal.empty:
-        return change_table(pd.DataFrame(), inputs.volumes)
-    used = inputs.longitudinal[~pd.MultiIndex.from_frame(inputs.longitudinal[VISIT]).isin(list(flagged))]
-    used, _ = without_flagged_structures(used, inputs.qc)
+def shape_of(usable: Usable) -> Shapes:
+    """Compare surfaces between groups and along scores, scaled by the brain volumes as measured."""
+    of = usable.inputs
+    flagged = usable.visits_out
+    return compare_shapes(usable.clean, of.facts, of.answers, of.shapes, flagged=flagged, **of.chosen)
+
+
+def sites_of(usable: Usable) -> Tables:
+    """Effects of sites, and volumes without them."""
+    effects, harmonised = site_tables(usable.clean, usable.inputs.facts, source=usable.inputs.source)
+    return {"site_effects": effects, "harmonised_volumes": harmonised}
+
+
+def methods_of(usable: Usable) -> Tables:
+    """Agreement of all scans, single contrasts and reference segmentations."""
+    scans = usable.clean_scans
+    scans = scans[scans["suffix"].notna()]
+    agreement, volumes = method_tables(usable.clean, scans, usable.inputs.facts)
+    return {"method_agreement": agreement, "method_volumes": volumes}
+
+
+def reliability_of(usable: Usable) -> Tables:
+    """Reliability from repeated scans, saying how many flagged ones were left out."""
+    scans = usable.scans[usable.scans["scan"] != MANUAL]
+    flagged = usable.flagged(scans)
+    n = len(scans.loc[flagged, [*VISIT, "scan"]].drop_duplicates())
+    words = f"{n} flagged scans, or scans of flagged visits, left out" if n else ""
+    return {"reliability": reliability_table(scans[~flagged & scans["suffix"].notna()], left_out=words)}
+
+
+def change_of(usable: Usable) -> Tables:
+    """Change in the children's templates."""
+    table = usable.inputs.longitudinal
+    if table is None or table.empty:
+        return {"change": change_table(pd.DataFrame(), usable.volumes)}
+    used, _ = without_flagged_structures(usable.unflagged(table), usable.inputs.qc)
     known = used["volume_posterior_mm3"].notna()
     used = used.assign(volume_jacobian_mm3=used["volume_jacobian_mm3"].where(known))
-    return change_table(used, without_flagged_structures(inputs.volumes, inputs.qc)[0])
+    return {"change": change_table(used, usable.volumes)}
 
 
-def growth_of_cohort(volumes: pd.DataFrame, inputs: Inputs) -> dict[str, pd.DataFrame]:
-    """Growth models, centile curves, and the centiles of the children, from visits that are not flagged."""
-    curves, children = centile_tables(volumes, inputs.facts, source=inputs.source)
-    return {
-        "growth_models": growth_models(volumes, inputs.facts, source=inputs.source),
-        "centiles": curves,
-        "child_centiles": children,
-    }
+def growth_of_parts(usable: Usable) -> Tables:
+    """Growth of the parts of structures, where the fuller label set was asked for."""
+    parts = usable.inputs.parts
+    if parts is None:
+        return {}
+    return {"parts_growth": _growth(without_flagged_wholes(parts, usable.inputs.qc), usable)}
 
 
-def behaviour_of(
-    inputs: Inputs, volumes: pd.DataFrame, flagged: set[tuple[str, str]]
-) -> dict[str, pd.DataFrame]:
-    """Associations, models of repeated visits and the specification table; without scores their headers."""
-    nobody = pd.DataFrame({"participant_id": [], "session_id": []}, dtype=object)
-    phenotype = nobody if inputs.phenotype is None else inputs.phenotype
-    scores, covariates = ([], []) if inputs.phenotype is None else (inputs.scores, inputs.covariates)
-    chosen: Any = {"scores": scores, "covariates": covariates, "flagged": flagged, "source": inputs.source}
-    associations, used = association_tables(volumes, inputs.facts, phenotype, **chosen)
-    cohort, matrix, covariates = gather_cohort(volumes, inputs.facts, phenotype, **chosen)
-    parts = [
-        make(scores, covariates, cohort, matrix, inputs.source) for make in (repeated_table, later_tables)
-    ]
-    errors = measurement_table(
-        volumes, cohort, matrix, scores=scores, covariates=covariates, source=inputs.source
-    )
-    noted = {
-        "behaviour_models": pd.concat([table.astype(object) for table in parts], ignore_index=True),
-        "measurement_error": errors,
-        "specifications": specification_table(volumes, inputs.facts, phenotype, **chosen),
-    }
-    scanned = cohort.facts["participant_id"]
-    notes = score_notes(scores, cohort.answers, scanned, covariates=covariates)
-    tables = {"associations": associations, "association_visits": used}
-    return tables | {name: with_notes(table, notes) for name, table in noted.items()}
+def plausibility_of(usable: Usable) -> Tables:
+    """Volumes against published growth, those of flagged structures too."""
+    volumes, source = usable.unflagged(usable.inputs.volumes), usable.inputs.source
+    return {"growth_plausibility": plausibility_table(volumes, usable.inputs.facts, source=source)}
 
 
-def shape_of(inputs: Inputs, volumes: pd.DataFrame, flagged: set[tuple[str, str]]) -> Shapes:
-    """Compare surfaces between groups and along scores, scaled by the brain volumes as measured."""
-    nobody = pd.DataFrame({"participant_id": [], "session_id": []}, dtype=object)
-    scored = inputs.phenotype is not None
-    return compare_shapes(
-        volumes,
-        inputs.facts,
-        inputs.phenotype if inputs.phenotype is not None else nobody,
-        inputs.shapes,
-        scores=inputs.scores if scored else [],
-        covariates=inputs.covariates if scored else [],
-        flagged=flagged,
-        source=inputs.source,
-    )
+def growth_of(usable: Usable) -> Tables:
+    """Growth of every child of the samplesheet; a child without any volume has a row too."""
+    return {"growth": _growth(usable.volumes, usable)}
 
 
-def methods_of(
-    volumes: pd.DataFrame,
-    scans: pd.DataFrame,
-    facts: pd.DataFrame,
-    flagged_visits: set[tuple[str, str]],
-    flagged_scans: set[tuple[str, str, str]],
-) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Agreement of all scans, single contrasts and reference segmentations, without what is flagged."""
-    keys = pd.MultiIndex.from_frame(scans[[*VISIT, "scan"]])
-    bad = keys.isin(list(flagged_scans)) | keys.droplevel("scan").isin(list(flagged_visits))
-    return method_tables(volumes, scans[~bad & scans["suffix"].notna()], facts)
-
-
-def reliability_of(
-    scans: pd.DataFrame, flagged_visits: set[tuple[str, str]], flagged_scans: set[tuple[str, str, str]]
-) -> pd.DataFrame:
-    """Reliability from the scans that are not flagged, in visits that are not flagged.
-
-    Parameters
-    ----------
-    scans : pandas.DataFrame
-        The table scanvolumes of the cohort.
-    flagged_visits : set of (participant_id, session_id)
-    flagged_scans : set of (participant_id, session_id, scan)
-
-    Returns
-    -------
-    pandas.DataFrame
-        As `babyseg_py.statistics.reliability.reliability_table` makes it.
-    """
-    scans = scans[scans["scan"] != MANUAL]
-    keys = pd.MultiIndex.from_frame(scans[[*VISIT, "scan"]])
-    bad = keys.isin(list(flagged_scans)) | keys.droplevel("scan").isin(list(flagged_visits))
-    n = keys[bad].nunique()
-    words = f"{n} flagged scans, or scans of flagged visits, left out" if n else ""
-    return reliability_table(scans[~bad & scans["suffix"].notna()], left_out=words)
-
-
-def growth_of(volumes: pd.DataFrame, facts: pd.DataFrame, flagged: set[tuple[str, str]]) -> pd.DataFrame:
-    """Growth of every child of the samplesheet, from both kinds of volumes, without flagged visits.
-
-    Parameters
-    ----------
-    volumes : pandas.DataFrame
-        The table volumes of the cohort.
-    facts : pandas.DataFrame
-        All visits of the samplesheet.
-    flagged : set of (participant_id, session_id)
-
-    Returns
-    -------
-    pandas.DataFrame
-        As `babyseg_py.statistics.growth.growth_table` makes it; a child without any volume has a row too.
-    """
-    keys = pd.MultiIndex.from_frame(volumes[VISIT])
-    bad = keys.isin(list(flagged))
-    sentences = dict.fromkeys(facts["participant_id"].unique(), "")
-    counts: dict[str, int] = {}
-    for child, _ in keys[bad].unique():
-        counts[child] = counts.get(child, 0) + 1
-    for child, n in counts.items():
+def _growth(volumes: pd.DataFrame, usable: Usable) -> pd.DataFrame:
+    """Growth from both kinds of volumes, saying how many flagged visits of a child were left out."""
+    sentences = dict.fromkeys(usable.inputs.facts["participant_id"].unique(), "")
+    visits = set(map(tuple, volumes[VISIT].drop_duplicates().to_numpy().tolist())) & usable.visits_out
+    for child in {child for child, _ in visits}:
+        n = sum(one == child for one, _ in visits)
         sentences[child] = f"{n} flagged visit{'s' if n > 1 else ''} left out"
-    tables = [growth_table(volumes[~bad], source=source, left_out=sentences) for source in SOURCES]
+    used = usable.unflagged(volumes)
+    tables = [growth_table(used, source=source, left_out=sentences) for source in SOURCES]
     return pd.concat(tables, ignore_index=True)
+
+
+def growth_models_of(usable: Usable) -> Tables:
+    """Growth models of the cohort."""
+    of = usable.inputs
+    return {"growth_models": growth_models(usable.clean, of.facts, source=of.source)}
+
+
+def centiles_of(usable: Usable) -> Tables:
+    """Centile curves, and the centiles of the children."""
+    curves, children = centile_tables(usable.clean, usable.inputs.facts, source=usable.inputs.source)
+    return {"centiles": curves, "child_centiles": children}
+
+
+def groups_of(usable: Usable) -> Tables:
+    """Comparison of groups."""
+    return {"groups": group_table(usable.clean, usable.inputs.facts, source=usable.inputs.source)}
+
+
+def matched_of(usable: Usable) -> Tables:
+    """Cases matched to controls."""
+    return matching_tables(usable.clean, usable.inputs.facts, source=usable.inputs.source)
+
+
+def associations_of(usable: Usable) -> Tables:
+    """Associations with scores, and the visits that they use."""
+    of, flagged = usable.inputs, usable.visits_out
+    rows, used = association_tables(usable.volumes, of.facts, of.answers, flagged=flagged, **of.chosen)
+    return {"associations": rows, "association_visits": used}
+
+
+def models_of(usable: Usable) -> Tables:
+    """Models of repeated visits."""
+    cohort, matrix, covariates = _gathered(usable)
+    scores, source = usable.inputs.chosen["scores"], usable.inputs.source
+    parts = [make(scores, covariates, cohort, matrix, source) for make in (repeated_table, later_tables)]
+    models = pd.concat([table.astype(object) for table in parts], ignore_index=True)
+    return {"behaviour_models": _noted(models, usable)}
+
+
+def measurement_of(usable: Usable) -> Tables:
+    """Associations with the error of the volumes reckoned with."""
+    cohort, matrix, covariates = _gathered(usable)
+    chosen = usable.inputs.chosen | {"covariates": covariates}
+    return {"measurement_error": _noted(measurement_table(usable.volumes, cohort, matrix, **chosen), usable)}
+
+
+def specifications_of(usable: Usable) -> Tables:
+    """Every reasonable way of adjusting."""
+    of, flagged = usable.inputs, usable.visits_out
+    table = specification_table(usable.volumes, of.facts, of.answers, flagged=flagged, **of.chosen)
+    return {"specifications": _noted(table, usable)}
+
+
+def _gathered(usable: Usable) -> tuple[Cohort, pd.DataFrame, list[str]]:
+    of, flagged = usable.inputs, usable.visits_out
+    return gather_cohort(usable.volumes, of.facts, of.answers, flagged=flagged, **of.chosen)
+
+
+def _noted(table: pd.DataFrame, usable: Usable) -> pd.DataFrame:
+    """Add what looks wrong with each score."""
+    cohort, _, covariates = _gathered(usable)
+    scores, scanned = usable.inputs.chosen["scores"], cohort.facts["participant_id"]
+    return with_notes(table, score_notes(scores, cohort.answers, scanned, covariates=covariates))
+
+
+AS_MEASURED = (sites_of, methods_of, reliability_of, change_of, growth_of_parts, plausibility_of)
+HARMONISED_IF_ASKED = (
+    growth_of,
+    growth_models_of,
+    centiles_of,
+    groups_of,
+    matched_of,
+    associations_of,
+    models_of,
+    measurement_of,
+    specifications_of,
+)

@@ -84,7 +84,9 @@ PARTS = (
 )
 
 
-def overview(tables: dict[str, pd.DataFrame], facts: pd.DataFrame, *, has_scores: bool) -> pd.DataFrame:
+def overview(
+    tables: dict[str, pd.DataFrame], facts: pd.DataFrame, *, has_scores: bool, failures: dict[str, str]
+) -> pd.DataFrame:
     """Say of every part whether it ran, on how many children, and why or why not.
 
     Parameters
@@ -95,13 +97,20 @@ def overview(tables: dict[str, pd.DataFrame], facts: pd.DataFrame, *, has_scores
         All visits of the samplesheet.
     has_scores : bool
         Whether there is a score table.
+    failures : dict of str to str
+        What ended the analysis of a table, in words, by its name.
 
     Returns
     -------
     pandas.DataFrame
         Columns `COLUMNS`, a row for each of `PARTS`.
     """
-    rows = [_row(part, tables[part.table], facts, has_scores) for part in PARTS if part.table in tables]
+    rows = []
+    for part in PARTS:
+        if part.table in tables:
+            row = _row(part, tables[part.table], facts, has_scores)
+            failed = failures.get(part.table)
+            rows.append(row | {"reason": f"failed: {failed}"} if failed else row)
     return pd.DataFrame(rows, columns=COLUMNS)
 
 

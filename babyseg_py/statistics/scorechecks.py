@@ -127,8 +127,8 @@ def likely_ids(scored: Iterable[str], scanned: Iterable[str]) -> dict[str, str]:
     Returns
     -------
     dict of str to str
-        The child that differs in leading zeros or capital letters only, else the nearest among those without
-        a score; nothing for a child that none is near to.
+        The child that differs in leading zeros, capital letters or a ``sub`` before it only, else the nearest
+        among those without a score; nothing for a child that none is near to.
     """
     scored, scanned = list(dict.fromkeys(scored)), list(dict.fromkeys(scanned))
     plain = {_plain(child): child for child in scanned}
@@ -145,8 +145,8 @@ def likely_ids(scored: Iterable[str], scanned: Iterable[str]) -> dict[str, str]:
 
 
 def _plain(label: str) -> str:
-    """Return a label without leading zeros and capital letters."""
-    return label.lower().lstrip("0")
+    """Return a label without capital letters, ``sub`` in front and leading zeros."""
+    return label.lower().removeprefix("sub").lstrip("-_ 0")
 
 
 def id_note(scored: Iterable[str], scanned: Iterable[str]) -> str:

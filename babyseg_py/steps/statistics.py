@@ -30,8 +30,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Write every table of results as TSV with its JSON, what ran as analyses.tsv, and maps on surfaces."""
-    from babyseg_py.statistics.analysis import Inputs, analyse
+    from babyseg_py.statistics.analysis import analyse
     from babyseg_py.statistics.files import read_records, write_table
+    from babyseg_py.statistics.inputs import Inputs
     from babyseg_py.statistics.surface_maps import write_surface_maps
     from babyseg_py.statistics.verdicts import METRIC as VERDICT
     from babyseg_py.statistics.visits import visit_facts

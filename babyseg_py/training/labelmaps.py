@@ -69,9 +69,9 @@ def read_label_table(path: Path) -> Renumbering:
     Parameters
     ----------
     path : Path
-        Table with tabs or commas: ``index`` is the number in the maps; ``freesurfer`` the FreeSurfer number,
-        0 for what is no part of the brain; in its place ``name`` may be the FreeSurfer name of a structure.
-        Further columns are not read.
+        Table with tabs, semicolons or commas, in UTF-8: ``index`` is the number in the maps; ``freesurfer``
+        the FreeSurfer number, 0 for what is no part of the brain; in its place ``name`` may be the FreeSurfer
+        name of a structure. Further columns are not read.
 
     Returns
     -------
@@ -85,9 +85,9 @@ def read_label_table(path: Path) -> Renumbering:
     try:
         text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as problem:
-        raise UnusableData(str(path), f"cannot be read ({problem})", TABLE_ADVICE) from problem
+        raise UnusableData(str(path), f"cannot be read ({problem})", "save it as text in UTF-8") from problem
     first = text.split("\n", 1)[0]
-    rows = csv.DictReader(text.splitlines(), delimiter="\t" if "\t" in first else ",")
+    rows = csv.DictReader(text.splitlines(), delimiter=max("\t;,", key=first.count))
     columns = rows.fieldnames or ()
     if "index" not in columns or not {"freesurfer", "name"} & set(columns):
         raise UnusableData(str(path), f"has columns {', '.join(columns)}", TABLE_ADVICE)

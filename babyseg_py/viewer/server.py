@@ -186,7 +186,7 @@ def post(viewer: Viewer, place: str, body: bytes) -> Answer:
             raise ValueError("there is no such session")
         with viewer.writing:
             save_verdict(viewer.folder, words[0], words[1], verdict=words[2], note=words[3])
-    except (ValueError, KeyError, TypeError) as problem:
+    except (ValueError, KeyError, TypeError, RecursionError) as problem:  # the last from [[[[…
         return told(HTTPStatus.BAD_REQUEST, str(problem))
     return _json(read_verdicts(viewer.folder).get((words[0], words[1]), {"verdict": "", "note": ""}))
 

@@ -169,6 +169,29 @@ def test_one_age_cannot_be_that_of_two_visits(dataset):
     assert any("several visits" in doubt.message for doubt in doubts)
 
 
+def test_children_and_visits_without_images_are_told(dataset):
+    dataset.images("sub-01_ses-A_T1w")
+    dataset.text("participants.tsv", "participant_id\tsex\nsub-01\tF\nsub-02\tM\nsub-03\tF\n")
+    dataset.text("sub-01/sub-01_sessions.tsv", "session_id\tage_months\nses-A\t1\nses-10\t9\nses-2\t4\n")
+    records, errors, doubts = dataset.read()
+    assert len(records) == 1
+    assert errors == []
+    assert {(doubt.file, doubt.message) for doubt in doubts} == {
+        ("participants.tsv", "there is no image of sub-02, sub-03"),
+        ("sub-01/sub-01_sessions.tsv", "there is no image of ses-2, ses-10"),
+    }
+
+
+def test_images_beside_the_sessions_of_a_child_are_told(dataset):
+    """They are taken as of session 01, which may hold others; a child without any session is nothing odd."""
+    dataset.images("sub-01_T1w", "sub-01_ses-01_T1w", "sub-01_ses-02_T1w", "sub-02_T1w")
+    records, errors, doubts = dataset.read()
+    assert [record.visit_id for record in records].count("sub-01_ses-01") == 2
+    assert errors == []
+    told = [doubt for doubt in doubts if "lie beside" in doubt.message]
+    assert [doubt.file for doubt in told] == ["sub-01/anat/sub-01_T1w.nii.gz"]
+
+
 def test_faults_name_their_file(dataset):
     dataset.images("sub-01_ses-A_T1w", "sub-01_ses-B_T1w")
     dataset.text("sub-01/ses-A/anat/sub-02_ses-A_T1w.nii.gz")

@@ -5,7 +5,8 @@ import pandas as pd
 import pytest
 from repeated_study import repeated_study
 
-from babyseg_py.statistics.analysis import Inputs, analyse
+from babyseg_py.statistics.analysis import analyse
+from babyseg_py.statistics.inputs import Inputs
 from babyseg_py.statistics.visits import VISIT
 
 NOTHING = ["participant_id", "session_id", "scan", "structure", "metric", "flag"]

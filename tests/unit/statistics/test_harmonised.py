@@ -1,16 +1,13 @@
 """Harmonised volumes in place of the measured ones."""
 
 import numpy as np
-import pandas as pd
 import pytest
 from repeated_study import repeated_study
+from usable_study import EMPTY_QC
 
-from babyseg_py.statistics.analysis import Inputs, analyse
+from babyseg_py.statistics.analysis import analyse
 from babyseg_py.statistics.harmonised import harmonised_volumes
-
-EMPTY_QC = pd.DataFrame(
-    columns=["participant_id", "session_id", "scan", "structure", "metric", "flag"], dtype=object
-)
+from babyseg_py.statistics.inputs import Inputs
 
 
 @pytest.fixture

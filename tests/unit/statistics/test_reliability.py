@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pingouin
 import pytest
+from usable_study import usable
 
 from babyseg_py.statistics.analysis import reliability_of
 from babyseg_py.statistics.reliability import intraclass, reliability_table, within_child_variation
@@ -129,7 +130,8 @@ def test_wide_ages_are_said():
 
 def test_flagged_scans_and_visits_are_left_out_and_counted():
     volumes = {(f"{c}", "A", f"run-{r}_T1w"): 100.0 + c + 0.1 * r for c in range(6) for r in (1, 2)}
-    row = reliability_of(scan_table(volumes), {("0", "A")}, {("1", "A", "run-2_T1w")}).iloc[0]
+    out = {"visits_out": {("0", "A")}, "scans_out": {("1", "A", "run-2_T1w")}}
+    row = reliability_of(usable(scans=scan_table(volumes), **out))["reliability"].iloc[0]
     assert row["n"] == 4
     assert "3 flagged scans" in row["notes"]
 

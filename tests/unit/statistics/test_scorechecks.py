@@ -64,6 +64,7 @@ def test_notes_are_added_to_the_rows_of_their_score():
 
 def test_children_spelled_in_another_way_are_named_once():
     assert likely_ids(["1", "02", "kd3"], ["01", "02", "kid3", "zz"]) == {"1": "01", "kd3": "kid3"}
+    assert likely_ids(["sub01", "sub_2"], ["01", "02"]) == {"sub01": "01", "sub_2": "02"}
     assert likely_ids(["07"], ["01", "02"]) == {}
     assert id_note(["1"], ["01"]) == "not in the samplesheet: 1 (is 01 meant?)"
     assert id_note(["01"], ["01"]) == ""

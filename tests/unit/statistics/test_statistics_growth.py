@@ -2,6 +2,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import statsmodels.api as sm
+from usable_study import usable
 
 from babyseg_py.statistics.analysis import growth_of
 from babyseg_py.statistics.growth import growth_table, slopes
@@ -102,7 +103,7 @@ def test_flagged_visits_are_left_out_and_every_child_of_the_sheet_has_a_row():
     more = visit_facts(
         [{"participant_id": "02", "session_id": "A", "age_days": 3.0, "age_reference": "birth"}]
     )
-    growth = growth_of(table, pd.concat([facts, more]), {("01", "C")})
+    growth = growth_of(usable(pd.concat([facts, more]), volumes=table, visits_out={("01", "C")}))["growth"]
     row = growth[(growth["participant_id"] == "01") & (growth["volume_source"] == "labels")].iloc[0]
     assert row["change_mm3_per_month"] == pytest.approx(50)
     assert "1 flagged visit left out" in row["notes"]
@@ -112,4 +113,4 @@ def test_flagged_visits_are_left_out_and_every_child_of_the_sheet_has_a_row():
 def test_nothing_gives_an_empty_table():
     table, facts = visits(("01", "A", 1, "birth", 900.0))
     assert growth_table(table.iloc[:0], source="labels").empty
-    assert growth_of(table.iloc[:0], facts.iloc[:0], set()).empty
+    assert growth_of(usable(facts.iloc[:0], volumes=table.iloc[:0]))["growth"].empty

@@ -38,6 +38,8 @@ def test_table_by_name(tmp_path) -> None:
     """A BIDS table of FreeSurfer names serves as it is, also with commas."""
     (tmp_path / "t.csv").write_text("index,name,color\n7,Left-Hippocampus,#ff0000\n0,Background,#000000\n")
     assert read_label_table(tmp_path / "t.csv") == {7: 17, 0: 0}
+    (tmp_path / "t.csv").write_text("index;name\n7;Left-Hippocampus\n")
+    assert read_label_table(tmp_path / "t.csv") == {7: 17}
     rows = "index,freesurfer,name\n1,n/a,Left-Putamen\n2,,Right-choroid-plexus\n3,0,skull\n4,,Unknown\n"
     (tmp_path / "t.csv").write_text(rows)
     assert read_label_table(tmp_path / "t.csv") == {1: 12, 2: 63, 3: 0, 4: 0}

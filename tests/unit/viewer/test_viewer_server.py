@@ -120,6 +120,7 @@ def test_a_verdict_is_saved_and_shown(ask, results):
         ({"verdict": "pass"}, 400),
         ([], 400),
         (b"{", 400),
+        (b"[" * 9_000, 400),
         (b"\xff\xfe", 400),
         (b"{}" * 20_000, 413),
     ],

@@ -1,0 +1,142 @@
+"""What the cohort is analysed from, and what of it is used."""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pandas as pd
+
+from babyseg_py.statistics.flags import flagged_scans, flagged_visits, without_flagged_structures
+from babyseg_py.statistics.visits import VISIT
+
+NO_SCORES = pd.DataFrame({"participant_id": [], "session_id": []}, dtype=object)
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """What the cohort is analysed from.
+
+    Parameters
+    ----------
+    facts : pandas.DataFrame
+        All visits of the samplesheet, from `babyseg_py.statistics.visits.visit_facts`.
+    volumes, scans, qc : pandas.DataFrame
+        Tables volumes, scanvolumes and qc of the cohort; no row in qc where flags do not count.
+    phenotype : pandas.DataFrame or None
+        The score table as text; None if there is none.
+    scores, covariates : list of str
+        Names of its columns.
+    source : str
+        ``labels`` or ``posteriors``, which associations and models use.
+    harmonise : bool
+        Whether all but reliability, the agreement of methods, change in templates, growth of parts and shape
+        use volumes harmonised between sites.
+    longitudinal : pandas.DataFrame or None
+        Table longitudinal of the cohort: volumes of the visits that are in their child's template.
+    parts : pandas.DataFrame or None
+        Table parts of the cohort; None without the fuller label set.
+    shapes : Path or None
+        Folder of the coefficients of the surfaces; None if there are none.
+    """
+
+    facts: pd.DataFrame
+    volumes: pd.DataFrame
+    scans: pd.DataFrame
+    qc: pd.DataFrame
+    phenotype: pd.DataFrame | None
+    scores: list[str]
+    covariates: list[str]
+    source: str
+    harmonise: bool = False
+    longitudinal: pd.DataFrame | None = None
+    parts: pd.DataFrame | None = None
+    shapes: Path | None = None
+
+    @property
+    def of_nobody(self) -> "Inputs":
+        """The same without any visit, score or surface."""
+        return replace(
+            self,
+            facts=self.facts.iloc[:0],
+            volumes=self.volumes.iloc[:0],
+            scans=self.scans.iloc[:0],
+            phenotype=None,
+            longitudinal=None if self.longitudinal is None else self.longitudinal.iloc[:0],
+            parts=None if self.parts is None else self.parts.iloc[:0],
+            shapes=None,
+        )
+
+    @property
+    def chosen(self) -> dict:
+        """Scores, covariates and source of volumes, as the analyses of behaviour take them."""
+        scored = self.phenotype is not None
+        return {
+            "scores": self.scores if scored else [],
+            "covariates": self.covariates if scored else [],
+            "source": self.source,
+        }
+
+    @property
+    def answers(self) -> pd.DataFrame:
+        """The score table; without one, a table of nobody."""
+        return NO_SCORES if self.phenotype is None else self.phenotype
+
+
+@dataclass(frozen=True)
+class Usable:
+    """What of the inputs is used.
+
+    Parameters
+    ----------
+    inputs : Inputs
+        All that there is.
+    volumes : pandas.DataFrame
+        Volumes of all visits, without flagged structures.
+    scans : pandas.DataFrame
+        The same of single scans.
+    visits_out : set of (participant_id, session_id)
+        Flagged visits.
+    scans_out : set of (participant_id, session_id, scan)
+        Flagged scans.
+    structures_out : int
+        How many flagged structures of volumes there are.
+    """
+
+    inputs: Inputs
+    volumes: pd.DataFrame
+    scans: pd.DataFrame
+    visits_out: set[tuple[str, str]]
+    scans_out: set[tuple[str, str, str]]
+    structures_out: int
+
+    @property
+    def clean(self) -> pd.DataFrame:
+        """Volumes of the visits that are not flagged."""
+        return self.unflagged(self.volumes)
+
+    @property
+    def clean_scans(self) -> pd.DataFrame:
+        """Volumes of the scans that are not flagged, in visits that are not flagged."""
+        return self.scans[~self.flagged(self.scans)]
+
+    @property
+    def of_nobody(self) -> "Usable":
+        """The same without any visit: analyses of it have tables without rows."""
+        return usable_of(self.inputs.of_nobody)
+
+    def unflagged(self, table: pd.DataFrame) -> pd.DataFrame:
+        """Return the rows of visits that are not flagged."""
+        return table[~pd.MultiIndex.from_frame(table[VISIT]).isin(list(self.visits_out))]
+
+    def flagged(self, scans: pd.DataFrame) -> pd.Series:
+        """Say of each row of a table of scans whether its scan or its visit is flagged."""
+        keys = pd.MultiIndex.from_frame(scans[[*VISIT, "scan"]])
+        bad = keys.isin(list(self.scans_out)) | keys.droplevel("scan").isin(list(self.visits_out))
+        return pd.Series(bad, index=scans.index)
+
+
+def usable_of(inputs: Inputs) -> Usable:
+    """Leave out what is flagged."""
+    volumes, structures_out = without_flagged_structures(inputs.volumes, inputs.qc)
+    scans, _ = without_flagged_structures(inputs.scans, inputs.qc)
+    flagged = flagged_visits(inputs.qc), flagged_scans(inputs.qc)
+    return Usable(inputs, volumes, scans, *flagged, structures_out)
