@@ -6,9 +6,10 @@ Small networks are trained by the trainer of the package, each by the same recip
 through the whole way from image to labels with the first look of the default weights: the differences count,
 not the height. All learn first from clean contrasts; those that have the maps and the network of ``base``
 share these steps and part after them. ``fold`` variants together hold every infant map out once, the two of
-one child together. ``reference`` is MONAI's DynUNet in the manner of nnU-Net, trained on the samples of
-``base`` for as long as that took. Runs and figures are kept in ``runs/ablation``: what was ended goes on,
-what is there is not made again. It needs ``runs/labelbank.npz`` (docs/training.md) and ../shared/data.
+one child together; they have the network of the default weights and finer voxels. ``reference`` is MONAI's
+DynUNet in the manner of nnU-Net, trained on the samples of ``base`` for as long as that took. Runs and
+figures are kept in ``runs/ablation``: what was ended goes on, what is there is not made again.
+It needs ``runs/labelbank.npz`` (docs/training.md) and ../shared/data.
 """
 
 import argparse
@@ -86,7 +87,12 @@ VARIANTS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     ),
 }
 APART = ("no adults", "no curriculum", "coarser", "wider")  # from the first step on
-FOLDS = (("1", "4"), ("2", "8"), ("3", "24"), ("5", "12"), ("6", "34-38"), ("7",))
+FOLDS = (("1", "4", "5", "12"), ("2", "8", "6", "34-38"), ("3", "24", "7"))
+# What is to be compared with nothing is trained as well as hours allow: the default's network, finer voxels.
+OF_FOLDS: tuple[dict[str, Any], dict[str, Any]] = (
+    {"network": BASE["network"] | {"encoder": [16, 32, 64, 96], "decoder": [96, 96, 64, 24], "head": [16]}},
+    {"grid": [96, 112, 80], "brain_voxels": [50, 70]},
+)
 FOLDED = (2, 3, 41, 42)
 COLUMNS = (
     ("alone", LABELS[1:]),
@@ -122,10 +128,10 @@ class Length:
 def variant_recipe(name: str, length: Length) -> tuple[Recipe, dict[str, float]]:
     """Recipe of a variant and the maps that it is tested on."""
     held_out = HELD_OUT
-    changes, synthesis = VARIANTS.get(name, ({}, {}))
+    changes, synthesis = VARIANTS.get(name, OF_FOLDS)
     if name.startswith("fold "):
         held_out = ages_months(tuple(name.removeprefix("fold ").split(" ")))
-        changes = {"held_out": list(held_out)}
+        changes = changes | {"held_out": list(held_out)}
     steps = length.clean + length.full
     pace = {
         "steps": steps,
@@ -224,7 +230,7 @@ def row(name: str, figures: Figures, base: Figures | None) -> str:
     cells = []
     for column, labels in COLUMNS:
         value = mean(figures, column, labels)
-        if base is None or name.startswith("fold"):
+        if base is None:
             cells.append(f"{value:.3f}")
         else:
             cells.append(f"{value - mean(base, column, labels):+.3f}")
@@ -246,14 +252,17 @@ def main() -> None:
     keep_freed_memory()
     torch.set_num_threads(args.threads)
     length = Length(args.clean, args.steps)
-    base = make("base", length, args.samples)
+    folds = [name for name in args.only if name.startswith("fold ")]
+    compared = [name for name in args.only if name not in ("base", *folds)]
+    base = make("base", length, args.samples) if compared or not folds else None
     titles = [f"{column}{' (WM, cortex)' if labels == FOLDED else ''}" for column, labels in COLUMNS]
     lines = [
         f"| {length.clean} + {length.full} steps | {' | '.join(titles)} |",
         f"|{' --- |' * (len(COLUMNS) + 1)}",
     ]
-    for name in ("base", *(n for n in args.only if n != "base")):
-        lines.append(row(name, make(name, length, args.samples), None if name == "base" else base))
+    lines += [row("base", base, None)] if base else []
+    lines += [row(name, make(name, length, args.samples), base) for name in compared]
+    lines += [row(name, make(name, length, args.samples), None) for name in folds]
     print("\n".join(lines))
 
 
