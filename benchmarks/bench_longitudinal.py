@@ -25,7 +25,7 @@ from babyseg_py.segmentation.longitudinal import jacobian_volumes, pooled
 from babyseg_py.segmentation.probseg import read_probabilities
 
 ROOT = Path(__file__).resolve().parents[1]
-STRENGTHS = (0.0, 0.25, 0.5, 0.8, 1.0)
+STRENGTHS = (0.0, 0.3, 0.4, 0.5, 0.6, 0.8, 1.0)
 
 
 @dataclass(frozen=True)

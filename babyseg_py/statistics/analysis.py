@@ -80,7 +80,12 @@ def analyse(inputs: Inputs) -> Results:
     measured |= emptied(shapes.tables, failure) if failure else shapes.tables
     refused = ""
     if inputs.harmonise:
-        clean, refused = harmonised_volumes(usable.clean, inputs.facts)
+        measured_volumes = usable.clean
+        (clean, refused), failure = attempt(
+            lambda of: harmonised_volumes(of, inputs.facts), measured_volumes, measured_volumes.iloc[:0]
+        )
+        if failure:
+            clean, refused = measured_volumes, failure
         flagged = usable.volumes.drop(usable.clean.index)
         usable = replace(usable, volumes=pd.concat([clean, flagged]))
     tables = measured | made(HARMONISED_IF_ASKED, usable)

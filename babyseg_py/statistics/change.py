@@ -93,7 +93,8 @@ def _with_interval(row: dict, errors: dict[tuple[str, str], pd.DataFrame]) -> di
     if pd.notna(row["ci_low"]) or pd.isna(rate):
         return row | {"interval_method": LINE if pd.notna(row["ci_low"]) else None}
     of = errors.get((row["participant_id"], row["structure"]))
-    reach = np.nan if of is None else _reach(of, row["age_reference"])
+    used = str(row["sessions"]).split(";")
+    reach = np.nan if of is None else _reach(of[of["session_id"].isin(used)], row["age_reference"])
     if not np.isfinite(reach):
         return row | {"interval_method": None}
     scale = row["percent_per_month"] / rate if rate else np.nan

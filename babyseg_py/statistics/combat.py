@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from babyseg_py.statistics.mixed import fit_mixed, random_effects
+from babyseg_py.statistics.partial import basis_of
 
 FEWEST_PER_SITE = 5
 _ROUNDS, _CLOSE = 200, 1e-8
@@ -46,7 +47,7 @@ def combat(
         Rows are visits, columns structures, NaN where missing; no column constant, every site in each.
     sites : (N,) array of str
     kept : (N, k) array of float
-        Covariates whose effects stay, without intercept.
+        Covariates whose effects stay, without intercept; one that follows from those before is passed over.
     children : (N,) array
         Which child each row belongs to; used if ``repeated``.
     repeated : bool
@@ -76,7 +77,9 @@ def _standardised(
     design = np.column_stack([dummies, (kept - kept.mean(axis=0)) / kept.std(axis=0)])
     for column, all_rows in enumerate(volumes.T):
         there = np.isfinite(all_rows)
-        y, x, of = all_rows[there], design[there], children[there]
+        redundant = basis_of(design[there])[1]
+        told = [place for place in range(design.shape[1]) if place not in redundant]
+        y, x, of = all_rows[there], design[there][:, told], children[there]
         beta, own = _fitted(y, x, of) if repeated else (np.linalg.lstsq(x, y, rcond=None)[0], 0.0)
         left = y - x @ beta - own
         spread[column] = np.sqrt((left**2).mean())

@@ -33,7 +33,7 @@ def without_flagged_structures(volumes: pd.DataFrame, qc: pd.DataFrame) -> tuple
     volumes : pandas.DataFrame
         A copy.
     n : int
-        How many flagged structures there were.
+        How many structures are flagged in visits that are not flagged as a whole.
     """
     scan = "scan" in volumes
     keys = [*(_SCAN if scan else VISIT), "structure"]
@@ -43,7 +43,8 @@ def without_flagged_structures(volumes: pd.DataFrame, qc: pd.DataFrame) -> tuple
     hit = pd.MultiIndex.from_frame(volumes[keys]).isin(list(map(tuple, both.to_numpy().tolist())))
     masked = volumes.copy()
     masked.loc[hit, list(SOURCES.values())] = float("nan")
-    return masked, len(flags)
+    whole = flagged_visits(qc)
+    return masked, sum(visit not in whole for visit in map(tuple, flags[VISIT].to_numpy().tolist()))
 
 
 def _flags(qc: pd.DataFrame, *, scan: bool, structure: bool) -> pd.DataFrame:

@@ -22,13 +22,15 @@ def harmonised_volumes(volumes: pd.DataFrame, facts: pd.DataFrame) -> tuple[pd.D
     Returns
     -------
     volumes : pandas.DataFrame
-        A copy. What could not be harmonised (a visit without site or age, a structure that a site lacks) is
-        missing, so that no analysis mixes both. If harmonisation is refused, the volumes as they are.
+        A copy. What could not be harmonised is not in it, so that no analysis mixes both: visits without site
+        or age have no row, and a structure that a site lacks is missing. If harmonisation is refused, the
+        volumes as they are.
     reason : str
         Why it was refused; empty if it was not.
     """
     table = volumes.copy()
     keys = pd.MultiIndex.from_frame(table[[*VISIT, "structure"]])
+    told = pd.Series(False, index=table.index)
     for source, column in SOURCES.items():
         if table[column].isna().all():
             continue
@@ -38,4 +40,6 @@ def harmonised_volumes(volumes: pd.DataFrame, facts: pd.DataFrame) -> tuple[pd.D
             return volumes, str(notes.iloc[0]) if len(notes) else "nothing to harmonise"
         values = made.set_index([*VISIT, "structure"])["harmonised_mm3"]
         table[column] = values.reindex(keys).to_numpy(float)
-    return table, ""
+        visits = pd.MultiIndex.from_frame(made[VISIT].drop_duplicates())
+        told |= pd.MultiIndex.from_frame(table[VISIT]).isin(visits)
+    return table[told], ""

@@ -43,6 +43,8 @@ class Candidates:
         What ages count from.
     exact : bool
         Whether every child has a sex, so that only children of one sex are matched.
+    left_out : str
+        Who is not among them, in words; empty if nobody is left out.
     """
 
     names: tuple[str, str]
@@ -50,6 +52,7 @@ class Candidates:
     controls: pd.DataFrame
     reference: str
     exact: bool
+    left_out: str = ""
 
 
 def matching_tables(
@@ -88,9 +91,11 @@ def matching_tables(
             f"{len(pairs)} of {len(found.cases)} cases ({found.names[0]}) have a control ({found.names[1]}) "
             f"of the same sex within the caliper: below {FEWEST_PER_GROUP}, not compared"
         )
+        words = "; ".join(filter(None, [words, found.left_out]))
         return {"matched_pairs": pd.DataFrame([{"notes": words}], columns=PAIR_COLUMNS)} | empty
     unmatched = len(found.cases) - len(pairs)
-    notes = f"{unmatched} cases without a control within the caliper left out" if unmatched else None
+    words = f"{unmatched} cases without a control within the caliper left out" if unmatched else ""
+    notes = "; ".join(filter(None, [words, found.left_out])) or None
     return {
         "matched_pairs": pairs.assign(notes=notes)[PAIR_COLUMNS],
         "match_balance": balance(found, pairs),
@@ -107,10 +112,15 @@ def draw_candidates(facts: pd.DataFrame) -> Candidates | str:
     if reference is None:
         return "no ages: nothing to match on" if len(known) else "no child with volumes has a group"
     known = known.assign(age=age_on(known, reference)).dropna(subset=["age"])
+    both = known.groupby("participant_id")["group"].transform("nunique") > 1
+    n = known.loc[both, "participant_id"].nunique()
+    left_out = f"{n} children who are in both groups at different visits left out" if n else ""
+    known = known[~both]
     sizes = known.groupby("group")["participant_id"].nunique().sort_index()
     if len(sizes) != 2 or sizes.min() < FEWEST_PER_GROUP:
-        words = ", ".join(f"{name} ({n})" for name, n in sizes.items())
-        return f"matching needs exactly two groups of {FEWEST_PER_GROUP} children or more: {words}"
+        words = ", ".join(f"{name} ({n})" for name, n in sizes.items()) or "there is none"
+        words = f"matching needs exactly two groups of {FEWEST_PER_GROUP} children or more: {words}"
+        return "; ".join(filter(None, [words, left_out]))
     case, control = sizes.sort_values(kind="stable").index
     chosen, _ = nearest_visits(known[known["group"] == case])
     columns = [*VISIT, "age", "sex"]
@@ -120,6 +130,7 @@ def draw_candidates(facts: pd.DataFrame) -> Candidates | str:
         known.loc[known["group"] == control, columns].reset_index(drop=True),
         reference,
         bool(known["sex"].notna().all()),
+        left_out,
     )
 
 

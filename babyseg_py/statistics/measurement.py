@@ -8,7 +8,7 @@ from scipy import stats
 
 from babyseg_py.statistics.associations import ADJUSTMENTS, Estimate, brain_of, estimate
 from babyseg_py.statistics.partial import basis_of, centred_ranks
-from babyseg_py.statistics.sample import Cohort, draw_sample
+from babyseg_py.statistics.sample import Cohort, Sample, draw_sample
 from babyseg_py.statistics.structures import BRAIN_VOLUME, side_of, volume_matrix
 from babyseg_py.statistics.visits import VISIT
 
@@ -96,18 +96,26 @@ def measurement_table(
             for name in of.columns:
                 if name == BRAIN_VOLUME and adjustment != "none":
                     continue
-                known = se[name].to_numpy(float) if name in se else np.full(len(keys), np.nan)
-                # Without its error a volume cannot be drawn.
-                x = np.where(np.isfinite(known), of[name].to_numpy(float), np.nan)
-                plain = estimate(x, brain, sample, adjustment)
-                scale = brain[plain.there] if adjustment == "proportion" else 1.0
-                pooled = pool(plain, known[plain.there] / scale)
+                known = se[name].to_numpy(float) if name in se else None
+                plain, pooled = _estimates(of[name].to_numpy(float), known, brain, sample, adjustment)
                 rows.append(
                     {"score": score, "structure": name, "side": side_of(name, of.columns)}
                     | {"brain_volume_adjustment": adjustment, "volume_source": source}
                     | _row(plain, pooled)
                 )
     return pd.DataFrame(rows, columns=COLUMNS)
+
+
+def _estimates(
+    x: np.ndarray, known: np.ndarray | None, brain: np.ndarray, sample: Sample, adjustment: str
+) -> tuple[Estimate, Pooled]:
+    """Return the plain correlation and, where there are errors, that with the true volumes."""
+    if known is None or not np.isfinite(known).any():
+        return estimate(x, brain, sample, adjustment), Pooled(problem="there is no interval of this volume")
+    # Without its error a volume cannot be drawn.
+    plain = estimate(np.where(np.isfinite(known), x, np.nan), brain, sample, adjustment)
+    scale = brain[plain.there] if adjustment == "proportion" else 1.0
+    return plain, pool(plain, known[plain.there] / scale)
 
 
 def _row(plain: Estimate, pooled: Pooled) -> dict:

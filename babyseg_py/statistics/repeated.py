@@ -297,7 +297,9 @@ class Levels:
         parts = split(x[:, None], self.codes)
         first = np.unique(self.codes, return_index=True)[1]
         columns = [parts.mean[:, 0] - parts.mean[first, 0].mean(), parts.deviation[:, 0]]
-        sds = [float(columns[0][first].std(ddof=1)), float(np.sqrt((columns[1] ** 2).sum() / len(x)))]
+        again = np.bincount(self.codes)[self.codes] > 1
+        deviation = float(np.sqrt((columns[1] ** 2).sum() / max(again.sum(), 1)))
+        sds = [float(columns[0][first].std(ddof=1)), deviation]
         free = (n - self.between.shape[1] - 1, len(x) - n - self.within.shape[1] - 1)
         problems = [
             _problem(column, others, df, name)

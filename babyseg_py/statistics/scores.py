@@ -138,7 +138,12 @@ def named_apart(table: pd.DataFrame, *lists: list[str]) -> tuple[pd.DataFrame, *
     """
     columns = [str(name) for name in table]
     taken = TAKEN | {f"{name}_later" for name in columns}
-    names = {name: f"{name} (score table)" for name in columns if name in taken}
+    names: dict[str, str] = {}
+    for name in columns:
+        if name in taken:
+            names[name] = f"{name} (score table)"
+            while names[name] in columns:
+                names[name] += "'"
     return table.rename(columns=names), *([names.get(name, name) for name in of] for of in lists)
 
 

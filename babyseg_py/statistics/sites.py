@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from babyseg_py.statistics.agescales import spline_scale
+from babyseg_py.statistics.agescales import AgeScale, spline_scale
 from babyseg_py.statistics.combat import FEWEST_PER_SITE, combat
 from babyseg_py.statistics.mixed import fit_fixed, fit_mixed
 from babyseg_py.statistics.partial import basis_of
@@ -20,6 +20,7 @@ COLUMNS = [
 ]  # fmt: skip
 HARMONISED_COLUMNS = [*VISIT, "site", "structure", "side", "volume_source", "volume_mm3", "harmonised_mm3"]
 _OVERLAP, _EXPLAINED = 0.2, 0.8
+_CONSTANT = 1e-12
 _ABSENT = "constant, or missing at nearly all visits of a site: not harmonised"
 
 
@@ -32,14 +33,18 @@ class Sample:
     visits : pandas.DataFrame
         participant_id, session_id, site, age (days).
     kept : (N, k) array
-        Functions of age, sex and group.
+        Functions of age, first, then sex and group; none follows from the others.
+    age_columns : tuple of int
+        Which functions of age are in it: columns of the natural spline that `_age_scale` lays.
     described : str
     left_out : str
-        Which visits lack an age on the reference that most visits state; empty if none does.
+        Which visits lack a site, or an age on the reference that most visits state, and which covariates
+        follow from the others; empty if none does.
     """
 
     visits: pd.DataFrame
     kept: np.ndarray
+    age_columns: tuple[int, ...]
     described: str
     left_out: str
 
@@ -110,25 +115,52 @@ def _nothing() -> pd.DataFrame:
 
 
 def _sample(facts: pd.DataFrame, matrix: pd.DataFrame) -> Sample:
-    known = facts[pd.MultiIndex.from_frame(facts[VISIT]).isin(matrix.index) & facts["site"].notna()]
+    seen = facts[pd.MultiIndex.from_frame(facts[VISIT]).isin(matrix.index)]
+    known = seen[seen["site"].notna()]
     reference = common_reference(known) if len(known) else None
     visits = known.assign(age=age_on(known, reference) if reference else np.nan)
-    left_out = ""
+    notes = [f"{len(seen) - len(known)} visits without a site not used"] if 0 < len(known) < len(seen) else []
     if reference:
         lacking = visits.loc[visits["age"].isna(), "site"].value_counts().sort_index()
         words = ", ".join(f"{n} of {site}" for site, n in lacking.items())
-        left_out = f"visits without an age {REFERENCES[reference]}, not used: {words}" if words else ""
+        notes += [f"visits without an age {REFERENCES[reference]}, not used: {words}"] if words else []
         visits = visits.dropna(subset=["age"])
     stated = [
         name for name in ("sex", "group") if visits[name].notna().all() and len(visits[name].unique()) > 1
     ]
     coded = code_covariates(visits[stated])
-    kept, described = coded.design, list(coded.described)
-    if reference and len(visits):
-        scale = spline_scale(visits["age"].to_numpy(float), 3)
-        kept = np.column_stack([scale(visits["age"].to_numpy(float)), kept])
-        described.insert(0, f"age ({scale.name})")
-    return Sample(visits.reset_index(drop=True), kept, "; ".join(described) or "none", left_out)
+    of_age = _age_scale(visits)(visits["age"].to_numpy(float)) if reference and len(visits) else None
+    kept = coded.design if of_age is None else np.column_stack([of_age, coded.design])
+    n_age = 0 if of_age is None else of_age.shape[1]
+    left = _independent(kept)
+    age_columns = tuple(place for place in left if place < n_age)
+    described = [f"age ({_age_scale(visits).name})"] if age_columns else []
+    described += coded.described
+    follow = [coded.names[place - n_age] for place in range(n_age, kept.shape[1]) if place not in left]
+    notes += [f"{name} follows from the other covariates: not used" for name in follow]
+    return Sample(
+        visits.reset_index(drop=True),
+        kept[:, left],
+        age_columns,
+        "; ".join(described) or "none",
+        "; ".join(notes),
+    )
+
+
+def _age_scale(visits: pd.DataFrame) -> AgeScale:
+    return spline_scale(visits["age"].to_numpy(float), 3)
+
+
+def _independent(columns: np.ndarray) -> list[int]:
+    """Return which columns differ between rows and do not follow from those before."""
+    centred = columns - columns.mean(axis=0) if len(columns) else columns
+    varied = [
+        place
+        for place, column in enumerate(columns.T)
+        if len(columns) and centred[:, place] @ centred[:, place] > _CONSTANT * (column @ column)
+    ]
+    redundant = basis_of(centred[:, varied])[1]
+    return [place for number, place in enumerate(varied) if number not in redundant]
 
 
 def refusal(visits: pd.DataFrame, kept: np.ndarray) -> str:
@@ -184,10 +216,10 @@ def _effect(volumes: np.ndarray, sample: Sample, children: np.ndarray) -> dict:
     there = np.isfinite(volumes)
     y, children = volumes[there], children[there]
     names, codes = np.unique(sample.visits["site"].to_numpy().astype(str)[there], return_inverse=True)
-    kept = sample.kept[there]
+    left = _independent(sample.kept[there])
+    kept = sample.kept[there][:, left]
     design = np.column_stack([np.ones(len(y)), np.eye(len(names))[codes][:, 1:], kept - kept.mean(axis=0)])
-    lengths = np.sqrt((design**2).mean(axis=0)).clip(1e-12)
-    design, lengths = design[:, lengths > 1e-9], lengths[lengths > 1e-9]
+    lengths = np.sqrt((design**2).mean(axis=0))
     n, x = len(np.unique(children)), design / lengths
     single = n == len(y)
     model = (
@@ -201,15 +233,14 @@ def _effect(volumes: np.ndarray, sample: Sample, children: np.ndarray) -> dict:
     f = float(beta[place] @ np.linalg.solve(covariance[place, place], beta[place])) / df1
     row = {"f": f, "df1": df1, "df2": df2, "p": float(stats.f.sf(f, df1, df2))}
     row["largest_difference_percent"] = 100 * float(np.ptp([0.0, *beta[place]])) / y.mean()
-    if not sample.described.startswith("age"):
-        return row
-    days = sample.visits["age"].to_numpy(float)
-    scale = spline_scale(days, 3)
-    of = slice(len(names), len(names) + scale(days).shape[1])
-    f = float(beta[of] @ np.linalg.solve(covariance[of, of], beta[of])) / (of.stop - of.start)
-    low, high = scale(np.quantile(days, [0.1, 0.9]))
-    change = 100 * float((high - low) @ beta[of]) / y.mean()
-    return row | {"age_percent": change, "age_p": float(stats.f.sf(f, of.stop - of.start, df2))}
+    n_age = len(sample.age_columns)
+    if not n_age or left[:n_age] != list(range(n_age)):
+        return row  # no age, or one that is not told from what else these visits differ in
+    of = slice(len(names), len(names) + n_age)
+    f = float(beta[of] @ np.linalg.solve(covariance[of, of], beta[of])) / n_age
+    low, high = _age_scale(sample.visits)(np.quantile(sample.visits["age"].to_numpy(float), [0.1, 0.9]))
+    change = 100 * float((high - low)[list(sample.age_columns)] @ beta[of]) / y.mean()
+    return row | {"age_percent": change, "age_p": float(stats.f.sf(f, n_age, df2))}
 
 
 def _long(

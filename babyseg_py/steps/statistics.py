@@ -98,12 +98,16 @@ def _phenotype(args: argparse.Namespace, checked: dict):
 
     from babyseg_py.cohort.score_columns import with_points
     from babyseg_py.cohort.tables import read_table
+    from babyseg_py.errors import UnusableData
     from babyseg_py.statistics.associations import AGE_NAMES
     from babyseg_py.statistics.scores import SHEET_COLUMNS, named_apart
 
     if not args.phenotype:
         return pd.DataFrame({"participant_id": [], "session_id": []}, dtype=object), [], []
     file = with_points(read_table(args.phenotype, ("participant_id", "session_id")))
+    faults = [str(problem) for problem in file.problems if not problem.doubt]
+    if faults:
+        raise UnusableData(args.phenotype, "; ".join(faults), "correct it; babyseg check tells all faults")
     cells = [{name: _said(name, text) for name, text in row.cells.items()} for row in file.rows]
     table = pd.DataFrame(cells, columns=list(file.columns), dtype=object)
     scores = _names(args.scores) or list(checked.get("scores") or [])

@@ -51,6 +51,19 @@ def test_the_rate_of_two_visits_with_its_interval():
     assert both["ci_high"] - both["ci_low"] == pytest.approx(2 * (row["ci_high"] - row["ci_low"]))
 
 
+def test_the_interval_is_of_the_visits_that_the_rate_is_from():
+    """A third visit whose volume is missing, as of a flagged structure, tells nothing."""
+    two = visits([2, 3], [1000, 1100], volume_jacobian_mm3=[1000, 1100])
+    expected = change_table(two, visits([2, 3], [1000, 1100], error=100))
+    three = visits([2, 3, 24], [1000, 1100, np.nan], volume_jacobian_mm3=[1000, 1100, np.nan])
+    single = visits([2, 3, 24], [1000, 1100, 3000], error=100)
+    single["volume_posterior_mm3"] = single["volume_mm3"].where(single["session_id"] != "C")
+    found = change_table(three, single)
+    assert (found["sessions"] == "A;B").all()
+    for end in ("ci_low", "ci_high"):
+        np.testing.assert_allclose(found[end], expected[end])
+
+
 def test_whether_jacobian_and_volumes_agree():
     """40 mm³ of 1200 are 3.3 %, 80 are 6.7 %."""
     for off, agrees in ((40, 1), (80, 0)):

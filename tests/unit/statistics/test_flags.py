@@ -42,6 +42,11 @@ def test_a_flagged_structure_takes_its_sum_along_and_nothing_else():
     assert missing(before) == []
 
 
+def test_structures_of_a_visit_that_is_flagged_as_a_whole_are_not_counted_again():
+    structures = pd.concat([QC, QC[QC["structure"].notna()].assign(participant_id="01", session_id="A")])
+    assert without_flagged_structures(volumes(), structures)[1] == 1
+
+
 @pytest.mark.parametrize(("scan", "lost"), [("T1w", ["Brain-Stem"]), ("T2w", [])])
 def test_flags_of_a_scan_count_for_that_scan(scan, lost):
     masked, n = without_flagged_structures(volumes(scan=scan), QC)

@@ -1,6 +1,7 @@
 """Harmonised volumes in place of the measured ones."""
 
 import numpy as np
+import pandas as pd
 import pytest
 from repeated_study import repeated_study
 from usable_study import EMPTY_QC
@@ -8,6 +9,7 @@ from usable_study import EMPTY_QC
 from babyseg_py.statistics.analysis import analyse
 from babyseg_py.statistics.harmonised import harmonised_volumes
 from babyseg_py.statistics.inputs import Inputs
+from babyseg_py.statistics.sites import site_tables
 
 
 @pytest.fixture
@@ -47,10 +49,25 @@ def test_what_cannot_be_harmonised_is_missing_and_a_refusal_changes_nothing(stud
     facts, volumes, _ = study
     alone = facts.assign(site=facts["site"].where(facts["participant_id"] != "000"))
     made, _ = harmonised_volumes(volumes, alone)
-    assert made.loc[made["participant_id"] == "000", "volume_mm3"].isna().all()
+    assert "000" not in set(made["participant_id"])
     same, reason = harmonised_volumes(volumes, facts.assign(site="A"))
     assert "nothing to harmonise" in reason
     assert same is volumes
+
+
+def test_a_visit_without_a_site_gives_way_to_another_one_of_the_child(study):
+    """Visits that cannot be harmonised are no visits with missing volumes, which an analysis would choose."""
+    facts, volumes, _ = study
+    second = facts["session_id"] == facts["session_id"].max()
+    some = facts.assign(
+        site=facts["site"].where(~(second & facts["participant_id"].str.endswith(("1", "3"))))
+    )
+    made, _ = harmonised_volumes(volumes, some)
+    left = pd.MultiIndex.from_frame(made[["participant_id", "session_id"]]).unique()
+    assert len(left) == some["site"].notna().sum() < len(facts)
+    assert made["volume_mm3"].notna().all()
+    effects, _ = site_tables(volumes, some, source="labels")
+    assert effects["notes"].str.contains(f"{some['site'].isna().sum()} visits without a site not used").all()
 
 
 def test_the_analyses_use_them_and_say_so(study):

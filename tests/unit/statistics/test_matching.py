@@ -100,6 +100,21 @@ def test_a_planted_difference_is_found_within_the_pairs(study):
     assert crude["preterm"] - crude["term"] > -100
 
 
+def test_children_of_both_groups_are_nobodys_control(study):
+    """A child whose group changes between visits would be compared with itself."""
+    volumes, facts = study
+    again = facts[facts["group"] == "preterm"].head(3).assign(session_id="B", group="term")
+    more = volumes[volumes["participant_id"].isin(again["participant_id"])].assign(session_id="B")
+    both = pd.concat([facts, again], ignore_index=True)
+    tables = matching_tables(pd.concat([volumes, more]), both, source="labels")
+    without = facts[~facts["participant_id"].isin(again["participant_id"])]
+    expected = matching_tables(volumes, without, source="labels")
+    names = ["case_id", "control_id"]
+    assert tables["matched_pairs"][names].equals(expected["matched_pairs"][names])
+    words = "3 children who are in both groups at different visits left out"
+    assert tables["matched_pairs"]["notes"].str.contains(words).all()
+
+
 def test_the_comparison_is_the_paired_t_test(study):
     volumes, facts = study
     pairs = matching_tables(volumes, facts, source="labels")["matched_pairs"]

@@ -71,7 +71,9 @@ def test_standard_errors_of_sides_add_in_squares(rng):
 
 def test_the_table_is_filled_only_where_volumes_have_intervals(rng):
     facts, volumes, phenotype = repeated_study(rng)
-    for given, filled in ((volumes, False), (with_intervals(volumes, 0.05), True)):
+    known = with_intervals(volumes, 0.05)
+    known.loc[known["structure"] == "Total-Brain-Volume", ["volume_ci_low", "volume_ci_high"]] = np.nan
+    for given, filled in ((volumes, False), (known, True)):
         chosen = {"scores": ["score"], "covariates": ["epds"], "flagged": set(), "source": "labels"}
         cohort, matrix, names = gather_cohort(given, facts, phenotype, **chosen)
         asked = {"scores": ["score"], "covariates": names, "source": "labels"}
@@ -83,5 +85,9 @@ def test_the_table_is_filled_only_where_volumes_have_intervals(rng):
     ]
     assert 0 < row["reliability"] < 1
     assert row["corrected_ci_high"] - row["corrected_ci_low"] > row["ci_high"] - row["ci_low"]
+    whole = table[table["structure"] == "Total-Brain-Volume"].iloc[0]
+    assert whole["n"] == row["n"]
+    assert np.isfinite(whole["rho"])
+    assert whole["notes"] == "there is no interval of this volume"
     again = measurement_table(given, cohort, matrix, **asked)
     pd.testing.assert_frame_equal(table, again)

@@ -55,6 +55,18 @@ def test_both_effects_are_those_of_statsmodels(rng):
     assert "natural spline (3 df)" in row_of(table, "between")["covariates"]
 
 
+def test_children_with_one_visit_do_not_shrink_the_unit_of_the_effect_within(rng):
+    """The deviations of a child with one visit are 0 and tell nothing of how far children deviate."""
+    table, _, matrix = fit(rng, 30, visits=(1, 3))
+    found = row_of(table, "within")["predictor_sd"]
+    x = matrix["Left-Amygdala"].dropna()
+    child = x.index.get_level_values("participant_id")
+    again = x.groupby(child).transform("size") > 1
+    deviation = (x - x.groupby(child).transform("mean"))[again]
+    assert 0 < again.sum() < len(x)
+    assert found == pytest.approx(np.sqrt((deviation**2).mean()))
+
+
 def test_each_effect_is_found_on_its_own_level():
     for options, here, other in (
         ({"within": 4.0}, "within", "between"),

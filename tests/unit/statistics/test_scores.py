@@ -91,6 +91,13 @@ def test_columns_called_like_those_of_visits_are_named_apart():
     assert set(renamed.columns) == {"participant_id", "session_id", *scores, "age (score table)", "nap_later"}
 
 
+def test_a_name_that_is_taken_too_is_not_given_twice():
+    table = pd.DataFrame(columns=["participant_id", "age", "age (score table)"])
+    renamed, scores = named_apart(table, ["age", "age (score table)"])
+    assert scores == ["age (score table)'", "age (score table)"]
+    assert renamed.columns.is_unique
+
+
 def test_a_covariate_that_never_changes_is_known_at_every_session():
     rows = [
         ["01", "A", "low", "3"],

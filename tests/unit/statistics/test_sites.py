@@ -55,6 +55,33 @@ def test_sites_are_compared_where_all_are_of_one_age(rng):
     before, after = (effects.loc[effects["stage"] == stage, "p"] for stage in ("before", "after"))
     assert before.max() < 0.01
     assert after.min() > 0.05
+    assert effects["age_p"].isna().all()
+    assert (effects["covariates"] == "sex (M; reference F)").all()
+    alone, _ = site_tables(volumes, facts.assign(sex=None), source="labels")
+    assert (alone["covariates"] == "none").all()
+    assert alone["p"].notna().all()
+
+
+@pytest.mark.parametrize("visits", [1, 2])
+def test_a_covariate_that_follows_from_the_others_changes_nothing_and_is_named(rng, visits):
+    facts, volumes = study(rng, 40, visits=visits)
+    expected, harmonised = site_tables(volumes, facts, source="labels")
+    tied = facts.assign(group=facts["sex"].map({"F": "girls", "M": "boys"}))
+    effects, same = site_tables(volumes, tied, source="labels")
+    for column in ("f", "p", "age_percent", "age_p"):
+        np.testing.assert_allclose(effects[column], expected[column], rtol=1e-6)
+    np.testing.assert_allclose(same["harmonised_mm3"], harmonised["harmonised_mm3"], rtol=1e-8)
+    assert effects["notes"].str.contains("follows from the other covariates: not used").all()
+
+
+def test_a_group_of_one_age_each_is_not_told_from_age(rng):
+    """Age keeps its test, the group is passed over."""
+    facts, volumes = study(rng, 40, visits=1)
+    old = np.arange(40) // 4 % 2 == 1
+    facts = facts.assign(group=np.where(old, "g", "h"), age_months=np.where(old, 12.0, 6.0))
+    effects, _ = site_tables(volumes, facts, source="labels")
+    assert effects["notes"].str.contains("group=. follows from the other covariates", regex=True).all()
+    assert effects["age_p"].between(0, 0.999999).all()
 
 
 def test_visits_of_a_site_with_another_age_reference_are_named(rng):

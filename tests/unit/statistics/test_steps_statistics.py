@@ -95,6 +95,15 @@ def test_scores_may_be_called_like_columns_of_the_visits(simulated, tmp_path):
     assert table["covariates"].str.contains("age_days (score table)", regex=False).all()
 
 
+def test_a_column_that_comes_twice_is_refused(simulated, tmp_path, capsys):
+    files = simulated(tmp_path, children=12)
+    rows = [line.split("\t") for line in files.scores.read_text().splitlines()]
+    files.scores.write_text("\n".join("\t".join([*row, row[-1]]) for row in rows) + "\n")
+    assert main(files.tables()) == 0
+    assert main(files.statistics("--phenotype", str(files.scores))) == 65
+    assert "the column comes twice" in capsys.readouterr().err
+
+
 def test_every_scan_has_failed(simulated, tmp_path):
     files = simulated(tmp_path, children=12)
     assert main(["tables", "--records", str(files.records), "--out-dir", str(files.folder / "cohort")]) == 0
