@@ -1,5 +1,6 @@
 """The Python interface: ``import babyseg_py as bs``. It does what ``babyseg segment`` does, without files."""
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from io import BytesIO
@@ -10,10 +11,12 @@ from PIL import Image
 
 from babyseg_py.errors import UsageError
 from babyseg_py.images import Volume
+from babyseg_py.labels.lut import label_files
 from babyseg_py.report.snapshot import draw_snapshot
 from babyseg_py.segmentation import outputs
 from babyseg_py.segmentation.from_files import SegmentedFiles, load_model, segment_files
 from babyseg_py.segmentation.inference import Segmenter
+from babyseg_py.writing import check_outputs
 
 __all__ = ["Result", "load_model", "segment"]
 
@@ -91,10 +94,13 @@ class Result:
 
         Raises
         ------
+        UsageError
+            If one of these files is a scan that was given.
         UnusableData
             If it cannot be written.
         """
         visit = self.done.visit
+        check_outputs(label_files(Path(path)), inputs=[*self.done.sources, *self.left_out])
         outputs.write_labels(
             self.done.result,
             Path(path),
@@ -135,11 +141,17 @@ def segment(
 
     Raises
     ------
+    UsageError
+        If an argument means nothing, such as a negative age.
     UnusableData
         If no scan can be used, a file is missing or the first one has no usable header; says which, what is
         wrong with it, and what to do.
     """
     if not images:
         raise UsageError("name at least one image")
+    if not all(isinstance(image, str | Path) for image in images):
+        raise UsageError("name the scans one after the other, segment(one, two): each a path")
+    if age_months is not None and not 0 <= age_months < math.inf:
+        raise UsageError(f"age_months {age_months} is no age")
     model = model or load_model()
     return Result(segment_files(model, images, flip=flip, age_months=age_months, progress=progress), model)

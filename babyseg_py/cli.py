@@ -1,6 +1,7 @@
 """The ``babyseg`` command: argument parsing, messages and exit codes."""
 
 import argparse
+import io
 import os
 import sys
 from collections.abc import Sequence
@@ -68,6 +69,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     if "_ARGCOMPLETE" in os.environ:  # Set by the shell that asks for completions.
         _complete(os.environ.get("COMP_LINE", ""))
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # a file's name may hold bytes that are no text
     words = list(sys.argv[1:] if argv is None else argv)
     step = next((word for word in words if word in STEPS), None)
     args = _parser(step).parse_args(words)

@@ -31,10 +31,11 @@ class UnusableData(Exception):
         return f"{self.path}: {self.what}; {self.advice}"
 
     def write(self, target: Path | str, *, step: str) -> None:
-        """Write the failure as JSON with keys step, file, what and advice."""
+        """Write the failure as JSON with keys step, file, what and advice; odd bytes of names as escapes."""
         fields = asdict(self)
         record = {"step": step, "file": fields["path"], "what": fields["what"], "advice": fields["advice"]}
-        Path(target).write_text(json.dumps(record, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        text = json.dumps(record, indent=2, ensure_ascii=False) + "\n"
+        Path(target).write_bytes(text.encode("utf-8", errors="backslashreplace"))
 
 
 class UsageError(Exception):

@@ -1,11 +1,14 @@
 """Reading and writing of image files."""
 
 import gzip
+import zlib
 from pathlib import Path
 
 import nibabel as nib
 import numpy as np
 from nibabel.arrayproxy import ArrayProxy
+from nibabel.filebasedimages import ImageFileError
+from nibabel.spatialimages import HeaderDataError
 
 from babyseg_py.errors import UnusableData, UsageError
 from babyseg_py.images.background import with_zero_background
@@ -15,6 +18,8 @@ from babyseg_py.images.volume import Volume
 from babyseg_py.writing import appearing
 
 QFORM_TOLERANCE_MM = 0.1
+# What nibabel raises on damaged files.
+UNREADABLE = (OSError, EOFError, ValueError, zlib.error, ImageFileError, HeaderDataError)
 
 
 def load_image(path: Path | str) -> Volume:
@@ -22,8 +27,8 @@ def load_image(path: Path | str) -> Volume:
 
     Integers, scaled integers (scl_slope), floats, either byte order, NIfTI or MGH, gzipped or not; a fourth
     dimension of size one is dropped. Voxels that are NaN or infinite become 0, as outside a masked brain.
-    Negative intensities are kept, but where the background is one exact value other than 0 all are shifted
-    so that it is 0 (`with_zero_background`).
+    Negative intensities are kept, but where the background is one exact value other than 0, or the scan was
+    brought to mean 0 inside a mask, all are shifted so that the background is 0 (`with_zero_background`).
 
     Parameters
     ----------

@@ -101,7 +101,8 @@ def merge_labels(data: np.ndarray, affine: np.ndarray, /) -> np.ndarray:
     lookup = np.zeros(_NUMBERS, dtype=np.int32)
     for label in present:
         target = _target(label)
-        lookup[label % _NUMBERS] = target if isinstance(target, int) else 0
+        if isinstance(target, int):
+            lookup[label] = target
     merged = lookup[data]
 
     # Chosen among the structures as they stand before any voxel is given to its nearest.

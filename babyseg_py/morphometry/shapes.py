@@ -13,6 +13,7 @@ from scipy import ndimage
 from babyseg_py.errors import UnusableData
 from babyseg_py.images import Volume
 from babyseg_py.images.geometry import bounding_box
+from babyseg_py.images.nifti import UNREADABLE
 from babyseg_py.labels import STRUCTURES
 from babyseg_py.labels.table import Structure
 from babyseg_py.morphometry.meshes import (
@@ -190,7 +191,7 @@ def read_posteriors(path: Path | str, /) -> Posteriors:
             what = f"has shape {image.shape}, not one map for each of {len(STRUCTURES)} structures"
             raise UnusableData(str(path), what, ADVICE)
         return _cropped(lambda n: _steps(np.asarray(image.dataobj[..., n]), path), image.affine, path)
-    except (OSError, EOFError, ValueError, nib.filebasedimages.ImageFileError) as problem:
+    except UNREADABLE as problem:
         raise UnusableData(str(path), f"cannot be read ({problem})", ADVICE) from None
 
 

@@ -13,6 +13,7 @@ from scipy.ndimage import binary_fill_holes
 from babyseg_py.errors import UnusableData
 from babyseg_py.images import Volume
 from babyseg_py.images.geometry import bounding_box, crop_or_pad
+from babyseg_py.images.nifti import UNREADABLE
 from babyseg_py.labels import BRAIN_LABELS, LEFT_RIGHT_PAIRS, STRUCTURES, structure_name
 
 BRAIN_VOLUME = "Total-Brain-Volume"
@@ -177,7 +178,7 @@ def posterior_volumes_mm3(path: Path | str, /, *, grid: Volume | None = None) ->
         sums = [
             float(np.asarray(image.dataobj[..., n]).sum(dtype=np.float64)) for n in range(len(STRUCTURES))
         ]
-    except (OSError, EOFError, ValueError, nib.filebasedimages.ImageFileError) as problem:
+    except UNREADABLE as problem:
         raise UnusableData(str(path), f"cannot be read ({problem})", advice) from None
     if not np.isfinite(sums).all():
         raise UnusableData(str(path), "holds values that are not finite", advice)

@@ -6,14 +6,13 @@ package map the same way in RAS millimetres.
 
 import gzip
 import io
-import os
 from pathlib import Path
 
 import nibabel as nib
 import numpy as np
 from scipy.io import loadmat, savemat
 
-from babyseg_py.writing import appearing
+from babyseg_py.writing import appearing, write_bytes
 
 TYPE = "AffineTransform_double_3_3"
 LPS = np.diag([-1.0, -1.0, 1.0, 1.0])
@@ -38,13 +37,7 @@ def write_transform(matrix: np.ndarray, path: Path | str, /, *, centre: np.ndarr
     parameters = np.concatenate([lps[:3, :3].ravel(), translation])
     content = io.BytesIO()
     savemat(content, {TYPE: parameters[:, None], "fixed": fixed[:, None]}, format="4")
-    target = Path(path)
-    partial = target.with_name(f".{target.name}.{os.getpid()}.part")
-    try:
-        partial.write_bytes(content.getvalue())
-        partial.replace(target)
-    finally:
-        partial.unlink(missing_ok=True)
+    write_bytes(path, content.getvalue())
 
 
 def read_transform(path: Path | str, /) -> np.ndarray:

@@ -11,6 +11,7 @@ from babyseg_py.errors import UnusableData
 from babyseg_py.images import Volume, load_image
 from babyseg_py.images.geometry import resample
 from babyseg_py.images.header import ImageHeader, inspect_header
+from babyseg_py.labels.fuller import LABEL_SETS
 from babyseg_py.models.default import default_refiner, default_weights
 from babyseg_py.models.weights import FixedGrid
 from babyseg_py.registration.checks import Flag
@@ -18,7 +19,7 @@ from babyseg_py.registration.pyramid import prepare
 from babyseg_py.registration.visit import UNCONFIRMED, register_visit
 from babyseg_py.segmentation.detectors import detect_visit
 from babyseg_py.segmentation.fuller import Divided, divide, with_refiner
-from babyseg_py.segmentation.inference import Segmenter, load_segmenter
+from babyseg_py.segmentation.inference import Segmenter, check_choice, load_segmenter
 from babyseg_py.segmentation.quality import Measure, finding, measure_quality, orientation
 from babyseg_py.segmentation.sampling import Segmentation, sample_posteriors
 from babyseg_py.segmentation.several import LeftOut, fingerprint
@@ -35,7 +36,7 @@ class SegmentedFiles:
     sources : tuple of str
         Image files that were used, in the order given.
     first : Volume
-        Image on the output's grid: the first one, or, if that was left out, another one sampled on it.
+        Image on the output's grid: the first one of the sources, sampled on it if another one has the grid.
     to_session : (4, 4) np.ndarray
         World of that grid to the session's world, RAS mm.
     visit : VisitResult
@@ -91,10 +92,12 @@ def load_model(
     Raises
     ------
     UsageError
-        If a GPU is asked for and there is none, or the label set does not go with the weights.
+        If a device, precision or label set is none that there is, a GPU is asked for and there is none, or
+        the label set does not go with the weights.
     UnusableData
         If the weights cannot be used.
     """
+    check_choice("labels", labels, LABEL_SETS)
     if threads:
         torch.set_num_threads(threads)
     segmenter = load_segmenter(weights or default_weights(), device=device, precision=precision)
@@ -163,14 +166,15 @@ def segment_files(
         left_out += visit.left_out
         volumes = {k: v for k, v in volumes.items() if k not in {one.name for one in visit.left_out}}
     visit = replace(visit, left_out=(*left_out, *session.left_out))
-    visit, first, to_session = _on_first_grid(segmenter, str(images[0]), grid, visit)
-    used = {scan.name for scan in visit.scans}
+    used = {scan.name: scan for scan in visit.scans}
+    sources = tuple(name for name in dict.fromkeys(map(str, images)) if name in used)
+    visit, first, to_session = _on_first_grid(segmenter, str(images[0]), grid, visit, shown=used[sources[0]])
     divided = None
     if segmenter.refiner:
         progress("dividing structures")
         divided = divide(segmenter, visit, visit.together, to_session=to_session)
     return SegmentedFiles(
-        sources=tuple(name for name in dict.fromkeys(map(str, images)) if name in used),
+        sources=sources,
         first=first,
         to_session=to_session,
         visit=visit,
@@ -233,12 +237,14 @@ def _session(segmenter: Segmenter, volumes: dict[str, Volume], *, first: str) ->
 
 
 def _on_first_grid(
-    segmenter: Segmenter, name: str, grid: ImageHeader, visit: VisitResult
+    segmenter: Segmenter, name: str, grid: ImageHeader, visit: VisitResult, *, shown: Scan
 ) -> tuple[VisitResult, Volume, np.ndarray]:
-    """Bring a visit's labels to the first image's grid; also an image on it, and its way to the session."""
+    """Bring a visit's labels to the first image's grid; also a scan on it, and its way to the session."""
     lead = next((scan for scan in visit.scans if scan.name == name), None)
     to_session = np.eye(4) if lead is None else np.linalg.inv(lead.matrix)
-    image = resample(visit.scans[0].volume, grid.shape, grid.affine) if lead is None else lead.volume
+    image = shown.volume
+    if lead is None:
+        image = resample(shown.volume, grid.shape, grid.affine, world_matrix=shown.matrix)
     here = visit.together.labels
     if grid.shape != here.shape or not np.array_equal(to_session @ grid.affine, here.affine):
         together = sample_posteriors(

@@ -24,6 +24,8 @@ from babyseg_py.segmentation.evidence import Passes, compare_passes
 from babyseg_py.segmentation.posteriors import Posteriors, at_common_points, packed, unpacked
 from babyseg_py.segmentation.window import Scan, Window
 
+DEVICES = ("auto", "cpu", "cuda")
+PRECISIONS = ("auto", "fp32", "bf16")
 CERTAINTY_VOXELS = 5  # sigma of the surroundings in which certainty is compared
 CERTAINTY_STEEPNESS = 60.0  # where one way is surer by .02, it has three quarters
 
@@ -62,16 +64,24 @@ class Segmenter:
         return [self.info.labels.index(swap.get(label, label)) for label in self.info.labels]
 
 
+def check_choice(name: str, value: str, choices: Sequence[str]) -> None:
+    """Raise `UsageError` if a value is none of the choices."""
+    if value not in choices:
+        raise UsageError(f"{name} {value!r} is not known: choose {', '.join(choices)}")
+
+
 def load_segmenter(weights: Path | str, *, device: str = "auto", precision: str = "auto") -> Segmenter:
     """Load weights onto a device.
 
     Raises
     ------
     UsageError
-        If a GPU is asked for and there is none.
+        If device or precision is none that there is, or a GPU is asked for and there is none.
     UnusableData
         If the weights cannot be used.
     """
+    check_choice("device", device, DEVICES)
+    check_choice("precision", precision, PRECISIONS)
     has_gpu = torch.cuda.is_available()
     if device == "cuda" and not has_gpu:
         raise UsageError("no CUDA device is available: use --device cpu or auto")

@@ -17,7 +17,7 @@ from babyseg_py.names import bids_name
 from babyseg_py.registration.child_template import Template, transformed
 from babyseg_py.registration.itk import write_displacements
 from babyseg_py.registration.velocity import sample
-from babyseg_py.writing import appearing
+from babyseg_py.writing import write_text
 
 WORLD = (
     "the template of this child: RAS mm, origin in the middle of the brain, mean orientation and geometric "
@@ -150,5 +150,4 @@ def _way(files: ChildFiles, session: str, start: str, end: str) -> Path:
 
 
 def _write_json(content: dict[str, Any], path: Path) -> None:
-    with appearing(path) as partial:
-        partial.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    write_text(path, json.dumps(content, indent=2, ensure_ascii=False) + "\n")

@@ -27,7 +27,7 @@ from babyseg_py.segmentation.quality import Measure, finding, measure_quality, o
 from babyseg_py.segmentation.sampling import Segmentation, probabilities_on_grid
 from babyseg_py.segmentation.visit import VisitResult, on_own_grid, segment_scan, segment_visit
 from babyseg_py.segmentation.window import Scan
-from babyseg_py.writing import appearing
+from babyseg_py.writing import appearing, write_text
 
 VOLUME_COLUMNS = [
     *("label", "structure", "volume_mm3", "volume_posterior_mm3"),
@@ -279,10 +279,8 @@ def _sentence(same: Sequence[Measure]) -> str:
 
 
 def _write_table(table: pd.DataFrame, path: Path) -> None:
-    with appearing(path) as partial:
-        table.to_csv(partial, sep="\t", index=False, na_rep="n/a", float_format="%.6g", compression=None)
+    write_text(path, table.to_csv(sep="\t", index=False, na_rep="n/a", float_format="%.6g"))
 
 
 def _write_json(content: Any, path: Path) -> None:
-    with appearing(path) as partial:
-        partial.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    write_text(path, json.dumps(content, indent=2, ensure_ascii=False) + "\n")

@@ -11,6 +11,7 @@ import numpy as np
 
 from babyseg_py.errors import UnusableData
 from babyseg_py.images import Volume
+from babyseg_py.images.nifti import UNREADABLE
 from babyseg_py.labels import LABELS, STRUCTURES
 from babyseg_py.registration.child_template import STEPS, Seen
 from babyseg_py.segmentation.inference import Segmenter
@@ -122,7 +123,7 @@ def read_probabilities(path: Path | str, /) -> SessionPosteriors:
         if slope is None or not np.isclose(slope, 1 / STEPS):
             raise UnusableData(str(path), "does not hold probabilities in 255 steps", ADVICE)
         stored = np.asarray(values.get_unscaled())
-    except (OSError, EOFError, ValueError, nib.filebasedimages.ImageFileError) as problem:
+    except UNREADABLE as problem:
         raise UnusableData(str(path), f"cannot be read ({problem})", ADVICE) from None
     box, start = _around_brain(stored, path)
     total = box.sum(axis=0, dtype=np.int32)

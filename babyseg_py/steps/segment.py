@@ -233,7 +233,7 @@ def _tell(args: argparse.Namespace, job: Job, done, *, alone: bool) -> None:
     for sentence in outputs.sentences(done.measures):
         print(f"babyseg segment: flagged: {job.labels.name}: {sentence}", file=sys.stderr)
     if args.json:
-        print(json.dumps(_summary(job, done), ensure_ascii=False), flush=True)
+        print(json.dumps(_summary(job, done)), flush=True)
     elif alone:
         print_volumes(
             done.result.volumes_mm3,

@@ -5,7 +5,7 @@ import pytest
 
 from babyseg_py.errors import UnusableData
 from babyseg_py.images import Volume
-from babyseg_py.images.background import exact_background
+from babyseg_py.images.background import exact_background, with_zero_background
 from babyseg_py.images.foreground import foreground_mask, shrink, shrink_factors
 from babyseg_py.images.geometry import reorient
 
@@ -63,6 +63,22 @@ def test_field_of_factor_four(ball, rng):
     field = np.linspace(0.5, 2, ball.shape[0])[:, None, None]
     data = np.hypot(ball * 100 * field + rng.normal(0, 3, ball.shape), rng.normal(0, 3, ball.shape))
     assert dice(foreground_mask(Volume(data, AFFINE)), ball) > 0.96
+
+
+@pytest.mark.parametrize("outside", [0.0, -10.0])
+def test_a_brain_that_was_brought_to_mean_zero_is_brighter_than_its_background(ball, rng, outside):
+    """Inside, the values keep their differences; outside they are 0, below all of these."""
+    inside = rng.normal(0, 1, ball.shape).astype(np.float32)
+    found = with_zero_background(np.where(ball, inside, np.float32(outside)))
+    assert np.all(found[~ball] == 0)
+    assert np.count_nonzero(found[ball] <= 0) <= 1
+    np.testing.assert_allclose(found[ball] - found[ball].min(), inside[ball] - inside[ball].min(), atol=1e-5)
+
+
+def test_a_few_negative_values_of_interpolation_move_nothing(ball, rng):
+    data = np.where(ball, rng.uniform(50, 100, ball.shape), 0).astype(np.float32)
+    data[ball & (rng.uniform(size=ball.shape) < 0.1)] = -3
+    assert with_zero_background(data) is data
 
 
 def test_nan_background(ball, rng):

@@ -103,6 +103,12 @@ def test_unknown_numbers_become_background_and_are_named():
     assert merge_labels(data, np.eye(4)).ravel().tolist()[:4] == [2, 0, 0, 0]
 
 
+def test_a_number_beyond_all_conventions_leaves_the_others_alone():
+    """65538 is 2 more than 16 bits hold."""
+    data = np.array([2, 3, 65538, 65536 + 17, -65534, 17]).reshape(1, 2, 3)
+    assert merge_labels(data, np.eye(4)).ravel().tolist() == [2, 3, 0, 0, 0, 17]
+
+
 def test_merging_twice_changes_nothing_and_the_input_is_kept(rng, oblique_affine):
     data = rng.choice([0, 2, 3, 41, 42, 77, 172, 8, 47, 251], size=(7, 8, 9)).astype(np.uint16)
     before = data.copy()
