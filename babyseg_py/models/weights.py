@@ -2,6 +2,8 @@
 
 import hashlib
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -82,7 +84,7 @@ class ModelInfo:
     labels : tuple of int
         Label number of each output channel.
     network : GroupNetConfig
-        Shape of the network.
+        Shape of the network that segments.
     preprocessing : Preprocessing or FixedGrid
         How an image reaches it: the recipe that inference follows.
     provenance : dict
@@ -100,7 +102,7 @@ class ModelInfo:
 
 @dataclass(frozen=True)
 class Networks:
-    """The networks of a weights file, of one shape.
+    """The networks of a weights file.
 
     Parameters
     ----------
@@ -108,7 +110,8 @@ class Networks:
         Segments images: of the polarity that white matter is brighter than cortex where there is a first
         look, of any contrast where there is none.
     locate : GroupNet or None
-        Finds the brain and its tissues in images of any contrast, roughly; None for a recipe of one look.
+        Finds the brain and its tissues in images of any contrast, roughly; None for a recipe of one look. It
+        may have another shape.
     """
 
     segment: GroupNet
@@ -140,6 +143,8 @@ def save_weights(
         "provenance": json.dumps(info.provenance),
         "checksum": checksum(tensors),
     }
+    if networks.locate and networks.locate.config != info.network:
+        metadata["locate_network"] = json.dumps(asdict(networks.locate.config))
     with appearing(path) as partial:
         partial.write_bytes(save(tensors, metadata))  # save_file would keep it from other users.
 
@@ -155,7 +160,7 @@ def load_weights(path: Path | str) -> tuple[Networks, ModelInfo]:
     path = existing_file(path)
     metadata, tensors = read_tensors(path, form=FORMAT, advice=ADVICE)
     info = _info(metadata, path)
-    locate = GroupNet(info.network) if isinstance(info.preprocessing, Preprocessing) else None
+    locate = _locate(metadata, info, path)
     networks = Networks(GroupNet(info.network), locate)
     wanted = {
         f"{role}.{name}": tuple(t.shape)
@@ -199,8 +204,28 @@ def existing_file(path: Path | str) -> Path:
     return path
 
 
-def _info(metadata: dict[str, str], path: Path) -> ModelInfo:
+def _locate(metadata: dict[str, str], info: ModelInfo, path: Path) -> GroupNet | None:
+    """Network of the first look, of the shape of the other one if nothing else is said."""
+    if not isinstance(info.preprocessing, Preprocessing):
+        return None
+    with _understood(path):
+        shape = metadata.get("locate_network")
+        return GroupNet(GroupNetConfig.from_dict(json.loads(shape)) if shape else info.network)
+
+
+@contextmanager
+def _understood(path: Path) -> Iterator[None]:
     try:
+        yield
+    except (KeyError, TypeError, ValueError) as problem:
+        what = f"its metadata cannot be understood ({type(problem).__name__}: {problem})"
+        raise UnusableData(
+            str(path), what, "get the file again, or a newer version of this program"
+        ) from None
+
+
+def _info(metadata: dict[str, str], path: Path) -> ModelInfo:
+    with _understood(path):
         return ModelInfo(
             labels=tuple(json.loads(metadata["labels"])),
             network=GroupNetConfig.from_dict(json.loads(metadata["network"])),
@@ -208,11 +233,6 @@ def _info(metadata: dict[str, str], path: Path) -> ModelInfo:
             provenance=json.loads(metadata["provenance"]),
             checksum=metadata["checksum"],
         )
-    except (KeyError, TypeError, ValueError) as problem:
-        what = f"its metadata cannot be understood ({type(problem).__name__}: {problem})"
-        raise UnusableData(
-            str(path), what, "get the file again, or a newer version of this program"
-        ) from None
 
 
 def check_tensors(

@@ -8,7 +8,7 @@ import numpy as np
 from babyseg_py.errors import UnusableData
 from babyseg_py.images import Volume
 from babyseg_py.images.geometry import resample
-from babyseg_py.labels import BRAIN_LABELS, structure_name
+from babyseg_py.labels import BRAIN_LABELS, LEFT_RIGHT_PAIRS, structure_name
 from babyseg_py.names import CORRECTED_METRIC
 from babyseg_py.segmentation.quality import Measure
 from babyseg_py.segmentation.sampling import Segmentation
@@ -40,7 +40,7 @@ def take_correction(
     Raises
     ------
     UnusableData
-        If the corrected brain hardly overlaps with the session's.
+        If the corrected brain hardly overlaps with the session's, or left and right are exchanged in it.
     """
     grid = network.labels
     labels = resample(corrected, grid.shape, grid.affine, order=0).data.astype(grid.data.dtype)
@@ -48,6 +48,9 @@ def take_correction(
     if not overlap >= LEAST_OVERLAP:
         what = f"hardly overlaps with the brain of its session (Dice {overlap:.2f})"
         raise UnusableData(str(path), what, "save the correction in session space, over the labels it was of")
+    if _mean_dice(_swapped(labels), grid.data) > _mean_dice(labels, grid.data):
+        what = "has left and right exchanged: its labels fit those of the network better the other way round"
+        raise UnusableData(str(path), what, "exchange the numbers, or save it without mirroring the image")
     counts = np.bincount(labels.ravel(), minlength=256)
     volumes = {label: float(counts[label] * grid.voxel_volume_mm3) for label in network.volumes_mm3}
     dice = {label: _dice(labels == label, grid.data == label) for label in BRAIN_LABELS}
@@ -56,6 +59,17 @@ def take_correction(
     measures = [Measure("n/a", name, CORRECTED_METRIC, value, 0, 1, "") for name, value in rows]
     # What the calibration expects is about the network's labels.
     return replace(network, labels=grid.with_data(labels), volumes_mm3=volumes, trust=None), measures
+
+
+def _swapped(labels: np.ndarray) -> np.ndarray:
+    lookup = np.arange(256, dtype=labels.dtype)
+    for left, right in LEFT_RIGHT_PAIRS:
+        lookup[[left, right]] = right, left
+    return lookup[labels]
+
+
+def _mean_dice(a: np.ndarray, b: np.ndarray) -> float:
+    return float(np.nanmean([_dice(a == label, b == label) for pair in LEFT_RIGHT_PAIRS for label in pair]))
 
 
 def _dice(a: np.ndarray, b: np.ndarray) -> float:

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from babyseg_py.errors import UnusableData
 from babyseg_py.images.geometry import AFFINE_DECIMALS
+from babyseg_py.models.groupnet import GroupNet
 from babyseg_py.models.memory import return_freed_memory
 from babyseg_py.models.weights import Preprocessing
 from babyseg_py.segmentation.head_axes import angle_deg
@@ -95,14 +96,14 @@ def find_brain(
     UnusableData
         If hardly any brain is seen.
     """
-    recipe, multiple = segmenter.info.preprocessing, segmenter.info.network.multiple
+    recipe = segmenter.info.preprocessing
     if not isinstance(recipe, Preprocessing):
         raise TypeError("these weights take one look, not two")
     progress("looking for the brain")
     alike = scans_stored_alike(scans)
     head = head_box(alike, anatomical_axes(np.round(affine, AFFINE_DECIMALS)))
     first_mm = float(np.clip(np.cbrt(head.volume_mm3) / recipe.head_voxels, *FIRST_MM_LIMITS))
-    window = window_around(head, first_mm, multiple)
+    window = window_around(head, first_mm, _first_network(segmenter).config.multiple)
     facing, look = _most_certain_facing(segmenter, sample_scans(segmenter, alike, window), window)
     if look.volume_mm3 < SMALLEST_BRAIN_MM3:
         names = ", ".join(scan.name for scan in scans)
@@ -112,7 +113,7 @@ def find_brain(
     voxel_mm = np.cbrt(CLOSED_PER_LABELLED * look.volume_mm3) / recipe.brain_voxels
     box = brain_box(look.labels, look.window, look.window.axes @ look.frame.rotation)
     voxel_mm = float(np.clip(voxel_mm, *VOXEL_MM_LIMITS))
-    around = window_at(look.frame.anchor_mm, box, voxel_mm, multiple)
+    around = window_at(look.frame.anchor_mm, box, voxel_mm, segmenter.info.network.multiple)
     marked, seen = [], {}
     for scan, same, image in zip(scans, alike, look.images, strict=True):
         if len(scans) > 1:
@@ -136,11 +137,15 @@ class _Look:
     frame: Frame
 
 
-def _look(segmenter: Segmenter, images: Tensor, window: Window) -> _Look:
-    locate = segmenter.networks.locate
-    if locate is None:
+def _first_network(segmenter: Segmenter) -> GroupNet:
+    if segmenter.networks.locate is None:
         raise TypeError("these weights take one look, not two")
-    posteriors = drop_fragments(forward(segmenter, locate, images), segmenter.info.labels)
+    return segmenter.networks.locate
+
+
+def _look(segmenter: Segmenter, images: Tensor, window: Window) -> _Look:
+    posteriors = forward(segmenter, _first_network(segmenter), images)
+    posteriors = drop_fragments(posteriors, segmenter.info.labels)
     labels = np.array(segmenter.info.labels)[posteriors.argmax(dim=0).numpy()]
     volume_mm3 = float(posteriors[1:].sum()) * window.voxel_mm**3
     frame = head_frame(posteriors, segmenter.info.labels, window)
@@ -178,7 +183,7 @@ def _straightened(segmenter: Segmenter, scans: Sequence[Scan], look: _Look) -> _
 def _look_along_head(segmenter: Segmenter, scans: Sequence[Scan], look: _Look) -> _Look:
     """Look along the axes of the head; keep the look before if the network becomes less certain."""
     box = brain_box(look.labels, look.window, look.window.axes @ look.frame.rotation)
-    multiple = segmenter.info.network.multiple
+    multiple = _first_network(segmenter).config.multiple
     window = window_at(look.frame.anchor_mm, box, look.window.voxel_mm, multiple)
     again = _look(segmenter, sample_scans(segmenter, scans, window), window)
     return again if again.certainty > look.certainty - TILT_MARGIN else look

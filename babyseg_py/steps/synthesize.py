@@ -19,7 +19,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--labels-out", metavar="F", help="the labels that go with the image")
     parser.add_argument("--params-out", metavar="F.json", help="the parameters that were drawn")
     parser.add_argument("--params", metavar="F.json", help="make the image of these parameters again")
-    words = "voxel size; 1 if not given, or that of --params"
+    words = "voxel size; 1 if not given; --params has its own"
     parser.add_argument("--spacing", type=voxel_mm, metavar="MM", help=words)
     parser.add_argument("--age-months", type=age_months, help="age; decides which contrasts are likely")
     parser.add_argument("--seed", type=seed, default=0)
@@ -29,7 +29,7 @@ def run(args: argparse.Namespace) -> None:
     """Draw parameters or read them, and write what they describe."""
     import numpy as np
 
-    from babyseg_py.errors import UnusableData
+    from babyseg_py.errors import UnusableData, UsageError
     from babyseg_py.images import Volume, load_labels, save_image, save_labels
     from babyseg_py.images.nifti import require_nifti_names
     from babyseg_py.labels import LABELS
@@ -42,6 +42,8 @@ def run(args: argparse.Namespace) -> None:
 
     check_outputs([args.output, args.labels_out, args.params_out], inputs=[args.labels, args.params])
     require_nifti_names(args.output, args.labels_out)
+    if args.params and args.spacing:
+        raise UsageError("--spacing does not go with --params, which holds the voxel size of its image")
     labels = load_labels(args.labels)
     if np.count_nonzero(merge_labels(labels.data, labels.affine)) * labels.voxel_volume_mm3 < SMALLEST_MM3:
         raise UnusableData(
@@ -50,7 +52,7 @@ def run(args: argparse.Namespace) -> None:
     described, codes = describe_map(labels, name="labels", age_months=args.age_months)
     bank = make_bank([(described, codes)])
     params = _read(Path(args.params)) if args.params else {}
-    spacing = args.spacing or params.get(SPACING, 1.0)
+    spacing = args.spacing or _spacing(params, args.params)
     if not args.params:
         side = round(described.size_mm * 2 / spacing / 16 + 0.5) * 16
         voxels = described.size_mm / spacing
@@ -68,6 +70,16 @@ def run(args: argparse.Namespace) -> None:
         save_labels(Volume(np.array(LABELS)[sample.target.numpy()], affine), args.labels_out)
     if args.params_out:
         write_text(args.params_out, json.dumps(params | {SPACING: spacing}, indent=1) + "\n")
+
+
+def _spacing(params: dict, path: str) -> float:
+    from babyseg_py.errors import UnusableData
+
+    spacing = params.get(SPACING, 1.0)
+    if isinstance(spacing, int | float) and not isinstance(spacing, bool) and 0.1 <= spacing <= 20:
+        return float(spacing)
+    what = f"{SPACING} is {spacing!r}, not a voxel size in mm from 0.1 to 20"
+    raise UnusableData(path, what, "give a file of --params-out")
 
 
 def _read(path: Path) -> dict:

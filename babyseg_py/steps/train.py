@@ -32,7 +32,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--export", metavar="F.safetensors", help="only write the weights of the last checkpoint"
     )
     parser.add_argument(
-        "--locate", metavar="DIR", help="with --export: run of the network that finds the brain"
+        "--locate",
+        metavar="DIR|WEIGHTS",
+        help="with --export: run, or weights, of the network that finds the brain; if not given the run"
+        " itself, or the default weights where it was trained on images of one polarity",
     )
     parser.add_argument(
         "--refine",
@@ -60,9 +63,10 @@ def run(args: argparse.Namespace) -> None:
     if args.export:
         from babyseg_py.training.export import export_weights
 
-        runs = [folder / CHECKPOINT, Path(args.locate or folder) / CHECKPOINT]
-        check_outputs([args.export], inputs=[args.recipe, *runs])
-        export_weights(folder, Path(args.locate or folder), Path(args.export))
+        locate = Path(args.locate) if args.locate else None
+        inputs = [args.recipe, folder / CHECKPOINT, locate, locate / CHECKPOINT if locate else None]
+        check_outputs([args.export], inputs=inputs)
+        export_weights(folder, Path(args.export), locate=locate)
         return
     recipe = read_recipe(args.recipe)
     if args.refine:
@@ -98,8 +102,8 @@ def _begin_with(weights: str, recipe) -> dict:
     networks, info = load_networks(default_weights() if weights == "default" else weights)
     two_looks = isinstance(info.preprocessing, Preprocessing)
     role = "locate" if two_looks and not recipe.synthesis.polarised else "segment"
-    if info.network != recipe.network:
-        what = f"are of another network ({info.network}) than the recipe's"
+    if networks.by_role[role].config != recipe.network:
+        what = f"are of another network ({networks.by_role[role].config}) than the recipe's"
         raise UnusableData(weights, what, "give the recipe their network, or other weights")
     had = [float(info.provenance.get(f"{role}_{what}", 0)) for what in ("steps", "hours")]
     start = {name: value.float() for name, value in networks.by_role[role].state_dict().items()}

@@ -1,5 +1,6 @@
 """Label maps made ready for synthesis: one packed file that needs numpy and torch alone to be used."""
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from functools import cached_property
@@ -117,11 +118,13 @@ class LabelBank:
 
 
 def digest(*banks: LabelBank) -> str:
-    """Return a checksum of the names and labels of all maps."""
+    """Return a checksum of the maps of each bank: names, ages, labels, and what these mean."""
     total = sha256()
     for bank in banks:
+        meaning = [bank.tissue, bank.target] + ([] if bank.parts is None else [bank.parts])
+        total.update(json.dumps([table.tolist() for table in meaning]).encode())
         for label_map in bank.maps:
-            total.update(label_map.name.encode())
+            total.update(json.dumps([label_map.name, label_map.age_months]).encode())
             total.update(np.ascontiguousarray(label_map.classes).data)
     return total.hexdigest()[:16]
 

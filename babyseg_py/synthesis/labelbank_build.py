@@ -38,11 +38,11 @@ def describe_map(volume: Volume, *, name: str, age_months: float | None) -> tupl
     merged = merge_labels(raw, affine)
     table = tissue_table()
 
-    lookup = np.zeros(raw.max() + 1, dtype=np.uint8)
-    for label, number in table.labels.items():
-        if label < len(lookup):
-            lookup[label] = number
+    lookup = np.zeros(max(raw.max(), *LABELS, *table.labels) + 1, dtype=np.uint8)
+    lookup[list(table.labels)] = list(table.labels.values())
     tissue = lookup[raw]
+    unnamed = (tissue == 0) & (merged > 0)  # cortical parcels and the like have the tissue of their structure
+    tissue[unnamed] = lookup[merged[unnamed]]
     white = tissue == table.number("white_matter")
     tissue[white & (edt.edt(white) > DEEP_WHITE_MM)] = table.number("deep_white_matter")
     if not np.isin(raw, (7, 46)).any():

@@ -1,5 +1,6 @@
 """How far synthesis goes: every range is in ``ranges.yaml``, with its meaning."""
 
+import math
 from dataclasses import dataclass, fields
 from functools import cache
 from importlib.resources import files
@@ -8,6 +9,14 @@ from typing import Any
 import yaml
 
 Pair = tuple[float, float]
+SIGNED = ("between_weight", "growth_mm")
+SHARES = (
+    *("young_weight", "adult_weight", "between", "growth", "open_sulci", "sulci_share", "white_gain"),
+    *("cerebrum_only", "lesions", "lesion_share", "bare_brain", "zero_background", "own_head", "grafted"),
+    *("clutter", "realistic", "follow_map_age", "inverted", "myelination", "shared", "merged", "split"),
+    *("two_scans", "thick", "box_profile", "ghost", "ghost_size", "ghost_shift", "gibbs", "gibbs_kept"),
+    *("spikes", "lines", "dropout", "rician", "crop", "crop_share", "masked"),
+)
 
 
 @dataclass(frozen=True)
@@ -97,7 +106,8 @@ class Ranges:
         Raises
         ------
         ValueError
-            If a name is unknown or a value is not of the kind of the package's.
+            If a name is unknown, a value is not of the kind of the package's, or it can mean nothing: a range
+            whose ends are in the wrong order, a negative size, a probability above 1.
         """
         defaults = _defaults()
         unknown = sorted(set(changes) - set(defaults))
@@ -106,7 +116,13 @@ class Ranges:
         for name, value in changes.items():
             if _kind(value) != _kind(defaults[name]):
                 raise ValueError(f"synthesis setting {name} is {value!r}, not like {defaults[name]!r}")
-        return cls(**{name: _plain(value) for name, value in (defaults | changes).items()})
+            _check(name, value)
+        values = defaults | changes
+        if values["young_weight"] + values["adult_weight"] > 1:
+            raise ValueError(
+                "synthesis settings young_weight and adult_weight are shares, together at most 1"
+            )
+        return cls(**{name: _plain(value) for name, value in values.items()})
 
 
 @cache
@@ -117,6 +133,27 @@ def _defaults() -> dict[str, Any]:
     if set(values) != names:
         raise ValueError(f"ranges.yaml and Ranges differ in {sorted(set(values) ^ names)}")
     return values
+
+
+def _check(name: str, value: Any) -> None:
+    """Raise `ValueError` if a setting of the right kind can mean nothing."""
+    values = value if isinstance(value, (list, tuple)) else [value]
+    numbers = [number for number in values if not isinstance(number, bool)]
+    problem = ""
+    if not all(math.isfinite(number) for number in numbers):
+        problem = "has to be finite"
+    elif name == "grid" and not all(isinstance(side, int) and side > 0 for side in values):
+        problem = "has to be whole numbers of voxels"
+    elif name in ("brain_voxels", "thickness") and min(values) <= 0:
+        problem = "has to be positive"
+    elif name not in SIGNED and numbers and min(numbers) < 0:
+        problem = "must not be negative"
+    elif len(values) == 2 and values[0] > values[1]:
+        problem = "has the larger end first"
+    elif name in SHARES and max(values) > 1:
+        problem = "is a share or a probability, at most 1"
+    if problem:
+        raise ValueError(f"synthesis setting {name} is {value!r}, which {problem}")
 
 
 def _kind(value: Any) -> tuple[str, int]:

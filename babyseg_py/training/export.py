@@ -9,8 +9,17 @@ import torch
 
 from babyseg_py.errors import UnusableData
 from babyseg_py.labels import LABELS
+from babyseg_py.models.default import default_weights
 from babyseg_py.models.groupnet import GroupNet, GroupNetConfig
-from babyseg_py.models.weights import FIXED_GRID, FixedGrid, ModelInfo, Networks, Preprocessing, save_weights
+from babyseg_py.models.weights import (
+    FIXED_GRID,
+    FixedGrid,
+    ModelInfo,
+    Networks,
+    Preprocessing,
+    load_weights,
+    save_weights,
+)
 from babyseg_py.training.loop import CHECKPOINT, Before
 
 DATA = (
@@ -22,37 +31,72 @@ DATA = (
 # visits .880 at .50 and .886 at .73), but the first look may take a brain for a tenth smaller than it is.
 SHOWN = 0.7
 _OURS = re.compile(r"age-\d+(-\d+)?mo|adult-\d\d")
+_FEWEST_OF_OURS = 25  # of 31; some are held out
 
 
-def export_weights(segment: Path, locate: Path, path: Path) -> None:
-    """Write the running means of the weights of two runs' checkpoints as one safetensors file.
+def export_weights(segment: Path, path: Path, *, locate: Path | None = None) -> None:
+    """Write the running means of the weights of a run's checkpoint as a safetensors file.
 
     Parameters
     ----------
     segment : Path
-        Folder of the run on images in which white matter is brighter than cortex (``polarised``), or of a
-        recipe of one look.
-    locate : Path
-        Folder of the run on images of any contrast, of the same network shape; not used for one look.
+        Folder of the run of the network that segments; if it was trained on images brought to one polarity
+        (``polarised``) another one has to find the brain.
     path : Path
         File to write.
+    locate : Path, optional
+        What finds the brain, in images of any polarity: a weights file, whose first look is taken, or the
+        folder of a run. If not given the run itself, or, if it knows one polarity, the default weights. Not
+        used for recipes of one look.
+
+    Raises
+    ------
+    UnusableData
+        If there is no checkpoint, or what is to find the brain knows one polarity.
     """
-    first = _read(segment)
-    one_look = first.get("inference") == FIXED_GRID  # checkpoints of before there were two ways say nothing
-    if not one_look and first["shape"] != _read(locate)["shape"]:
-        raise UnusableData(str(locate), "has a network of another shape", "train both looks with one network")
-    runs = {"segment": first} if one_look else {"segment": first, "locate": _read(locate)}
-    networks, provenance = {}, {"data": _data(first)}
-    for role, state in runs.items():
-        networks[role] = GroupNet(GroupNetConfig.from_dict(state["shape"]))
-        networks[role].load_state_dict(state["mean"])
-        before = Before(**state.get("before", {}))
-        provenance[f"{role}_steps"] = str(before.steps + state["step"])
-        provenance[f"{role}_hours"] = f"{before.hours + state['seconds'] / 3600:.2f}"
+    state = _read(segment)
+    networks = {"segment": _network(state)}
+    provenance = {"data": _data(state)} | _training("segment", state)
     # Samples lie on RAS axes; the published network was trained on LIA.
-    recipe = FixedGrid(orientation="RAS") if one_look else _two_looks(first)
+    recipe: FixedGrid | Preprocessing = FixedGrid(orientation="RAS")
+    if state.get("inference") != FIXED_GRID:  # checkpoints of before there were two ways say nothing
+        recipe = _two_looks(state)
+        source = locate or (default_weights() if state.get("polarised") else segment)
+        networks["locate"], words = _first_look(source)
+        provenance |= words
     info = ModelInfo(LABELS, networks["segment"].config, recipe, provenance)
     save_weights(Networks(**networks), info, path)
+
+
+def _first_look(source: Path) -> tuple[GroupNet, dict[str, str]]:
+    """Network that finds the brain, and what is known of its training."""
+    if source.is_file():
+        networks, info = load_weights(source)
+        if networks.locate is None:
+            what = "take one look, and have no network that finds the brain"
+            raise UnusableData(
+                str(source), what, "give weights that take two looks, such as the default ones"
+            )
+        kept = {name: words for name, words in info.provenance.items() if name.startswith("locate_")}
+        return networks.locate, kept | {"locate_weights": f"{source.name} {info.checksum[:12]}"}
+    state = _read(source)
+    if state.get("polarised"):
+        what = "was trained on images brought to one polarity, and does not find the brain in others"
+        advice = "name a run of a recipe without `polarised`, or a weights file"
+        raise UnusableData(str(source), what, advice)
+    return _network(state), _training("locate", state)
+
+
+def _network(state: dict[str, Any]) -> GroupNet:
+    network = GroupNet(GroupNetConfig.from_dict(state["shape"]))
+    network.load_state_dict(state["mean"])
+    return network
+
+
+def _training(role: str, state: dict[str, Any]) -> dict[str, str]:
+    before = Before(**state.get("before", {}))
+    hours = before.hours + state["seconds"] / 3600
+    return {f"{role}_steps": str(before.steps + state["step"]), f"{role}_hours": f"{hours:.2f}"}
 
 
 def _two_looks(segment: dict[str, Any]) -> Preprocessing:
@@ -68,7 +112,8 @@ def _data(state: dict[str, Any]) -> str:
     before = state.get("before", {})
     names, earlier = before.get("maps", ()), before.get("data", "")
     own = f"{len(names)} label maps ({', '.join(names)}); images synthesised from them, no real image."
-    if all(map(_OURS.fullmatch, names)):  # checkpoints of before the names were kept have none
+    ours = all(map(_OURS.fullmatch, names)) and len(names) >= _FEWEST_OF_OURS
+    if ours or not names:  # checkpoints of before the names were kept have none
         own = DATA
     return own if earlier in ("", own) else f"{earlier} Then {own}"
 

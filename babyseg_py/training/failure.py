@@ -4,6 +4,7 @@ import json
 import math
 from collections.abc import Sequence
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
 import numpy as np
@@ -114,7 +115,7 @@ def replay(path: Path, bank: LabelBank, recipe: Recipe) -> list[float]:
         record = json.loads(path.read_text(encoding="utf-8"))
         visits = [(visit["map"], visit["params"]) for visit in record["visits"]]
         state = torch.load(path.with_suffix(".pt"), map_location="cpu", weights_only=True)
-    except (OSError, ValueError, KeyError, TypeError) as problem:
+    except (OSError, ValueError, KeyError, TypeError, EOFError, RuntimeError, UnpicklingError) as problem:
         advice = "give a file that a stopped training named"
         raise UnusableData(str(path), f"cannot be read ({problem})", advice) from problem
     network = GroupNet(GroupNetConfig.from_dict(state["shape"]))

@@ -1,6 +1,6 @@
 """Going on from weights with corrected label maps or unlabelled scans, without forgetting what they knew."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -13,8 +13,9 @@ from torch import Tensor
 
 from babyseg_py.errors import UnusableData
 from babyseg_py.labels import LABELS
-from babyseg_py.models.weights import FixedGrid, ModelInfo, Networks
+from babyseg_py.models.weights import FixedGrid, ModelInfo, Networks, Preprocessing
 from babyseg_py.synthesis.labelbank import LabelBank, digest
+from babyseg_py.training.export import SHOWN
 from babyseg_py.training.loop import Trainer
 from babyseg_py.training.losses import IGNORED
 from babyseg_py.training.recipe import Recipe, recipe_from_dict
@@ -24,6 +25,7 @@ from babyseg_py.training.unlabelled import RealSamples, RealVisit
 
 DEFAULTS = Path(__file__).with_name("finetune.yaml")
 MARGIN = 2  # voxels around an old label of a corrected structure that count as in doubt
+SPAN = 1.47  # largest brain to the smallest, as in the training of the default weights
 WORSE = 0.01  # loss of Dice of another structure that is told
 
 
@@ -66,14 +68,10 @@ class Mixture(Numbered):
     """Visits from kept maps (odd numbers) and, in turn, from corrected maps and unlabelled scans (even)."""
 
     def __init__(self, job: Job, recipe: Recipe) -> None:
-        self.kept = Samples(job.kept, recipe)
+        self.kept = Samples(job.kept, _of_unknown_age(recipe, job.kept, unknown=all))
         self.new: list[Samples | RealSamples] = []
         if job.corrected is not None:
-            ranges = recipe.synthesis
-            # An age that is not known must not count as an adult's: any maturity is as likely.
-            if any(m.age_months is None for m in job.corrected.maps):
-                ranges = replace(ranges, follow_map_age=0.0)
-            self.new.append(Samples(job.corrected, replace(recipe, synthesis=ranges)))
+            self.new.append(Samples(job.corrected, _of_unknown_age(recipe, job.corrected, unknown=any)))
         if job.unlabelled:
             self.new.append(RealSamples(job.unlabelled, recipe))
         self.doubtful = [LABELS.index(label) for label in job.structures]
@@ -101,6 +99,16 @@ class Mixture(Numbered):
         return target.masked_fill(torch.from_numpy(binary_dilation(old, iterations=MARGIN)), IGNORED)
 
 
+def _of_unknown_age(recipe: Recipe, bank: LabelBank, *, unknown: Callable[[Iterable[bool]], bool]) -> Recipe:
+    """Let any maturity be as likely, where maps without an age are not known to be of adults.
+
+    Among kept maps with ages those without one are adults'; where no map has an age they are of anybody.
+    """
+    if unknown(m.age_months is None for m in bank.maps):
+        return replace(recipe, synthesis=replace(recipe.synthesis, follow_map_age=0.0))
+    return recipe
+
+
 def finetune_recipe(path: Path | None, info: ModelInfo) -> Recipe:
     """Read the settings of a fine-tuning for the network of given weights.
 
@@ -117,6 +125,11 @@ def finetune_recipe(path: Path | None, info: ModelInfo) -> Recipe:
     if not isinstance(values, dict) or {"bank", "network"} & set(values):
         what = "is not a list of settings without bank and network, which the weights and maps decide"
         raise UnusableData(str(path), what, f"write it like {DEFAULTS}")
+    given = values.get("synthesis")
+    if isinstance(info.preprocessing, Preprocessing) and isinstance(given, dict):
+        shown = info.preprocessing.brain_voxels
+        low = shown / SPAN**SHOWN
+        values["synthesis"] = {"brain_voxels": [round(low, 1), round(low * SPAN, 1)]} | given
     recipe = recipe_from_dict({**values, "bank": "", "network": asdict(info.network)}, where=str(path))
     if isinstance(info.preprocessing, FixedGrid):  # One look sees images of any polarity.
         recipe = replace(recipe, synthesis=replace(recipe.synthesis, polarised=False))

@@ -50,7 +50,7 @@ def split_bank(recipe: Recipe) -> tuple[LabelBank, LabelBank]:
     Raises
     ------
     UnusableData
-        If a map that is to be held out is not there.
+        If a map that is to be held out is not there, or none is left.
     """
     bank = load_bank(recipe.bank)
     names = [m.name for m in bank.maps]
@@ -58,6 +58,8 @@ def split_bank(recipe: Recipe) -> tuple[LabelBank, LabelBank]:
     if missing:
         raise UnusableData(recipe.bank, f"lacks the held-out maps {missing}", f"it holds {names}")
     kept = tuple(m for m in bank.maps if m.name not in recipe.held_out)
+    if not kept:
+        raise UnusableData(recipe.bank, "has no map left to train on", "hold fewer maps out, or pack more")
     held = tuple(m for m in bank.maps if m.name in recipe.held_out)
     return replace(bank, maps=kept), replace(bank, maps=held or kept)
 
@@ -283,6 +285,7 @@ class Trainer:
             "shape": asdict(self.recipe.network),
             "inference": self.recipe.inference,
             "brain_voxels": list(self.recipe.synthesis.brain_voxels),
+            "polarised": self.recipe.synthesis.polarised,
         }
 
     def _save(self) -> None:

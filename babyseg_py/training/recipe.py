@@ -8,6 +8,7 @@ from typing import Any
 import yaml
 
 from babyseg_py.errors import UnusableData
+from babyseg_py.labels import LABELS
 from babyseg_py.models.groupnet import GroupNetConfig
 from babyseg_py.models.weights import RECIPES, TWO_LOOKS
 from babyseg_py.synthesis.ranges import Ranges
@@ -140,8 +141,11 @@ def recipe_from_dict(values: dict[str, Any], *, where: str = "recipe") -> Recipe
         recipe = Recipe(**values)
     except (TypeError, ValueError, AttributeError) as problem:
         raise UnusableData(where, str(problem), "see docs/training.md for the settings") from problem
+    if recipe.network.classes != len(LABELS):
+        what = f"the network has {recipe.network.classes} classes"
+        raise UnusableData(where, what, f"there are {len(LABELS)} labels, background included")
     multiple = recipe.network.multiple
-    if any(side % multiple for side in recipe.synthesis.grid):
+    if any(side < multiple or side % multiple for side in recipe.synthesis.grid):
         grid = " × ".join(map(str, recipe.synthesis.grid))
         raise UnusableData(
             where, f"the grid {grid} does not suit the network", f"use multiples of {multiple}"

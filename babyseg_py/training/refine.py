@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from pickle import UnpicklingError
 
 import numpy as np
 import torch
@@ -15,7 +16,7 @@ from babyseg_py.labels import LABELS
 from babyseg_py.labels.fuller import allowed_parts, channels_of, mirrored_parts, parts
 from babyseg_py.models.refiner import Refiner, RefinerInfo, save_refiner, shares
 from babyseg_py.synthesis.anatomy import sample_map, taken_cortex, window_positions
-from babyseg_py.synthesis.labelbank import LabelBank
+from babyseg_py.synthesis.labelbank import LabelBank, digest
 from babyseg_py.synthesis.randomise import draw_params
 from babyseg_py.synthesis.synthesise import BELOW_CEREBRUM, apply
 from babyseg_py.training.loop import append_row, learning_rate, split_bank
@@ -122,6 +123,7 @@ class _State:
     mean: Refiner
     optimiser: torch.optim.Optimizer
     step: int = 0
+    learns_from: str = ""
 
 
 def train_refiner(
@@ -140,12 +142,17 @@ def train_refiner(
     target : Path
         File of the refiner.
     provenance : dict of str to str
-        Written with it.
+        Written with it; ``weights`` is the checksum of those that segment.
+
+    Raises
+    ------
+    UnusableData
+        If the checkpoint in the folder is damaged, or of other weights or maps.
     """
     kept, held = split_bank(recipe)
     torch.manual_seed(recipe.seed)
     folder.mkdir(parents=True, exist_ok=True)
-    state = _begin(recipe, folder)
+    state = _begin(recipe, folder, learns_from=f"{digest(kept, held)}-{provenance.get('weights', '')}")
     numbers = range(state.step, recipe.steps)
     loader = DataLoader(
         Divided(kept, recipe), batch_size=None, sampler=numbers, num_workers=recipe.workers, prefetch_factor=4
@@ -169,20 +176,28 @@ def train_refiner(
     save_refiner(state.mean, RefinerInfo(provenance | {"steps": str(state.step)}), target)
 
 
-def _begin(recipe: Recipe, folder: Path) -> _State:
+def _begin(recipe: Recipe, folder: Path, *, learns_from: str) -> _State:
     refiner, mean = Refiner(), Refiner().eval()
     mean.load_state_dict(refiner.state_dict())
     optimiser = torch.optim.AdamW(
         refiner.parameters(), lr=recipe.learning_rate, weight_decay=recipe.weight_decay
     )
-    state = _State(refiner, mean, optimiser)
+    state = _State(refiner, mean, optimiser, learns_from=learns_from)
     path = folder / CHECKPOINT
-    if path.exists():
+    if not path.exists():
+        return state
+    try:
         found = torch.load(path, map_location="cpu", weights_only=True)
         refiner.load_state_dict(found["refiner"])
         mean.load_state_dict(found["mean"])
         optimiser.load_state_dict(found["optimiser"])
         state.step = found["step"]
+    except (OSError, EOFError, UnpicklingError, RuntimeError, KeyError, TypeError, ValueError) as problem:
+        what = f"cannot be read ({' '.join(str(problem).split())[:120]})"
+        raise UnusableData(str(path), what, "name another folder with -o") from None
+    if found.get("learns_from", learns_from) != learns_from:
+        what = "is of a training with other weights or label maps"
+        raise UnusableData(str(path), what, "name another folder with -o")
     return state
 
 
@@ -194,6 +209,7 @@ def _save(state: _State, folder: Path) -> None:
                 "refiner": state.refiner.state_dict(),
                 "mean": state.mean.state_dict(),
                 "optimiser": state.optimiser.state_dict(),
+                "learns_from": state.learns_from,
             },
             partial,
         )

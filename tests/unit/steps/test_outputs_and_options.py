@@ -114,6 +114,17 @@ def test_parameters_make_the_same_image_on_the_same_voxels(files):
     assert one.spacing_mm == pytest.approx([6, 6, 6])
 
 
+def test_parameters_bring_their_voxel_size(files, capsys):
+    """Another one would make a brain of another size."""
+    assert call(files, "synthesize labels.nii.gz -o one.nii.gz --spacing 6 --params-out p.json") == 0
+    assert call(files, "synthesize labels.nii.gz -o new.nii.gz --params p.json --spacing 3") == 2
+    assert "--spacing does not go with --params" in capsys.readouterr().err
+    text = (files / "p.json").read_text()
+    (files / "p.json").write_text(text.replace('"spacing_mm": 6.0', '"spacing_mm": -6.0'))
+    assert call(files, "synthesize labels.nii.gz -o new.nii.gz --params p.json") == 65
+    assert not (files / "new.nii.gz").exists()
+
+
 @pytest.mark.parametrize("text", ["[]", '{"grid": []}', "no json"])
 def test_parameters_that_are_none(files, text, capsys):
     (files / "p.json").write_text(text)

@@ -16,7 +16,7 @@ from babyseg_py.cli import main
 from babyseg_py.errors import UsageError
 from babyseg_py.images import Volume, load_image, load_labels, save_image, save_labels
 from babyseg_py.images.geometry import resample
-from babyseg_py.labels import LABELS, structure_name
+from babyseg_py.labels import LABELS, LEFT_RIGHT_PAIRS, structure_name
 from babyseg_py.models.groupnet import GroupNet, GroupNetConfig
 from babyseg_py.models.weights import FixedGrid, ModelInfo, Networks, save_weights
 
@@ -360,6 +360,13 @@ def test_corrected_labels_take_the_place_of_the_networks(folder, segment, capsys
     dice = 2 * own / (own + np.count_nonzero(changed == second))
     assert table.loc[structure_name(second), "value"] == pytest.approx(dice, rel=1e-4)
     assert not table["flag"].any()
+
+    swapped = changed.copy()
+    for left, right in LEFT_RIGHT_PAIRS:
+        swapped[changed == left], swapped[changed == right] = right, left
+    save_labels(network.with_data(swapped), folder / corrected)
+    assert segment(*words, "swapped", "--corrected", corrected) == 65
+    assert "has left and right exchanged" in capsys.readouterr().err
 
     save_labels(Volume(changed, affine + np.outer([1, 0, 0, 0], [0, 0, 0, 500])), folder / corrected)
     assert segment(*words, "elsewhere", "--corrected", corrected) == 65

@@ -10,6 +10,7 @@ from babyseg_py.cli import main
 from babyseg_py.errors import UnusableData
 from babyseg_py.images import Volume, save_labels
 from babyseg_py.labels import LABELS
+from babyseg_py.models.default import default_weights
 from babyseg_py.models.groupnet import GroupNetConfig
 from babyseg_py.models.weights import ModelInfo, Preprocessing, load_weights
 from babyseg_py.synthesis.labelbank import LabelBank
@@ -82,7 +83,7 @@ def test_corrections_mend_their_structure_alone(ball, settings, tmp_path, one_th
     trainer = Trainer(first, tmp_path / "first")
     trainer.run()
     old, new = tmp_path / "first.safetensors", tmp_path / "next.safetensors"
-    export_weights(tmp_path / "first", tmp_path / "first", old)
+    export_weights(tmp_path / "first", old)
 
     words = ["--corrected", str(tmp_path / "corrected"), "--keep", str(tmp_path / "wrong.npz")]
     words += ["--structures", "Left-Cerebral-White-Matter,41", "--weights", str(old)]
@@ -114,6 +115,27 @@ def test_kept_maps_teach_nothing_of_corrected_structures(ball, settings) -> None
     assert (kept == IGNORED).sum() > np.isin(mixture.kept[1][1], white).sum()
     assert mixture.named_params(0)[0] == "c"
     assert mixture.named_params(1)[0] == "k"
+
+
+def test_brains_are_as_large_as_those_that_the_weights_are_shown(settings, tmp_path) -> None:
+    """Without a range of its own the settings of the package follow the weights."""
+    _, info = load_weights(default_weights())
+    shown = info.preprocessing.brain_voxels
+    low, high = finetune_recipe(None, info).synthesis.brain_voxels
+    assert low < shown < high
+    assert high / low == pytest.approx(1.47, abs=0.01)
+    assert finetune_recipe(settings, info).synthesis.brain_voxels == (10, 12)
+
+
+def test_kept_maps_of_nobody_knows_what_age_are_not_adults(ball, settings) -> None:
+    """If some have an age those without one are adults'; if none has, any maturity is as likely."""
+    _, info = load_weights(default_weights())
+    recipe = finetune_recipe(settings, info)
+    maps = [describe_map(ball, name=name, age_months=age) for name, age in (("a", None), ("b", 4.0))]
+    for kept, follows in ((make_bank(maps), 0.7), (make_bank(maps[:1]), 0.0)):
+        mixture = Mixture(Job(kept, corrected=kept), recipe)
+        assert mixture.kept.recipe.synthesis.follow_map_age == follows
+        assert mixture.new[0].recipe.synthesis.follow_map_age == 0
 
 
 @pytest.mark.parametrize("name", LOSSES)

@@ -79,7 +79,7 @@ def test_export(recipe, tmp_path) -> None:
     """Exported weights are the running mean in half precision, and see brains of a size that they know."""
     trainer = Trainer(replace(recipe, steps=2), tmp_path)
     trainer.run()
-    export_weights(tmp_path, tmp_path, tmp_path / "w.safetensors")
+    export_weights(tmp_path, tmp_path / "w.safetensors")
     networks, info = load_weights(tmp_path / "w.safetensors")
     assert info.provenance["segment_steps"] == "2"
     assert re.match(r"\d label maps \(.*\); images synthesised", info.provenance["data"])
@@ -92,12 +92,12 @@ def test_export(recipe, tmp_path) -> None:
 def test_goes_on_from_weights(recipe, plain_recipe, tmp_path, capsys) -> None:
     """A run begins with given weights and counts their training; another network is refused."""
     Trainer(replace(recipe, steps=3), tmp_path / "first").run()
-    export_weights(tmp_path / "first", tmp_path / "first", tmp_path / "w.safetensors")
+    export_weights(tmp_path / "first", tmp_path / "w.safetensors")
     settings = tmp_path / "recipe.yaml"
     settings.write_text(yaml.safe_dump(plain_recipe | {"steps": 2, "learning_rate": 1e-12}))
     words = ["train", str(settings), "-o", str(tmp_path / "next"), "--threads", "1"]
     assert main([*words, "--start", str(tmp_path / "w.safetensors")]) == 0
-    export_weights(tmp_path / "next", tmp_path / "next", tmp_path / "again.safetensors")
+    export_weights(tmp_path / "next", tmp_path / "again.safetensors")
     (first, _), (again, info) = (load_weights(tmp_path / f"{n}.safetensors") for n in ("w", "again"))
     assert info.provenance["segment_steps"] == "5"
     assert main([*words, "--start", str(tmp_path / "w.safetensors")]) == 0

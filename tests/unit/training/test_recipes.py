@@ -9,7 +9,7 @@ from babyseg_py.models.weights import FixedGrid, load_weights
 from babyseg_py.synthesis.labelbank import save_bank
 from babyseg_py.synthesis.labelbank_build import describe_map, make_bank
 from babyseg_py.training.export import export_weights
-from babyseg_py.training.loop import Trainer
+from babyseg_py.training.loop import Trainer, split_bank
 from babyseg_py.training.recipe import SHIPPED, read_recipe, recipe_from_dict, shipped_recipes
 
 # Mean Dice on held-out visits after the steps below; untrained networks stay under .1.
@@ -56,6 +56,34 @@ def test_every_recipe_has_a_level() -> None:
         read_recipe("tinny")
 
 
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"network": {"classes": 5}}, "the network has 5 classes"),
+        ({"synthesis": {"grid": [0, 0, 0]}}, "whole numbers of voxels"),
+        ({"synthesis": {"grid": [16.0, 16.0, 16.0]}}, "whole numbers of voxels"),
+        ({"synthesis": {"brain_voxels": [-9, 11]}}, "has to be positive"),
+        ({"synthesis": {"brain_voxels": [11, 9]}}, "has the larger end first"),
+        ({"synthesis": {"young_weight": 2}}, "at most 1"),
+        ({"synthesis": {"young_weight": 0.7, "adult_weight": 0.7}}, "together at most 1"),
+        ({"synthesis": {"gamma_sd": -1}}, "must not be negative"),
+        ({"synthesis": {"thickness": [0, 0]}}, "has to be positive"),
+        ({"synthesis": {"noise": float("nan")}}, "has to be finite"),
+    ],
+)
+def test_settings_that_can_mean_nothing_are_named(change, message, phantoms) -> None:
+    plain = made_small("tiny", phantoms)
+    plain |= {name: plain[name] | value for name, value in change.items()}
+    with pytest.raises(UnusableData, match=message):
+        recipe_from_dict(plain)
+
+
+def test_holding_out_every_map_is_refused(phantoms) -> None:
+    recipe = recipe_from_dict(made_small("tiny", phantoms) | {"held_out": ["a", "b", "c"]})
+    with pytest.raises(UnusableData, match="no map left to train on"):
+        split_bank(recipe)
+
+
 @pytest.mark.parametrize("name", LEVELS)
 def test_recipe_learns(name, phantoms, tmp_path, one_thread) -> None:
     """Validation Dice rises above the level of the recipe; export follows the recipe's inference."""
@@ -65,6 +93,6 @@ def test_recipe_learns(name, phantoms, tmp_path, one_thread) -> None:
     after = torch.cat(list(trainer.validate().values()))[:, 1:].nanmean()
     assert before < 0.1
     assert after > LEVELS[name]
-    export_weights(tmp_path, tmp_path, tmp_path / "w.safetensors")
+    export_weights(tmp_path, tmp_path / "w.safetensors")
     networks, info = load_weights(tmp_path / "w.safetensors")
     assert isinstance(info.preprocessing, FixedGrid) == (name == "babyseg") == (networks.locate is None)

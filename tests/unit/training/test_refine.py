@@ -15,7 +15,7 @@ from babyseg_py.synthesis.labelbank import load_bank, save_bank
 from babyseg_py.synthesis.labelbank_build import describe_map, make_bank
 from babyseg_py.synthesis.synthesise import apply
 from babyseg_py.training.recipe import recipe_from_dict
-from babyseg_py.training.refine import division_loss, mirrored_bits, parts_of, train_refiner
+from babyseg_py.training.refine import CHECKPOINT, division_loss, mirrored_bits, parts_of, train_refiner
 from babyseg_py.training.samples import Samples
 
 CHANNEL = {part: i for i, part in enumerate(parts())}
@@ -103,6 +103,18 @@ def test_bank_without_parts_is_refused(recipe, tmp_path) -> None:
     old = replace(recipe, bank=str(tmp_path / "old.npz"), workers=1)
     with pytest.raises(UnusableData, match="does not tell the parts"):
         train_refiner(old, lambda images: images, tmp_path / "run", tmp_path / "f", provenance={})
+
+
+def test_a_run_of_other_weights_or_maps_is_not_gone_on_with(recipe, tmp_path) -> None:
+    one, two = replace(recipe, steps=1), replace(recipe, steps=2)
+    out = tmp_path / "run", tmp_path / "f"
+    train_refiner(one, true_posteriors(one), *out, provenance={"weights": "abc"})
+    with pytest.raises(UnusableData, match="other weights or label maps"):
+        train_refiner(two, true_posteriors(two), *out, provenance={"weights": "abd"})
+    train_refiner(two, true_posteriors(two), *out, provenance={"weights": "abc"})
+    (tmp_path / "run" / CHECKPOINT).write_bytes(b"no checkpoint")
+    with pytest.raises(UnusableData, match="cannot be read"):
+        train_refiner(two, true_posteriors(two), *out, provenance={"weights": "abc"})
 
 
 def test_damaged_file_is_refused(recipe, tmp_path) -> None:
