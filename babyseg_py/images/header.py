@@ -22,6 +22,7 @@ from typing import Any, BinaryIO
 import nibabel as nib
 import numpy as np
 from nibabel.affines import voxel_sizes
+from nibabel.freesurfer.mghformat import MGHError
 from nibabel.spatialimages import HeaderDataError
 
 from babyseg_py.errors import UnusableData
@@ -171,7 +172,7 @@ def parse_header(path: Path | str, stream: BinaryIO) -> tuple[ImageHeader, Any]:
             affine, code = _mgh_affine(path, header, block), 1
         else:
             affine, code = _nifti_affine(path, header, shape)
-    except (HeaderDataError, KeyError, ValueError, OverflowError) as problem:
+    except (HeaderDataError, MGHError, KeyError, ValueError, OverflowError) as problem:
         raise UnusableData(str(path), f"the header is damaged ({_reason(problem)})", ADVICE_COPY) from None
     _check_affine(path, affine)
     _check_size(path, shape, dtype, offset, compressed=isinstance(stream, gzip.GzipFile))

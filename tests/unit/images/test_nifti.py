@@ -288,6 +288,18 @@ def test_fault_of_the_header_is_found_without_the_data(tmp_path, data, oblique_a
         inspect_header(path)
 
 
+@pytest.mark.parametrize("place", [4, 8, 12, 16])
+def test_mgh_without_voxels(tmp_path, data, oblique_affine, place):
+    """One of its four dimensions is 0."""
+    path = tmp_path / "a.mgh"
+    nib.save(nib.MGHImage(data, oblique_affine), path)
+    content = bytearray(path.read_bytes())
+    content[place : place + 4] = bytes(4)
+    path.write_bytes(content)
+    with pytest.raises(UnusableData, match="the header is damaged"):
+        load_image(path)
+
+
 def test_mgh_without_orientation(tmp_path, data, oblique_affine):
     path = tmp_path / "a.mgh"
     nib.save(nib.MGHImage(data, oblique_affine), path)
