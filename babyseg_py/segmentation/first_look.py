@@ -46,6 +46,7 @@ from babyseg_py.segmentation.window import (
 # Labelled brain to the brain with the fluid between its folds, by volume.
 CLOSED_PER_LABELLED = 1.08
 SMALLEST_BRAIN_MM3 = 30_000
+LARGEST_HEAD_MM3 = 60_000_000  # ten adult heads; a field of view of 390 mm, were it all foreground
 FIRST_MM_LIMITS = (1.2, 5.0)
 VOXEL_MM_LIMITS = (0.8, 2.4)
 # White matter that differs from cortex and deep grey matter by less than this, of intensities of 0 to 1, does
@@ -94,7 +95,7 @@ def find_brain(
     Raises
     ------
     UnusableData
-        If hardly any brain is seen.
+        If hardly any brain is seen, or what is seen is far too large.
     """
     recipe = segmenter.info.preprocessing
     if not isinstance(recipe, Preprocessing):
@@ -102,11 +103,14 @@ def find_brain(
     progress("looking for the brain")
     alike = scans_stored_alike(scans)
     head = head_box(alike, anatomical_axes(np.round(affine, AFFINE_DECIMALS)))
+    names = ", ".join(scan.name for scan in scans)
+    if head.volume_mm3 > LARGEST_HEAD_MM3:
+        what = f"shows {head.volume_mm3 / 1e6:.0f} litres, which is no head"
+        raise UnusableData(names, what, "check the voxel size in its header")
     first_mm = float(np.clip(np.cbrt(head.volume_mm3) / recipe.head_voxels, *FIRST_MM_LIMITS))
     window = window_around(head, first_mm, _first_network(segmenter).config.multiple)
     facing, look = _most_certain_facing(segmenter, sample_scans(segmenter, alike, window), window)
     if look.volume_mm3 < SMALLEST_BRAIN_MM3:
-        names = ", ".join(scan.name for scan in scans)
         what = f"no brain was found: {look.volume_mm3 / 1000:.0f} ml look like one"
         raise UnusableData(names, what, "check that this is a brain scan with a right header")
     look = _straightened(segmenter, alike, look)

@@ -7,12 +7,14 @@ import pytest
 import torch
 from random_network import WINDOW, predict
 
+from babyseg_py.errors import UnusableData
 from babyseg_py.images import Volume
 from babyseg_py.segmentation import first_look
 from babyseg_py.segmentation.first_look import (
     CLEAR_GAP,
     GAP_WEIGHT,
     HARDLY_SURER,
+    find_brain,
     settle_polarity,
     white_over_grey,
 )
@@ -167,3 +169,10 @@ def test_a_sure_scan_outweighs_an_unsure_one_and_all_together(segmenter, blob) -
     alone = [replace(seen, posteriors=packed(posteriors)) for posteriors in (unsure, sure)]
     mixed, _ = predict_several(segmenter, scans, WINDOW, alone, flip=False)
     torch.testing.assert_close(mixed.posteriors.here, sure, atol=1e-3, rtol=0)
+
+
+def test_voxels_ten_times_too_large_are_refused_before_memory_is_asked_for(segmenter, blob) -> None:
+    """Centimetres taken for millimetres make a window of a thousand times as many voxels."""
+    large = Volume(blob.data, blob.affine @ np.diag([10.0, 10.0, 10.0, 1.0]))
+    with pytest.raises(UnusableData, match="litres, which is no head; check the voxel size"):
+        find_brain(segmenter, [Scan("T1w", large, np.eye(4))], large.affine)
