@@ -142,7 +142,7 @@ def scans_table(args: argparse.Namespace, folder: Path) -> None:
         "predicted GB",
     )
     heading(*names, "predicted / measured")
-    for kind, grid in (("fast", args.sizes[0]), ("ours", "96x128x96")):
+    for kind, grid in (("fast", args.sizes[0]), ("ours", "112x128x112")):
         for precision in ("bf16", "fp32"):
             group = [(kind, grid, str(scans), precision) for scans in args.scans]
             rows = measured(group, args, folder)
