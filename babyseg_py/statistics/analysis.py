@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 import pandas as pd
 
-from babyseg_py.statistics.associations import association_tables, gather_cohort
+from babyseg_py.statistics.associations import association_tables
 from babyseg_py.statistics.attempts import attempt
 from babyseg_py.statistics.centiles import centile_tables
 from babyseg_py.statistics.change import change_table
@@ -24,8 +24,7 @@ from babyseg_py.statistics.parts import without_flagged_wholes
 from babyseg_py.statistics.published import plausibility_table
 from babyseg_py.statistics.reliability import reliability_table
 from babyseg_py.statistics.repeated import repeated_table
-from babyseg_py.statistics.sample import Cohort
-from babyseg_py.statistics.scorechecks import score_notes, with_notes
+from babyseg_py.statistics.scorechecks import with_notes
 from babyseg_py.statistics.shape import Shapes, compare_shapes
 from babyseg_py.statistics.sites import site_tables
 from babyseg_py.statistics.specifications import specification_table
@@ -80,12 +79,11 @@ def analyse(inputs: Inputs) -> Results:
     measured |= emptied(shapes.tables, failure) if failure else shapes.tables
     refused = ""
     if inputs.harmonise:
-        measured_volumes = usable.clean
         (clean, refused), failure = attempt(
-            lambda of: harmonised_volumes(of, inputs.facts), measured_volumes, measured_volumes.iloc[:0]
+            lambda of: harmonised_volumes(of.clean, of.inputs.facts), usable, usable.of_nobody
         )
         if failure:
-            clean, refused = measured_volumes, failure
+            clean, refused = usable.clean, failure
         flagged = usable.volumes.drop(usable.clean.index)
         usable = replace(usable, volumes=pd.concat([clean, flagged]))
     tables = measured | made(HARMONISED_IF_ASKED, usable)
@@ -211,37 +209,26 @@ def associations_of(usable: Usable) -> Tables:
 
 def models_of(usable: Usable) -> Tables:
     """Models of repeated visits."""
-    cohort, matrix, covariates = _gathered(usable)
+    cohort, matrix, covariates = usable.gathered
     scores, source = usable.inputs.chosen["scores"], usable.inputs.source
     parts = [make(scores, covariates, cohort, matrix, source) for make in (repeated_table, later_tables)]
     models = pd.concat([table.astype(object) for table in parts], ignore_index=True)
-    return {"behaviour_models": _noted(models, usable)}
+    return {"behaviour_models": with_notes(models, usable.notes)}
 
 
 def measurement_of(usable: Usable) -> Tables:
     """Associations with the error of the volumes reckoned with."""
-    cohort, matrix, covariates = _gathered(usable)
+    cohort, matrix, covariates = usable.gathered
     chosen = usable.inputs.chosen | {"covariates": covariates}
-    return {"measurement_error": _noted(measurement_table(usable.volumes, cohort, matrix, **chosen), usable)}
+    table = measurement_table(usable.volumes, cohort, matrix, **chosen)
+    return {"measurement_error": with_notes(table, usable.notes)}
 
 
 def specifications_of(usable: Usable) -> Tables:
     """Every reasonable way of adjusting."""
     of, flagged = usable.inputs, usable.visits_out
     table = specification_table(usable.volumes, of.facts, of.answers, flagged=flagged, **of.chosen)
-    return {"specifications": _noted(table, usable)}
-
-
-def _gathered(usable: Usable) -> tuple[Cohort, pd.DataFrame, list[str]]:
-    of, flagged = usable.inputs, usable.visits_out
-    return gather_cohort(usable.volumes, of.facts, of.answers, flagged=flagged, **of.chosen)
-
-
-def _noted(table: pd.DataFrame, usable: Usable) -> pd.DataFrame:
-    """Add what looks wrong with each score."""
-    cohort, _, covariates = _gathered(usable)
-    scores, scanned = usable.inputs.chosen["scores"], cohort.facts["participant_id"]
-    return with_notes(table, score_notes(scores, cohort.answers, scanned, covariates=covariates))
+    return {"specifications": with_notes(table, usable.notes)}
 
 
 AS_MEASURED = (sites_of, methods_of, reliability_of, change_of, growth_of_parts, plausibility_of)

@@ -1,11 +1,15 @@
 """What the cohort is analysed from, and what of it is used."""
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 
 import pandas as pd
 
+from babyseg_py.statistics.associations import gather_cohort
 from babyseg_py.statistics.flags import flagged_scans, flagged_visits, without_flagged_structures
+from babyseg_py.statistics.sample import Cohort
+from babyseg_py.statistics.scorechecks import score_notes
 from babyseg_py.statistics.visits import VISIT
 
 NO_SCORES = pd.DataFrame({"participant_id": [], "session_id": []}, dtype=object)
@@ -108,7 +112,7 @@ class Usable:
     scans_out: set[tuple[str, str, str]]
     structures_out: int
 
-    @property
+    @cached_property
     def clean(self) -> pd.DataFrame:
         """Volumes of the visits that are not flagged."""
         return self.unflagged(self.volumes)
@@ -118,7 +122,20 @@ class Usable:
         """Volumes of the scans that are not flagged, in visits that are not flagged."""
         return self.scans[~self.flagged(self.scans)]
 
-    @property
+    @cached_property
+    def gathered(self) -> tuple[Cohort, pd.DataFrame, list[str]]:
+        """Children with their answers, volumes by visit, and covariates: what relates both begins with."""
+        of = self.inputs
+        return gather_cohort(self.volumes, of.facts, of.answers, flagged=self.visits_out, **of.chosen)
+
+    @cached_property
+    def notes(self) -> dict[str, list[str]]:
+        """What looks wrong with each score and its covariates."""
+        cohort, _, covariates = self.gathered
+        scanned = cohort.facts["participant_id"]
+        return score_notes(self.inputs.chosen["scores"], cohort.answers, scanned, covariates=covariates)
+
+    @cached_property
     def of_nobody(self) -> "Usable":
         """The same without any visit: analyses of it have tables without rows."""
         return usable_of(self.inputs.of_nobody)
