@@ -2,8 +2,7 @@
 
 import numpy as np
 
-_NORMALISED = 0.2  # share of negative values inside of a scan that was brought to mean 0
-_LEAST = 0.01  # of the spread of the values: the darkest of them is no background
+_AMONG_TISSUES = 0.2  # share of what is inside that is darker than a background that lies among the tissues
 
 
 def exact_background(data: np.ndarray, /) -> float | None:
@@ -30,9 +29,9 @@ def exact_background(data: np.ndarray, /) -> float | None:
 def with_zero_background(data: np.ndarray, /) -> np.ndarray:
     """Shift the values of a scan so that a background of one exact value is 0, and the rest begins there.
 
-    Intensities have no zero of their own, and what lies outside of a field of view is 0. A background that is
-    0 already is the lowest value of a scan, unless it was brought to mean 0 inside a mask: a fifth of what is
-    inside is negative then, and the background lies among the tissues.
+    Intensities have no zero of their own, and what lies outside of a field of view is 0. A few values below
+    the background come from interpolation. Where a fifth or more of what is inside lies below it, the scan
+    was brought to mean 0 inside a mask, and begins at its darkest value.
 
     Parameters
     ----------
@@ -42,18 +41,18 @@ def with_zero_background(data: np.ndarray, /) -> np.ndarray:
     Returns
     -------
     (I, J, K) np.ndarray of np.float32
-        The same array if the background is 0 and the lowest value already, or is none of one value.
+        The same array if the background is 0 already and not among the tissues, or is none of one value.
     """
     background = exact_background(data)
     if background is None:
         return data
     inside = data != np.float32(background)
-    if background == 0:
-        if np.count_nonzero(data < 0) < _NORMALISED * np.count_nonzero(inside):
+    low = data[inside].min()
+    if np.count_nonzero(data < background) < _AMONG_TISSUES * np.count_nonzero(inside):
+        if background == 0:
             return data
-        low = data[inside].min()
-        return np.where(inside, data - low + np.float32(_LEAST) * data[inside].std(), np.float32(0))
-    return np.where(inside, data - max(data[inside].min(), np.float32(background)), np.float32(0))
+        low = max(low, np.float32(background))
+    return np.where(inside, data - low, np.float32(0))
 
 
 def _ends(data: np.ndarray, axis: int) -> tuple[np.ndarray, np.ndarray]:

@@ -37,3 +37,8 @@ def head() -> tuple[Volume, np.ndarray]:
 def fine_head() -> tuple[Volume, np.ndarray]:
     """Return the same head on a finer grid."""
     return make_head(1.4, 1.5, 2.1)
+
+
+@pytest.fixture
+def data(rng) -> np.ndarray:
+    return rng.normal(100, 30, (7, 8, 9)).round().astype(np.float32)
