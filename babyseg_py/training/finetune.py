@@ -1,6 +1,6 @@
 """Going on from weights with corrected label maps or unlabelled scans, without forgetting what they knew."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -68,10 +68,13 @@ class Mixture(Numbered):
     """Visits from kept maps (odd numbers) and, in turn, from corrected maps and unlabelled scans (even)."""
 
     def __init__(self, job: Job, recipe: Recipe) -> None:
-        self.kept = Samples(job.kept, _of_unknown_age(recipe, job.kept, unknown=all))
+        # Among kept maps with ages those without one are adults'; where none has one they are anybody's.
+        aged = any(m.age_months is not None for m in job.kept.maps)
+        self.kept = Samples(job.kept, recipe if aged else _of_any_maturity(recipe))
         self.new: list[Samples | RealSamples] = []
         if job.corrected is not None:
-            self.new.append(Samples(job.corrected, _of_unknown_age(recipe, job.corrected, unknown=any)))
+            aged = all(m.age_months is not None for m in job.corrected.maps)
+            self.new.append(Samples(job.corrected, recipe if aged else _of_any_maturity(recipe)))
         if job.unlabelled:
             self.new.append(RealSamples(job.unlabelled, recipe))
         self.doubtful = [LABELS.index(label) for label in job.structures]
@@ -99,14 +102,9 @@ class Mixture(Numbered):
         return target.masked_fill(torch.from_numpy(binary_dilation(old, iterations=MARGIN)), IGNORED)
 
 
-def _of_unknown_age(recipe: Recipe, bank: LabelBank, *, unknown: Callable[[Iterable[bool]], bool]) -> Recipe:
-    """Let any maturity be as likely, where maps without an age are not known to be of adults.
-
-    Among kept maps with ages those without one are adults'; where no map has an age they are of anybody.
-    """
-    if unknown(m.age_months is None for m in bank.maps):
-        return replace(recipe, synthesis=replace(recipe.synthesis, follow_map_age=0.0))
-    return recipe
+def _of_any_maturity(recipe: Recipe) -> Recipe:
+    """Return the recipe for maps of unknown age, which are not to count as adults."""
+    return replace(recipe, synthesis=replace(recipe.synthesis, follow_map_age=0.0))
 
 
 def finetune_recipe(path: Path | None, info: ModelInfo) -> Recipe:
