@@ -1,9 +1,11 @@
 """Output files that appear whole or not at all, and never over another file unasked."""
 
+import json
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 from babyseg_py.errors import UnusableData, UsageError
 
@@ -105,3 +107,8 @@ def write_text(path: Path | str, content: str) -> None:
     What UTF-8 cannot hold, a byte of a file's name, is written as an escape.
     """
     write_bytes(path, content.encode("utf-8", errors="backslashreplace"))
+
+
+def write_json(path: Path | str, content: Any) -> None:
+    """Write plain values as JSON, as `write_text` does."""
+    write_text(path, json.dumps(content, indent=2, ensure_ascii=False) + "\n")

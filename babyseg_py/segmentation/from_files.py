@@ -17,9 +17,10 @@ from babyseg_py.models.weights import FixedGrid
 from babyseg_py.registration.checks import Flag
 from babyseg_py.registration.pyramid import prepare
 from babyseg_py.registration.visit import UNCONFIRMED, register_visit
+from babyseg_py.segmentation.choices import check_choice
 from babyseg_py.segmentation.detectors import detect_visit
 from babyseg_py.segmentation.fuller import Divided, divide, with_refiner
-from babyseg_py.segmentation.inference import Segmenter, check_choice, load_segmenter
+from babyseg_py.segmentation.inference import Segmenter, load_segmenter
 from babyseg_py.segmentation.quality import Measure, finding, measure_quality, orientation
 from babyseg_py.segmentation.sampling import Segmentation, sample_posteriors
 from babyseg_py.segmentation.several import LeftOut, fingerprint

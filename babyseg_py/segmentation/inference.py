@@ -20,12 +20,11 @@ from babyseg_py.models.memory import plan_run
 from babyseg_py.models.refiner import Refiner
 from babyseg_py.models.weights import ModelInfo, Networks
 from babyseg_py.segmentation.calibration import Calibration, find_calibration
+from babyseg_py.segmentation.choices import DEVICES, PRECISIONS, check_choice
 from babyseg_py.segmentation.evidence import Passes, compare_passes
 from babyseg_py.segmentation.posteriors import Posteriors, at_common_points, packed, unpacked
 from babyseg_py.segmentation.window import Scan, Window
 
-DEVICES = ("auto", "cpu", "cuda")
-PRECISIONS = ("auto", "fp32", "bf16")
 CERTAINTY_VOXELS = 5  # sigma of the surroundings in which certainty is compared
 CERTAINTY_STEEPNESS = 60.0  # where one way is surer by .02, it has three quarters
 
@@ -62,12 +61,6 @@ class Segmenter:
         """Channel of each structure's mirror image."""
         swap = {**dict(LEFT_RIGHT_PAIRS), **{right: left for left, right in LEFT_RIGHT_PAIRS}}
         return [self.info.labels.index(swap.get(label, label)) for label in self.info.labels]
-
-
-def check_choice(name: str, value: str, choices: Sequence[str]) -> None:
-    """Raise `UsageError` if a value is none of the choices."""
-    if value not in choices:
-        raise UsageError(f"{name} {value!r} is not known: choose {', '.join(choices)}")
 
 
 def load_segmenter(weights: Path | str, *, device: str = "auto", precision: str = "auto") -> Segmenter:

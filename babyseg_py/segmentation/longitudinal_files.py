@@ -1,10 +1,8 @@
 """Files of a child's template and of its visits in it, under their BIDS names."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -17,7 +15,7 @@ from babyseg_py.names import bids_name
 from babyseg_py.registration.child_template import Template, transformed
 from babyseg_py.registration.itk import write_displacements
 from babyseg_py.registration.velocity import sample
-from babyseg_py.writing import write_text
+from babyseg_py.writing import write_json
 
 WORLD = (
     "the template of this child: RAS mm, origin in the middle of the brain, mean orientation and geometric "
@@ -72,7 +70,7 @@ def write_labels(files: ChildFiles, labels: Volume, *, session: str | None = Non
         else "most probable label of the posteriors of this visit, sharpened by those of the other visits",
         "SpatialReference": WORLD if session is None else "the grid of this file",
     }
-    _write_json(content | DSEG_COLUMNS, sidecar)
+    write_json(sidecar, content | DSEG_COLUMNS)
     write_dseg_table(table)
     write_lut(lut)
 
@@ -116,7 +114,7 @@ def write_template_images(
             "SkullStripped": exact_background(mean.data) is not None,
             "Description": words,
         }
-        _write_json(content, path.with_name(path.name.removesuffix(".nii.gz") + ".json"))
+        write_json(path.with_name(path.name.removesuffix(".nii.gz") + ".json"), content)
         means[suffix] = mean
     return means
 
@@ -141,13 +139,9 @@ def write_ways(files: ChildFiles, template: Template, place: int, session: str) 
     path = files.path("map", ".nii.gz", session=session, space="template", desc="logjacobian")
     save_image(Volume(logs, half), path)
     words = "natural logarithm of how many times larger each point of the template is in this visit"
-    _write_json({"Description": words, "SpatialReference": WORLD}, path.with_name(path.name[:-7] + ".json"))
+    write_json(path.with_name(path.name[:-7] + ".json"), {"Description": words, "SpatialReference": WORLD})
     return jacobian
 
 
 def _way(files: ChildFiles, session: str, start: str, end: str) -> Path:
     return files.path("xfm", ".nii.gz", session=session, from_=start, to=end, mode="image")
-
-
-def _write_json(content: dict[str, Any], path: Path) -> None:
-    write_text(path, json.dumps(content, indent=2, ensure_ascii=False) + "\n")

@@ -1,6 +1,5 @@
 """Files of one visit, under their BIDS names."""
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
@@ -27,7 +26,7 @@ from babyseg_py.segmentation.quality import Measure, finding, measure_quality, o
 from babyseg_py.segmentation.sampling import Segmentation, probabilities_on_grid
 from babyseg_py.segmentation.visit import VisitResult, on_own_grid, segment_scan, segment_visit
 from babyseg_py.segmentation.window import Scan
-from babyseg_py.writing import appearing, write_text
+from babyseg_py.writing import appearing, write_json, write_text
 
 VOLUME_COLUMNS = [
     *("label", "structure", "volume_mm3", "volume_posterior_mm3"),
@@ -148,11 +147,11 @@ def write_visit(visit: Visit, segmenter: Segmenter, scans: Sequence[Scan], plan:
         write_labels(divided, path, sources=sources, segmenter=segmenter, notes=notes, manual=manual)
         save_labels(divided.brain_mask, visit.path("mask", ".nii.gz", space="session", desc="brain"))
         content = {"Type": "Brain", "Sources": [path.name], "SpatialReference": "the grid of this file"}
-        _write_json(content, visit.path("mask", ".json", space="session", desc="brain"))
+        write_json(visit.path("mask", ".json", space="session", desc="brain"), content)
         write_volumes(divided, visit.path("morph", ".tsv", desc="fuller"))
     intervals = {"session": session.intervals_mm3, "scans": interval_by_scan}
     volumes = {"session": session.volumes_mm3, "scans": by_scan, "intervals": intervals}
-    _write_json(volumes, visit.path("volumes", ".json", desc="posterior"))
+    write_json(visit.path("volumes", ".json", desc="posterior"), volumes)
     write_quality(measures + registration_flags(plan), visit.path("qc", ".tsv", desc="segmentation"))
 
 
@@ -198,7 +197,7 @@ def write_labels(
     }
     if notes:
         sidecar["Notes"] = list(notes)
-    _write_json(sidecar | DSEG_COLUMNS, json_path)  # BIDS: one file for the map and for its table
+    write_json(json_path, sidecar | DSEG_COLUMNS)  # BIDS: one file for the map and for its table
     write_dseg_table(table_path, structures_of(result))
     write_lut(lut_path, structures_of(result))
 
@@ -280,7 +279,3 @@ def _sentence(same: Sequence[Measure]) -> str:
 
 def _write_table(table: pd.DataFrame, path: Path) -> None:
     write_text(path, table.to_csv(sep="\t", index=False, na_rep="n/a", float_format="%.6g"))
-
-
-def _write_json(content: Any, path: Path) -> None:
-    write_text(path, json.dumps(content, indent=2, ensure_ascii=False) + "\n")

@@ -1,7 +1,6 @@
 """The posteriors of a session as a file: one byte for each label and voxel."""
 
 import gzip
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,7 @@ from babyseg_py.registration.child_template import STEPS, Seen
 from babyseg_py.segmentation.inference import Segmenter
 from babyseg_py.segmentation.sampling import probabilities_on_grid
 from babyseg_py.segmentation.visit import VisitResult
-from babyseg_py.writing import appearing
+from babyseg_py.writing import appearing, write_json
 
 SUM_TOLERANCE = 0.1  # of the sum over labels, which rounding of 22 of them keeps to 0.05
 ADVICE = "run `babyseg segment` on the visit again"
@@ -101,8 +100,7 @@ def write_probabilities(steps: np.ndarray, affine: np.ndarray, path: Path) -> No
         "SpatialReference": "the grid of this file",
         "Description": "Probability of each label, in the order of LabelMap along the fourth dimension.",
     }
-    with appearing(path.with_name(path.name.removesuffix(".nii.gz") + ".json")) as partial:
-        partial.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+    write_json(path.with_name(path.name.removesuffix(".nii.gz") + ".json"), content)
 
 
 def read_probabilities(path: Path | str, /) -> SessionPosteriors:

@@ -10,7 +10,7 @@ import pandas as pd
 
 from babyseg_py.errors import UnusableData
 from babyseg_py.statistics.dictionary import describe
-from babyseg_py.writing import write_text
+from babyseg_py.writing import write_json, write_text
 
 MISSING = "n/a"
 _NUMBERS = (
@@ -140,7 +140,7 @@ def write_dictionary(path: Path | str, kind: str) -> None:
     with target.open(encoding="utf-8") as file:
         header = file.readline().rstrip("\r\n").split("\t")
     columns = {column: describe(kind, column) for column in header}
-    write_text(target.with_suffix(".json"), json.dumps(columns, indent=2, ensure_ascii=False) + "\n")
+    write_json(target.with_suffix(".json"), columns)
 
 
 def missing_columns(path: Path | str, header: Iterable[str], wanted: Iterable[str]) -> None:

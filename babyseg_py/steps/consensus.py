@@ -129,12 +129,11 @@ def _names(paths: list[str]) -> list[str]:
 
 
 def _write_sidecar(path, args: argparse.Namespace) -> None:
-    import json
     from pathlib import Path
 
     from babyseg_py import __version__
     from babyseg_py.labels.lut import DSEG_COLUMNS
-    from babyseg_py.writing import write_text
+    from babyseg_py.writing import write_json
 
     content = {
         "Manual": True,
@@ -143,4 +142,4 @@ def _write_sidecar(path, args: argparse.Namespace) -> None:
         "Method": {"staple": "STAPLE for many labels", "majority": "majority vote"}[args.method],
         "SpatialReference": "the grid of this file",
     }
-    write_text(path, json.dumps(content | DSEG_COLUMNS, indent=2) + "\n")
+    write_json(path, content | DSEG_COLUMNS)

@@ -17,7 +17,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Correct a scan on its own grid and report how flat it became."""
-    import json
     import os
     from pathlib import Path
 
@@ -33,7 +32,7 @@ def run(args: argparse.Namespace) -> None:
 
     from babyseg_py.images import load_image, save_image
     from babyseg_py.images.background import exact_background
-    from babyseg_py.writing import write_text
+    from babyseg_py.writing import write_json
 
     volume = load_image(args.image)
 
@@ -57,4 +56,4 @@ def run(args: argparse.Namespace) -> None:
             # Asked for by BIDS: a background of one exact value is what skull-stripping leaves.
             "SkullStripped": exact_background(np.nan_to_num(volume.data)) is not None,
         }
-        write_text(args.report, json.dumps(report, indent=2) + "\n")
+        write_json(args.report, report)

@@ -16,13 +16,14 @@ from typing import Any
 
 from babyseg_py.errors import UsageError
 from babyseg_py.labels.fuller import LABEL_SETS
+from babyseg_py.segmentation.choices import DEVICES, PRECISIONS
 
 LINE = re.compile(r"^(?:\s+|params\.)(?P<name>\w+)\s*=\s*(?P<default>.+?)\s+//\s*(?P<meaning>.+?)\s*$")
 HEADING = re.compile(r"^\s+//\s*(?P<title>.+?)\s*$")
 CHOICES = {
     "workflow": ("cohort", "train"),
-    "device": ("auto", "cpu", "cuda"),
-    "precision": ("auto", "fp32", "bf16"),
+    "device": DEVICES,
+    "precision": PRECISIONS,
     "labels": LABEL_SETS,
     "publish_mode": ("copy", "link", "symlink", "rellink"),
 }

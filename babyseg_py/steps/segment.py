@@ -12,6 +12,7 @@ from typing import Any
 
 from babyseg_py.errors import UnusableData, UsageError
 from babyseg_py.labels.fuller import LABEL_SETS
+from babyseg_py.segmentation.choices import DEVICES, PRECISIONS
 from babyseg_py.steps.arguments import age_months, thread_count
 
 EXIT_UNUSABLE = 65
@@ -66,8 +67,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--weights", metavar="F", help="other weights than the default ones, or a published checkpoint"
     )
-    parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
-    parser.add_argument("--precision", choices=("auto", "fp32", "bf16"), default="auto")
+    parser.add_argument("--device", choices=DEVICES, default="auto")
+    parser.add_argument("--precision", choices=PRECISIONS, default="auto")
     parser.add_argument(
         "--threads", type=thread_count(0), default=0, help="largest number of threads; 0 for all cores"
     )

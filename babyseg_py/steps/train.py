@@ -4,6 +4,7 @@ import argparse
 import sys
 from pathlib import Path
 
+from babyseg_py.segmentation.choices import DEVICES
 from babyseg_py.steps.arguments import thread_count
 
 
@@ -46,7 +47,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--replay", metavar="F.json", help="make the visits of a step that stopped a training again"
     )
-    parser.add_argument("--device", default="cpu", choices=("auto", "cpu", "cuda"))
+    parser.add_argument("--device", default="cpu", choices=DEVICES)
     parser.add_argument("--threads", type=thread_count(1), default=2)
 
 

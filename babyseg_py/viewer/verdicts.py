@@ -2,7 +2,6 @@
 
 import csv
 import io
-import json
 import re
 from pathlib import Path
 
@@ -10,7 +9,7 @@ from babyseg_py.cohort import fields
 from babyseg_py.cohort.tables import Row, read_table
 from babyseg_py.cohort.verdicts import COLUMNS, VERDICTS
 from babyseg_py.errors import UnusableData
-from babyseg_py.writing import write_text
+from babyseg_py.writing import write_json, write_text
 
 FILE = "qc_verdicts.tsv"
 LONGEST_NOTE = 1000
@@ -95,7 +94,7 @@ def _write(folder: Path, columns: tuple[str, ...], rows: list[dict[str, str]]) -
     writer.writerow(columns)
     writer.writerows([row.get(name, "") or "n/a" for name in columns] for row in rows)
     dictionary = {name: DESCRIPTIONS.get(name, OTHER) for name in columns}
-    write_text((folder / FILE).with_suffix(".json"), json.dumps(dictionary, indent=2) + "\n")
+    write_json((folder / FILE).with_suffix(".json"), dictionary)
     write_text(folder / FILE, text.getvalue())
 
 
