@@ -61,6 +61,7 @@ def run(args: argparse.Namespace) -> None:
     from babyseg_py.writing import check_outputs
 
     folder = Path(args.out_dir)
+    recipe = read_recipe(args.recipe)
     if args.export:
         from babyseg_py.training.export import export_weights
 
@@ -69,7 +70,6 @@ def run(args: argparse.Namespace) -> None:
         check_outputs([args.export], inputs=inputs)
         export_weights(folder, Path(args.export), locate=locate)
         return
-    recipe = read_recipe(args.recipe)
     if args.refine:
         check_outputs([args.refine[1]], inputs=[args.recipe, args.refine[0], recipe.bank])
     keep_freed_memory()

@@ -84,8 +84,8 @@ def stop_training(
     return UnusableData(
         str(record),
         f"training stopped before step {step}: {what} (label map {names})",
-        f"look at the step again with `babyseg train CONFIG -o {folder} --replay {record}`, then lower "
-        "learning_rate or take the map out; the last checkpoint is as it was",
+        "lower learning_rate or take the map out; the last checkpoint is as it was. Of a run of `babyseg "
+        f"train` the step can be looked at: `babyseg train CONFIG -o {folder} --replay {record}`",
     )
 
 
