@@ -69,10 +69,9 @@ def _behaviour(runs: int) -> Iterator[list]:
             keys = list(map(tuple, sample.visits[VISIT].to_numpy()))
             x = matrix.loc[keys, "Right-Amygdala"].to_numpy()
             one[run] = estimate(x, x, sample, "none").result.p < 0.05
-            if run < runs // 4:
-                paired = later_tables(["score"], names, cohort, matrix[["Right-Amygdala"]], "labels")
-                p = paired.groupby("model", sort=False)["p"].first().to_numpy(float)
-                later[run] = np.where(np.isfinite(p), p < 0.05, np.nan)
+            paired = later_tables(["score"], names, cohort, matrix[["Right-Amygdala"]], "labels")
+            p = paired.groupby("model", sort=False)["p"].first().to_numpy(float)
+            later[run] = np.where(np.isfinite(p), p < 0.05, np.nan)
         yield [n, *null.mean(axis=0), *covered.mean(axis=0), one.mean(), *np.nanmean(later, axis=0)]
 
 

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+from scipy import stats
 
 from babyseg_py.statistics.partial import (
     ALPHA,
@@ -201,11 +202,10 @@ def estimate(x: np.ndarray, brain: np.ndarray, sample: Sample, adjustment: str) 
     result = partial_spearman(x, y, design)
     if result.problem:
         notes.insert(0, result.problem)
-    if result.explained > _EXPLAINED:
-        share = f"{100 * result.explained:.0f} %"
-        notes.append(
-            f"the covariates explain {share} or more of volume and score: some of their effect may stay"
-        )
+    if result.curved or result.explained > _EXPLAINED:
+        share = f"the covariates explain {100 * result.explained:.0f} % or more of volume and score"
+        taken = "they are taken off as curves, and spread may differ among children"
+        notes.append(f"{share}: {taken if result.curved else 'some of their effect may stay'}")
     if result.redundant:
         which = ", ".join(names[i] for i in result.redundant)
         notes.append(f"collinear: {which} follows from the covariates before it and does not count")
@@ -276,7 +276,12 @@ def _max_t(estimates: list[Estimate]) -> np.ndarray:
         basis, _ = basis_of(centred_ranks(first.design))
         ranks = centred_ranks(np.column_stack([estimates[place].x for place in places]))
         response = centred_ranks(first.y[:, None])[:, 0]
-        family.append(Battery(response, ranks, basis, len(response) - basis.shape[1] - 2))
+        df = len(response) - basis.shape[1] - 2
+        results = [estimates[place].result for place in places]
+        observed = None
+        if any(result.curved for result in results):  # the t of the usual basis with the same p
+            observed = np.array([stats.t.isf(result.p / 2, df) for result in results])
+        family.append(Battery(response, ranks, basis, df, observed=observed))
     adjusted = np.full(len(estimates), np.nan)
     for places, p in zip(groups.values(), max_t(family), strict=True):
         adjusted[places] = p

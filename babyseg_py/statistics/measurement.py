@@ -7,7 +7,7 @@ import pandas as pd
 from scipy import stats
 
 from babyseg_py.statistics.associations import ADJUSTMENTS, Estimate, brain_of, estimate
-from babyseg_py.statistics.partial import basis_of, centred_ranks
+from babyseg_py.statistics.partial import basis_of, centred_ranks, take_off
 from babyseg_py.statistics.sample import Cohort, Sample, draw_sample
 from babyseg_py.statistics.structures import BRAIN_VOLUME, side_of, volume_matrix
 from babyseg_py.statistics.visits import VISIT
@@ -157,7 +157,7 @@ def pool(plain: Estimate, errors: np.ndarray, /) -> Pooled:
     result, n = plain.result, len(plain.x)
     if result.problem:
         return Pooled(problem=result.problem)
-    basis = basis_of(centred_ranks(plain.design))[0]
+    basis = take_off(plain.x, plain.y, plain.design).basis
     df = n - basis.shape[1] - 2
     if df < 5:
         return Pooled(problem=f"n = {n} is too few to draw true volumes")
@@ -171,7 +171,7 @@ def pool(plain: Estimate, errors: np.ndarray, /) -> Pooled:
         words = "the error of the volumes is as large as their differences: not estimated"
         return Pooled(reliability=reliability, problem=words)
     draws = _true_volumes(w, s, design)
-    return _pooled(draws, plain.y, basis, reliability)
+    return _pooled(draws, plain.y, basis, reliability, result.widened)
 
 
 def _design(plain: Estimate) -> np.ndarray:
@@ -203,7 +203,9 @@ def _true_volumes(w: np.ndarray, s: np.ndarray, design: np.ndarray) -> np.ndarra
     return np.stack(kept, axis=1)
 
 
-def _pooled(draws: np.ndarray, y: np.ndarray, basis: np.ndarray, reliability: float) -> Pooled:
+def _pooled(
+    draws: np.ndarray, y: np.ndarray, basis: np.ndarray, reliability: float, widened: float
+) -> Pooled:
     n, m = draws.shape
     k = basis.shape[1]
     ranks = centred_ranks(np.column_stack([draws, y]))
@@ -215,7 +217,7 @@ def _pooled(draws: np.ndarray, y: np.ndarray, basis: np.ndarray, reliability: fl
     left /= lengths
     z = np.arctanh(np.clip(left[:, :-1].T @ left[:, -1], -1 + 1e-9, 1 - 1e-9))
     centre, between = float(z.mean()), float(z.var(ddof=1))
-    within = (1 + np.tanh(centre) ** 2 / 2) / (n - k - 3)
+    within = widened**2 * (1 + np.tanh(centre) ** 2 / 2) / (n - k - 3)
     total = within + (1 + 1 / m) * between
     share = (1 + 1 / m) * between / total
     rubin = (m - 1) / max(share, 1e-9) ** 2
@@ -224,7 +226,7 @@ def _pooled(draws: np.ndarray, y: np.ndarray, basis: np.ndarray, reliability: fl
     observed = (complete + 1) / (complete + 3) * complete * (1 - share)
     pooled_df = 1 / (1 / rubin + 1 / observed)
     # Under no correlation the variance within is that of rho = 0, as in the test of the plain correlation.
-    null = 1 / (n - k - 3) + (1 + 1 / m) * between
+    null = widened**2 / (n - k - 3) + (1 + 1 / m) * between
     p = float(2 * stats.t.sf(abs(centre) / np.sqrt(null), pooled_df))
     low, high = np.tanh([centre - reach, centre + reach])
     return Pooled(reliability, float(np.tanh(centre)), float(low), float(high), p, share)

@@ -16,7 +16,7 @@ Shuffle = Callable[[np.random.Generator, int], np.ndarray]
 
 @dataclass(frozen=True)
 class Battery:
-    """Battery of one response against several variables, all with the same rows and covariates.
+    r"""Battery of one response against several variables, all with the same rows and covariates.
 
     Parameters
     ----------
@@ -30,6 +30,9 @@ class Battery:
         Degrees of freedom of each t.
     blocks : (n,) array of int or None
         Rows are shuffled within a block only; all among each other if None.
+    observed : (m,) array or None
+        \|t\| of the tests where they are not those that follow from the other members; NaN where there is
+        none.
     """
 
     response: np.ndarray
@@ -37,6 +40,7 @@ class Battery:
     basis: np.ndarray
     df: int
     blocks: np.ndarray | None = None
+    observed: np.ndarray | None = None
 
 
 def max_t(family: Sequence[Battery], *, draws: int = DRAWS, seed: int = SEED) -> list[np.ndarray]:
@@ -63,7 +67,10 @@ def max_t(family: Sequence[Battery], *, draws: int = DRAWS, seed: int = SEED) ->
     """
     generator = np.random.default_rng(seed)
     prepared = [_prepare(tests) for tests in family]
-    observed = [_t(units.T @ left / norm, tests.df) for tests, (left, units, norm) in _zip(family, prepared)]
+    observed = [
+        _t(units.T @ left / norm, tests.df) if tests.observed is None else tests.observed
+        for tests, (left, units, norm) in _zip(family, prepared)
+    ]
     largest = np.zeros(draws)
     for tests, (left, units, _) in _zip(family, prepared):
         if not np.isfinite(units).any():

@@ -47,7 +47,7 @@ def test_draws_in_the_order_of_a_covariate_are_no_correlation(rng):
     covariate, score = rng.normal(size=12), rng.normal(size=12)
     basis = basis_of(centred_ranks(covariate[:, None]))[0]
     draws = np.column_stack([rng.normal(size=12), 2 * covariate + 1])
-    pooled = _pooled(draws, score, basis, 0.1)
+    pooled = _pooled(draws, score, basis, 0.1, 1.0)
     assert np.isnan(pooled.rho)
     assert pooled.reliability == 0.1
     assert "follow the covariates exactly" in pooled.problem

@@ -3,16 +3,18 @@ import pandas as pd
 import pingouin
 import pytest
 from scipy import stats
+from statsmodels.api import OLS
 
-from babyseg_py.statistics.partial import false_discovery_rate, inflation, partial_spearman
+from babyseg_py.statistics.partial import false_discovery_rate, inflation, partial_spearman, take_off
 
 NOTHING = np.zeros((30, 0))
 
 
 def columns(rng, n, k):
     z = rng.normal(size=(n, k))
-    x = z @ rng.normal(size=k) + rng.normal(size=n)
-    return x, 0.5 * x + z @ rng.normal(size=k) + rng.normal(size=n), z
+    weights = rng.normal(size=(2, k)) * 0.2
+    x = z @ weights[0] + rng.normal(size=n)
+    return x, 0.5 * x + z @ weights[1] + rng.normal(size=n), z
 
 
 @pytest.mark.parametrize("k", [1, 2, 5])
@@ -120,6 +122,51 @@ def test_null_rejects_and_covers_as_often_as_it_says(rng):
     covered = np.mean([r.ci_low < 0 < r.ci_high for r in results])
     assert 0.02 < rejected < 0.09
     assert covered > 0.91
+
+
+def confounded(rng, n, effect=0.0):
+    """Raw score and volume that follow age along curves, and age; what is left correlates by ``effect``."""
+    months = rng.uniform(0.5, 24, n)
+    along = np.log1p(months)
+    left, other = rng.normal(size=(2, n))
+    x = 1 + 0.5 * along + 0.25 * left
+    return x, 20 + 6 * along**1.3 + effect * left + np.sqrt(1 - effect**2) * other, months[:, None]
+
+
+@pytest.mark.parametrize("n", [25, 120])
+def test_strong_confounding_by_age_neither_rejects_too_often_nor_hides_an_effect(rng, n):
+    """As straight lines in ranks, age leaves 9 % of null samples with p < .05."""
+    null = [partial_spearman(*confounded(rng, n)) for _ in range(600)]
+    assert np.mean([r.curved for r in null]) > 0.97
+    assert 0.025 < np.mean([r.p < 0.05 for r in null]) < 0.075
+    planted = [partial_spearman(*confounded(rng, n, effect=0.5)) for _ in range(300)]
+    truth = partial_spearman(*confounded(rng, 20_000, effect=0.5)).rho
+    assert truth == pytest.approx(6 / np.pi * np.arcsin(0.5 / 2), abs=0.03)
+    assert np.mean([r.ci_low < truth < r.ci_high for r in planted]) > 0.91
+
+
+def test_curves_are_partial_correlation_given_the_curves(rng):
+    """What is taken off, given to pingouin as covariates of ranks; the standard error may be wider."""
+    x, y, z = confounded(rng, 60, effect=0.4)
+    basis = take_off(x, y, z).basis
+    data = pd.DataFrame(np.column_stack([*map(stats.rankdata, (x, y)), basis])).add_prefix("c")
+    theirs = pingouin.partial_corr(data, "c0", "c1", list(data.columns[2:]))
+    ours = partial_spearman(x, y, z)
+    assert (ours.curved, ours.k) == (True, basis.shape[1])
+    assert ours.k > 3
+    assert ours.rho == pytest.approx(theirs["r"].iloc[0], abs=1e-10)
+    assert ours.widened >= 1
+    assert ours.p >= theirs["p_val"].iloc[0] - 1e-12
+
+
+def test_unequal_spread_widens_as_statsmodels_hc2(rng):
+    """Ratio of both standard errors of the slope, with all terms in one regression."""
+    x, y, z = confounded(rng, 80, effect=0.2)
+    basis = take_off(x, y, z).basis
+    design = np.column_stack([stats.rankdata(x), np.ones(80), basis])
+    fit = OLS(stats.rankdata(y), design).fit()
+    ratio = fit.HC2_se[0] / fit.bse[0]
+    assert partial_spearman(x, y, z).widened == pytest.approx(max(1, ratio), rel=1e-8)
 
 
 def test_says_how_much_the_covariates_explain(rng):
