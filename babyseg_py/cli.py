@@ -3,6 +3,8 @@
 import argparse
 import io
 import os
+import re
+import signal
 import sys
 from collections.abc import Sequence
 from importlib import import_module
@@ -13,7 +15,11 @@ from babyseg_py.errors import UnusableData, UsageError
 EXIT_USAGE = 2
 EXIT_UNUSABLE = 65
 EXIT_INTERRUPTED = 130
+EXIT_OUT_OF_MEMORY = 137  # as of a process that was killed for it, which the pipeline runs again
+EXIT_NO_READER = 141
+EXIT_ENDED = 143
 
+OUT_OF_MEMORY = re.compile("can.t allocate memory|out of memory", re.IGNORECASE)
 STEPS = {
     "segment": "segment one or more scans of one visit",
     "n4": "correct the bias field of a scan",
@@ -64,8 +70,8 @@ def _parser(step: str | None) -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one step and return the exit code.
 
-    Codes: 0 done, 2 usage, 65 the data is unusable. With ``--failure F.json`` (used by the pipeline)
-    unusable data is written to that file and the code is 0.
+    Codes: 0 done, 2 usage, 65 the data is unusable, 137 out of memory, and those of signals. With
+    ``--failure F.json`` (used by the pipeline) unusable data is written to that file and the code is 0.
     """
     if "_ARGCOMPLETE" in os.environ:  # Set by the shell that asks for completions.
         _complete(os.environ.get("COMP_LINE", ""))
@@ -75,20 +81,59 @@ def main(argv: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if argv is None else argv)
     step = next((word for word in words if word in STEPS), None)
     args = _parser(step).parse_args(words)
+    if argv is None:
+        signal.signal(signal.SIGTERM, _end)
     try:
-        return _module(args.step).run(args) or 0
-    except UnusableData as problem:
-        print(f"babyseg {args.step}: {problem}", file=sys.stderr)
-        if args.failure:
-            problem.write(args.failure, step=args.step)
-            return 0
-        return EXIT_UNUSABLE
-    except UsageError as problem:
-        print(f"babyseg {args.step}: {problem}", file=sys.stderr)
-        return EXIT_USAGE
-    except KeyboardInterrupt:
-        print(f"babyseg {args.step}: interrupted; no unfinished file was left", file=sys.stderr)
-        return EXIT_INTERRUPTED
+        code = _module(args.step).run(args) or 0
+        sys.stdout.flush()
+        return code
+    except OSError as problem:
+        return _unwritten(args.step, problem)
+    except (UnusableData, UsageError, MemoryError, RuntimeError, KeyboardInterrupt, Ended) as problem:
+        return _told(problem, args)
+
+
+class Ended(BaseException):
+    """The process was asked to end, as a scheduler does at its time limit."""
+
+
+ENDS = (
+    (UnusableData, "", EXIT_UNUSABLE),
+    (UsageError, "", EXIT_USAGE),
+    (MemoryError, "there is not enough memory; give it more", EXIT_OUT_OF_MEMORY),
+    (KeyboardInterrupt, "interrupted; no unfinished file was left", EXIT_INTERRUPTED),
+    (Ended, "ended from outside; no unfinished file was left", EXIT_ENDED),
+)
+
+
+def _end(*_: object) -> None:
+    raise Ended
+
+
+def _told(problem: BaseException, args: argparse.Namespace) -> int:
+    """Say why a step ended, and return its exit code; a fault of the program is raised again."""
+    if isinstance(problem, RuntimeError):
+        if not OUT_OF_MEMORY.search(str(problem)):
+            raise problem
+        problem = MemoryError()
+    words, code = next((words, code) for kind, words, code in ENDS if isinstance(problem, kind))
+    print(f"babyseg {args.step}: {words or problem}", file=sys.stderr)
+    if isinstance(problem, UnusableData) and args.failure:
+        problem.write(args.failure, step=args.step)
+        return 0
+    return code
+
+
+def _unwritten(step: str, problem: OSError) -> int:
+    """Say which file failed; what was to go to standard output is not tried again at exit."""
+    if problem.filename is None:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    if isinstance(problem, BrokenPipeError):
+        return EXIT_NO_READER
+    name = problem.filename or "standard output"
+    what = f"could not be read or written ({problem.strerror or problem})"
+    print(f"babyseg {step}: {name}: {what}; check its permissions and the free space", file=sys.stderr)
+    return EXIT_UNUSABLE
 
 
 def _complete(line: str) -> None:

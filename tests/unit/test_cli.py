@@ -4,6 +4,7 @@ import os
 import shlex
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -53,6 +54,62 @@ def test_shell_completion(line, expected) -> None:
     os.close(writing)
     with os.fdopen(reading) as stream:
         assert expected <= {word.strip() for word in stream.read().split()}
+
+
+def ended(code: str, **options) -> subprocess.CompletedProcess:
+    """Run a step with another body, as the command does."""
+    script = f"""
+import os, signal, sys
+import babyseg_py.steps.volumes as step
+from babyseg_py.cli import main
+from babyseg_py.writing import appearing
+def run(args):
+    {code}
+step.run = run
+sys.argv = ["babyseg", "volumes", "a.nii.gz", "-o", "v.tsv"]
+raise SystemExit(main())
+"""
+    words = [sys.executable, "-c", script]
+    return subprocess.run(words, stderr=subprocess.PIPE, text=True, check=False, **options)
+
+
+@pytest.mark.parametrize(
+    ("code", "number", "message"),
+    [
+        ("raise MemoryError", 137, "not enough memory"),
+        ("raise RuntimeError('DefaultCPUAllocator: can\\'t allocate memory')", 137, "not enough memory"),
+        ("os.kill(os.getpid(), signal.SIGTERM); signal.pause()", 143, "ended from outside"),
+        ("raise KeyboardInterrupt", 130, "interrupted"),
+    ],
+)
+def test_ends_with_a_word_where_the_machine_ends_it(code, number, message) -> None:
+    done = ended(code)
+    assert done.returncode == number
+    assert message in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_fault_of_the_program_is_not_taken_for_lack_of_memory() -> None:
+    assert "RuntimeError: no" in ended("raise RuntimeError('no')").stderr
+
+
+def test_an_output_that_takes_no_more_is_no_traceback() -> None:
+    """A full disk is named, a reader that has gone is not spoken to."""
+    with Path("/dev/full").open("w") as full:
+        done = ended("print('x' * 100)", stdout=full)
+    assert (done.returncode, "Traceback" in done.stderr) == (65, False)
+    assert "standard output: could not be read or written (No space left on device)" in done.stderr
+    reading, writing = os.pipe()
+    os.close(reading)
+    done = ended("print('x' * 100)", stdout=writing)
+    os.close(writing)
+    assert (done.returncode, done.stderr) == (141, "")
+
+
+def test_what_is_being_written_is_taken_away_when_it_is_ended(tmp_path) -> None:
+    code = "with appearing('v.tsv') as part: part.write_text('x'); os.kill(os.getpid(), 15); signal.pause()"
+    assert ended(code, cwd=tmp_path).returncode == 143
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_every_step_has_its_executable(root) -> None:
