@@ -8,6 +8,7 @@ machine's whole environment, only the commits of the code are kept.
 import hashlib
 import pickle
 import re
+import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -95,11 +96,24 @@ def read_checkpoint(
 
 def _content(path: Path) -> Any:
     try:
+        if zipfile.is_zipfile(path):  # torch does not look at the checksums of its archives
+            with zipfile.ZipFile(path) as archive:
+                if damaged := archive.testzip():
+                    raise UnusableData(str(path), f"is damaged ({damaged})", "copy the file again")
         return torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError:
         what = "is damaged, or holds more than tensors and plain values, and was not opened"
         raise UnusableData(str(path), what, ADVICE) from None
-    except (RuntimeError, EOFError, OSError, ValueError, KeyError, TypeError, AttributeError) as problem:
+    except (
+        zipfile.BadZipFile,
+        RuntimeError,
+        EOFError,
+        OSError,
+        ValueError,
+        KeyError,
+        TypeError,
+        AttributeError,
+    ) as problem:
         reason = " ".join(str(problem).split())[:120]
         raise UnusableData(
             str(path), f"cannot be read as a checkpoint ({reason})", "copy the file again"

@@ -262,13 +262,18 @@ def check_tensors(
     for name in wanted.keys() & found.keys():
         if wanted[name] != found[name]:
             problems.append(f"{name} has shape {found[name]}, not {wanted[name]}")
-        elif not (tensors[name].is_floating_point() and tensors[name].isfinite().all()):
+        elif not _finite(tensors[name]):
             problems.append(f"{name} holds values that are not finite real numbers")
     if problems:
         named = "; ".join(sorted(problems)[:MOST_PROBLEMS_NAMED])
         more = len(problems) - MOST_PROBLEMS_NAMED
         named += f"; and {more} more" if more > 0 else ""
         raise UnusableData(str(path), f"does not fit the network: {named}", advice)
+
+
+def _finite(tensor: torch.Tensor) -> bool:
+    dense = tensor.layout is torch.strided and tensor.is_floating_point()
+    return dense and bool(tensor.isfinite().all())
 
 
 def checksum(tensors: dict[str, torch.Tensor]) -> str:

@@ -98,6 +98,10 @@ def spoil(state) -> None:
             lambda s: s.update({"add.0.conv_m.bias": torch.ones(22, dtype=torch.int64)}),
             r"add\.0\.conv_m\.bias",
         ),
+        (
+            lambda s: s.update({"add.0.conv_b.bias": torch.ones(22).to_sparse()}),
+            r"add\.0\.conv_b\.bias holds values",
+        ),
         (lambda s: s.update({"enc.0.0.conv_b.bias": 3}), r"enc\.0\.0\.conv_b\.bias is not a tensor"),
         (lambda s: [s.pop(name) for name in list(s)[:9]], "and 4 more"),
     ],
@@ -133,6 +137,11 @@ def test_damaged_and_foreign_files_are_refused(published, tmp_path) -> None:
     short.write_bytes(published.read_bytes()[:1_000_000])
     with pytest.raises(UnusableData, match=r"short\.pt: cannot be read as a checkpoint"):
         load_networks(short)
+    flipped = bytearray(published.read_bytes())
+    flipped[len(flipped) // 2] ^= 1
+    (tmp_path / "flipped.pt").write_bytes(flipped)
+    with pytest.raises(UnusableData, match=r"flipped\.pt: is damaged"):
+        load_networks(tmp_path / "flipped.pt")
     torch.save([1, 2], tmp_path / "list.pt")
     with pytest.raises(UnusableData, match="no state dict under 'model'"):
         load_networks(tmp_path / "list.pt")
