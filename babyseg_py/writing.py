@@ -71,7 +71,8 @@ def check_outputs(
             raise UsageError(f"{path}: is an input, which is never written over; name another file")
         place = path.absolute()
         if place in seen:
-            raise UsageError(f"{path}: two outputs have this name; name one of them otherwise")
+            what = "two outputs have this name (the files beside a label map are named after it)"
+            raise UsageError(f"{path}: {what}; name one of them otherwise")
         seen.add(place)
         try:
             is_folder, is_there = path.is_dir(), path.exists()

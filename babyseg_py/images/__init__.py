@@ -1,7 +1,7 @@
 """Volumes and their headers: the only place that reads or writes image files."""
 
 from babyseg_py.images.header import ImageHeader, inspect_header
-from babyseg_py.images.nifti import load_image, load_labels, save_image, save_labels
+from babyseg_py.images.nifti import load_image, load_labels, save_image, save_labels, save_maps
 from babyseg_py.images.volume import Volume
 
 __all__ = [
@@ -12,4 +12,5 @@ __all__ = [
     "load_labels",
     "save_image",
     "save_labels",
+    "save_maps",
 ]

@@ -137,6 +137,23 @@ def save_labels(volume: Volume, path: Path | str) -> None:
     _write(volume.with_data(volume.data.astype(np.min_scalar_type(int(high)))), path)
 
 
+def save_maps(maps: np.ndarray, grid: Volume, path: Path | str) -> None:
+    """Write maps on one grid as a 4-D float32 NIfTI file, without a copy of them.
+
+    Parameters
+    ----------
+    maps : (C, I, J, K) np.ndarray of float32
+        Maps, which become the volumes of the file.
+    grid : Volume
+        Volume on their grid.
+    path : Path or str
+        As in `save_image`.
+    """
+    require_nifti_names(path)
+    with appearing(path) as partial:
+        nib.save(_nifti(grid, np.moveaxis(maps, 0, -1)), partial)
+
+
 def require_nifti_names(*paths: Path | str | None) -> None:
     """Raise `UsageError` for a file to write that is not named as NIfTI; None is passed over."""
     for path in paths:
@@ -154,9 +171,9 @@ def _write(volume: Volume, path: Path | str) -> None:
         partial.write_bytes(content)
 
 
-def _nifti(volume: Volume) -> nib.Nifti1Image:
+def _nifti(volume: Volume, data: np.ndarray | None = None) -> nib.Nifti1Image:
     """NIfTI image with sform and qform alike; a sheared grid has a sform only, since a qform has no shear."""
-    image = nib.Nifti1Image(volume.data, volume.affine)
+    image = nib.Nifti1Image(volume.data if data is None else data, volume.affine)
     image.header.set_xyzt_units("mm")
     image.set_sform(volume.affine, volume.space_code)
     image.set_qform(volume.affine, volume.space_code)

@@ -6,12 +6,11 @@ from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
-import nibabel as nib
 import numpy as np
 import pandas as pd
 
 from babyseg_py import __version__
-from babyseg_py.images import Volume, save_image, save_labels
+from babyseg_py.images import Volume, save_image, save_labels, save_maps
 from babyseg_py.labels import STRUCTURES, Structure
 from babyseg_py.labels.fuller import fuller_structures
 from babyseg_py.labels.lut import DSEG_COLUMNS, label_files, write_dseg_table, write_lut
@@ -26,7 +25,7 @@ from babyseg_py.segmentation.quality import Measure, finding, measure_quality, o
 from babyseg_py.segmentation.sampling import Segmentation, probabilities_on_grid
 from babyseg_py.segmentation.visit import VisitResult, on_own_grid, segment_scan, segment_visit
 from babyseg_py.segmentation.window import Scan
-from babyseg_py.writing import appearing, write_json, write_text
+from babyseg_py.writing import write_json, write_text
 
 VOLUME_COLUMNS = [
     *("label", "structure", "volume_mm3", "volume_posterior_mm3"),
@@ -217,11 +216,10 @@ def write_posteriors(
 ) -> None:
     """Write the probabilities of all labels on a grid as 4-D float32; volume order as in the label table."""
     in_session = to_session @ reference.affine
-    data = probabilities_on_grid(result.posteriors, result.window, reference.shape, in_session)
     order = [segmenter.info.labels.index(s.id) for s in STRUCTURES]
-    image = nib.Nifti1Image(np.moveaxis(data[order], 0, -1), reference.affine)
-    with appearing(path) as partial:
-        nib.save(image, partial)
+    posteriors = result.posteriors.each(lambda one: one[order])
+    data = probabilities_on_grid(posteriors, result.window, reference.shape, in_session)
+    save_maps(data, reference, path)
 
 
 def volume_frame(result: Segmentation | Divided) -> pd.DataFrame:

@@ -6,6 +6,7 @@ import math
 import os
 import re
 import sys
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -135,7 +136,6 @@ def _load(args: argparse.Namespace, threads: int):
 
 def _jobs(args: argparse.Namespace) -> list[Job]:
     """List the visits that are asked for, none of which may overwrite anything unasked."""
-    from babyseg_py.labels.lut import label_files
     from babyseg_py.writing import check_outputs
 
     if args.output.endswith(("/", os.sep)) or Path(args.output).is_dir():
@@ -146,13 +146,9 @@ def _jobs(args: argparse.Namespace) -> list[Job]:
         for image in (args.output, args.posteriors, args.uncertainty, args.mask):
             if image and not image.lower().endswith((".nii", ".nii.gz")):
                 raise UsageError(f"cannot write {image}: name it .nii.gz or .nii")
-    files = [
-        path
-        for job in jobs
-        for path in (*label_files(job.labels), job.posteriors, job.uncertainty, job.mask, job.volumes, job.qc)
-        if path
-    ]
-    check_outputs(files, force=args.force, inputs=[*args.images, args.weights])
+    check_outputs(
+        [path for job in jobs for path in _files(job)], force=args.force, inputs=[*args.images, args.weights]
+    )
     return jobs
 
 
@@ -196,8 +192,28 @@ def _one_visit(args: argparse.Namespace, job: Job, segmenter, title: str):
             segmenter, job.images, flip=not args.no_flip, age_months=args.age_months, progress=progress
         )
         progress("writing")
-        _write(job, done, segmenter)
+        _write_all(job, done, segmenter)
     return done
+
+
+def _write_all(job: Job, done, segmenter) -> None:
+    """Write all files of a visit or, where one cannot be written, leave none that was not there before."""
+    before = {path for path in _files(job) if path.exists()}
+    try:
+        _write(job, done, segmenter)
+    except UnusableData:
+        for path in set(_files(job)) - before:
+            with suppress(OSError):
+                path.unlink(missing_ok=True)
+        raise
+
+
+def _files(job: Job) -> list[Path]:
+    """All files of a visit, those beside the labels too."""
+    from babyseg_py.labels.lut import label_files
+
+    others = (job.posteriors, job.uncertainty, job.mask, job.volumes, job.qc)
+    return [*label_files(job.labels), *(path for path in others if path)]
 
 
 def _write(job: Job, done, segmenter) -> None:

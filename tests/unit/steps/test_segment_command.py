@@ -1,11 +1,14 @@
 """What `babyseg segment` says and writes, with a narrow untrained network, which is quick nonsense."""
 
 import contextlib
+import errno
 import json
 import os
 import sys
 import threading
+from pathlib import Path
 
+import nibabel as nib
 import numpy as np
 import pandas as pd
 import pytest
@@ -92,6 +95,36 @@ def test_nothing_is_overwritten_unasked(folder, segment, capsys) -> None:
     assert not (folder / "d.nii.gz").exists()
     assert segment("a.nii.gz", "-o", "d.nii.gz", "--volumes", "v.tsv", "--force") == 0
     assert (folder / "v.tsv").read_text() != "mine"
+
+
+def test_a_disk_that_fills_up_leaves_nothing_of_the_visit(folder, segment, capsys, monkeypatch) -> None:
+    """The tables cannot be written any more: the labels that could go too, what was there before stays."""
+    (folder / "d.json").write_text("mine")
+    write = Path.write_bytes
+
+    def full(path: Path, content: bytes) -> int:
+        if path.name.endswith("v.tsv"):
+            assert (folder / "d.nii.gz").exists()
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return write(path, content)
+
+    monkeypatch.setattr("babyseg_py.writing.Path.write_bytes", full)
+    before = sorted(folder.iterdir())
+    words = ("a.nii.gz", "-o", "d.nii.gz", "--posteriors", "p.nii.gz", "--volumes", "v.tsv", "--force")
+    assert segment(*words) == 65
+    assert "could not be written (No space left on device)" in capsys.readouterr().err
+    assert sorted(folder.iterdir()) == before
+
+
+def test_posteriors_lie_in_the_space_of_the_scan(folder, segment) -> None:
+    """Header and codes of the posteriors are those of the labels."""
+    assert segment("a.nii.gz", "-o", "d.nii.gz", "--posteriors", "p.nii.gz") == 0
+    labels, posteriors = (nib.load(folder / name) for name in ("d.nii.gz", "p.nii.gz"))
+    assert posteriors.shape == (*labels.shape, 22)
+    for header in (labels.header, posteriors.header):
+        assert (int(header["sform_code"]), int(header["qform_code"])) == (1, 1)
+    np.testing.assert_array_equal(posteriors.affine, labels.affine)
+    np.testing.assert_allclose(np.asarray(posteriors.dataobj).sum(axis=-1), 1, atol=1e-5)
 
 
 @pytest.mark.parametrize(
