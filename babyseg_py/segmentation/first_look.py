@@ -46,6 +46,8 @@ from babyseg_py.segmentation.window import (
 # Labelled brain to the brain with the fluid between its folds, by volume.
 CLOSED_PER_LABELLED = 1.08
 SMALLEST_BRAIN_MM3 = 30_000
+SMALLEST_BRAIN_SHARE = 0.2  # of what an image shows, that a part of a brain alone is not refused
+TELLS_FACING_MM3 = 250_000  # less is part of a brain, which does not show how the head lies
 LARGEST_HEAD_MM3 = 60_000_000  # ten adult heads; a field of view of 390 mm, were it all foreground
 FIRST_MM_LIMITS = (1.2, 5.0)
 VOXEL_MM_LIMITS = (0.8, 2.4)
@@ -109,8 +111,12 @@ def find_brain(
         raise UnusableData(names, what, "check the voxel size in its header")
     first_mm = float(np.clip(np.cbrt(head.volume_mm3) / recipe.head_voxels, *FIRST_MM_LIMITS))
     window = window_around(head, first_mm, _first_network(segmenter).config.multiple)
-    facing, look = _most_certain_facing(segmenter, sample_scans(segmenter, alike, window), window)
-    if look.volume_mm3 < SMALLEST_BRAIN_MM3:
+    images = sample_scans(segmenter, alike, window)
+    if head.volume_mm3 < TELLS_FACING_MM3:
+        facing, look = "upright", _look(segmenter, images, window)
+    else:
+        facing, look = _most_certain_facing(segmenter, images, window)
+    if look.volume_mm3 < min(SMALLEST_BRAIN_MM3, SMALLEST_BRAIN_SHARE * head.volume_mm3):
         what = f"no brain was found: {look.volume_mm3 / 1000:.0f} ml look like one"
         raise UnusableData(names, what, "check that this is a brain scan with a right header")
     look = _straightened(segmenter, alike, look)
