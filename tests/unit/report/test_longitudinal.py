@@ -1,6 +1,7 @@
 """The parts of the report on the models of the cohort, from tables that the statistics wrote."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -10,6 +11,7 @@ from simulated_cohort import simulate, write
 from babyseg_py.cli import main
 from babyseg_py.report import longitudinal, sites, specifications
 from babyseg_py.report.figures import Shelf
+from babyseg_py.report.methods import bibtex, methods
 from babyseg_py.report.parts import Absent, Plot, Table
 from babyseg_py.report.results import MORE, read_results
 from babyseg_py.statistics.visits import visit_facts
@@ -107,6 +109,21 @@ def test_the_sites_are_drawn_before_and_after(analysed, tmp_path):
 
     assert (apart("harmonised_line_mm3") < apart("line_mm3")).all()
     assert apart("line_mm3").to_numpy() == pytest.approx(apart("volume_mm3").to_numpy(), rel=1e-4)
+
+
+def test_methods_of_groups_and_specifications_are_told_where_they_ran(analysed):
+    results = read(analysed)
+    words = dict(methods(results, Shelf()).paragraphs)
+    assert "Tukey and Kramer" in words["Groups"]
+    assert "declared before anything was seen" in words["Associations with behaviour"]
+    assert "80 % of samples" in words["Associations with behaviour"]
+    found = bibtex(results)
+    assert all(f"{{{key}," in found for key in ("kramer1956", "steiger2004", "hedges1981", "simonsohn2020"))
+    without = replace(results, more={}, associations=results.associations.drop(columns="rho_detectable"))
+    words = dict(methods(without, Shelf()).paragraphs)
+    assert "Groups" not in words
+    assert "80 % of samples" not in words["Associations with behaviour"]
+    assert "simonsohn2020" not in bibtex(without)
 
 
 def test_the_page_holds_them_and_a_missing_table_is_explained(analysed, tmp_path):
