@@ -1,7 +1,7 @@
 """How often the cohort statistics reject without an effect, hold the truth, and find known centiles.
 
 Prints Markdown tables: ``python benchmarks/bench_statistics_simulations.py [RUNS] [PART …]`` (1,000 runs by
-default; parts: behaviour, maxt, centiles). Cohorts are those of the unit tests.
+default; parts: behaviour, maxt, centiles, finding). Cohorts are those of the unit tests.
 """
 
 import sys
@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 from scipy import stats
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests" / "unit" / "statistics"))
@@ -16,13 +17,16 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests" / "unit" / 
 from growing_study import growing_visits, true_volume, true_z
 from repeated_study import repeated_cohort
 
-from babyseg_py.statistics.associations import estimate
+from babyseg_py.labels.table import STRUCTURES
+from babyseg_py.statistics.associations import association_tables, estimate
 from babyseg_py.statistics.centiles import CENTILES, fit_curves
+from babyseg_py.statistics.finding import main_family
 from babyseg_py.statistics.later import later_tables
 from babyseg_py.statistics.permutation import max_t
 from babyseg_py.statistics.repeated import EFFECTS, Levels, observations
 from babyseg_py.statistics.sample import draw_sample
-from babyseg_py.statistics.visits import VISIT
+from babyseg_py.statistics.structures import BRAIN_VOLUME
+from babyseg_py.statistics.visits import VISIT, visit_facts
 
 AGES = 30.4375 * np.array([3.0, 6.0, 12.0, 24.0])
 
@@ -143,7 +147,49 @@ def _centiles(runs: int) -> Iterator[list]:
             ]
 
 
-PARTS = {"behaviour": behaviour, "maxt": maxt, "centiles": centiles}
+def finding(runs: int) -> None:
+    """How often the main finding of the report holds where volumes and scores have nothing to do."""
+    head = ["children", "scores", "tests", "main finding holds", "smallest p_fdr of all ways < .05"]
+    table("A finding without any effect", head, _finding(runs))
+
+
+def _finding(runs: int) -> Iterator[list]:
+    scores = ["a", "b", "c"]
+    rng = np.random.default_rng(0)
+    held, picked, tests = np.zeros(runs), np.zeros(runs), 0
+    for run in range(runs):
+        volumes, facts, answers = _unrelated(rng, 40, scores)
+        found, _ = association_tables(
+            volumes, facts, answers, scores=scores, covariates=[], flagged=set(), source="labels"
+        )
+        family = main_family(found).tests
+        tests = len(family)
+        held[run] = family["p_all"].iloc[0] < 0.05
+        picked[run] = found["p_fdr"].astype(float).min() < 0.05
+    yield [40, len(scores), tests, float(held.mean()), float(picked.mean())]
+
+
+def _unrelated(
+    rng: np.random.Generator, n: int, scores: list[str]
+) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
+    """Draw one visit each of children whose structures share their brain's size, and scores of chance."""
+    children = [f"{child:03d}" for child in range(n)]
+    visits = pd.DataFrame({"participant_id": children, "session_id": "A", "age_reference": "birth"})
+    visits = visits.assign(age_days=rng.uniform(150, 210, n), sex=None, site=None, group=None)
+    size = 1 + rng.normal(0, 0.08, n)
+    sizes = {s.name: 1000 * (size + rng.normal(0, 0.06, n)) for s in STRUCTURES if s.id}
+    sizes |= {BRAIN_VOLUME: 4e5 * size}
+    volumes = [
+        visits[VISIT].assign(structure=name, volume_mm3=of, volume_posterior_mm3=of)
+        for name, of in sizes.items()
+    ]
+    facts = visit_facts(visits.to_dict("records"))
+    answers = facts[["participant_id"]].assign(session_id=None)
+    answers = answers.assign(**{name: rng.normal(size=n).astype(str) for name in scores}).astype(object)
+    return pd.concat(volumes).merge(facts), facts, answers
+
+
+PARTS = {"behaviour": behaviour, "maxt": maxt, "centiles": centiles, "finding": finding}
 
 
 def main() -> None:

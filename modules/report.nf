@@ -16,7 +16,7 @@ process REPORT {
     path 'report.html', emit: page
     path 'cohort/figures/*', emit: figures, optional: true
     path 'references.bib', emit: references, optional: true
-    path 'children/*.html', emit: children, optional: true
+    path 'children/*', emit: children, optional: true
 
     script:
     """

@@ -5,8 +5,8 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from babyseg_py.report.brief import SIGNIFICANT, why_no_association
 from babyseg_py.report.figures import ACCENT, GREY, INK, PALE, WIDTH_IN, Shelf, file_name
+from babyseg_py.report.finding import SIGNIFICANT, why_no_association
 from babyseg_py.report.parts import Absent, Part, Picture, Plot, Table
 from babyseg_py.report.results import Results
 from babyseg_py.report.structures import both_sides, in_order
@@ -96,7 +96,9 @@ def _forest(score: str, table: pd.DataFrame, shelf: Shelf) -> Picture:
     axes.grid(axis="x", color=PALE, linewidth=0.5)
     reach = min(1.0, 0.05 + float(np.nanmax(np.abs(table[["ci_low", "ci_high", "rho"]].to_numpy(float)))))
     axes.set_xlim(-reach, reach)
-    axes.set_xlabel("partial Spearman ρ with 95 % interval (filled: holds after correction)")
+    axes.set_xlabel(
+        "partial Spearman ρ with 95 % interval (filled: holds after correction within score and way)"
+    )
     figure.legend(loc="outside upper center", ncols=2)
     clearest = table.sort_values("p", kind="stable").to_dict("records")[0]
     alt = (
@@ -158,22 +160,12 @@ def association_table(results: Results, shelf: Shelf) -> Part:
         (
             text(row["score"]), plain_name(text(row["structure"])), number(row["n"], 0), number(row["rho"]),
             interval(row["ci_low"], row["ci_high"]), p_value(row["p"]),
-            p_value(row["p_fdr"]), text(row["covariates"]),
-            brain_words(row["brain_volume_adjustment"]),
-            text(row["notes"], ""),
+            p_value(row["p_fdr"]), p_value(row.get("p_maxt", np.nan)), number(row.get("rho_detectable")),
+            text(row["covariates"]), brain_words(row["brain_volume_adjustment"]), text(row["notes"], ""),
         )
         for row in table.sort_values("p", kind="stable").to_dict("records")
     ]  # fmt: skip
-    columns = (
-        "Score",
-        "Structure",
-        "n",
-        "ρ",
-        "95 % interval",
-        "p",
-        "p adjusted",
-        "Covariates",
-        "Brain volume",
-    )
+    columns = ("Score", "Structure", "n", "ρ", "95 % interval", "p", "p adjusted", "p max-T",
+               "Smallest ρ to be seen", "Covariates", "Brain volume", "Notes")  # fmt: skip
     folded = f"All associations, {count(len(rows), 'row')}"
-    return Table((*columns, "Notes"), rows, frozenset(range(2, 7)), folded=folded)
+    return Table(columns, rows, frozenset(range(2, 9)), folded=folded)

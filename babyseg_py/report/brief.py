@@ -1,24 +1,16 @@
-"""The first page: how much there is, what was found, and what to worry about."""
+"""The first page, beside the main finding: how much there is, how good it is, and what to worry about."""
 
 import pandas as pd
 
 from babyseg_py.report.figures import Shelf
+from babyseg_py.report.finding import main_association
+from babyseg_py.report.longitudinal import at_median_age, why_not
 from babyseg_py.report.parts import Absent, Facts, Part, Prose
 from babyseg_py.report.results import Results
 from babyseg_py.report.structures import both_sides
-from babyseg_py.report.words import (
-    brain_words,
-    count,
-    interval,
-    listing,
-    number,
-    p_equals,
-    plain_name,
-    sentence_case,
-    text,
-)
+from babyseg_py.report.words import age, brain_words, count, interval, listing, number, p_equals, plain_name
+from babyseg_py.statistics.structures import BRAIN_VOLUME
 
-SIGNIFICANT = 0.05
 SMALL_N = 30
 GOOD_ICC = 0.75
 
@@ -38,47 +30,68 @@ def headline(results: Results, shelf: Shelf) -> Part:
     return Facts(tuple(items))
 
 
-def main_association(results: Results) -> dict | None:
-    """Return the row with the smallest adjusted p, then p; None when nothing was estimated."""
-    table = results.associations
-    if table.empty:
-        return None
-    estimated = table[table["rho"].notna() & table["p"].notna()]
-    ranked = estimated.sort_values(["p_fdr", "p"], kind="stable", na_position="last")
-    return ranked.to_dict("records")[0] if len(ranked) else None
+def quality_and_growth(results: Results, shelf: Shelf) -> Part:
+    """Say how good the segmentations look and how the brains grew."""
+    return Prose((_quality(results), _growth(results)))
 
 
-def finding(results: Results, shelf: Shelf) -> Part:
-    """Say the main association with its interval."""
-    row = main_association(results)
-    if row is None:
-        return Absent(why_no_association(results))
-    tested = int(results.associations["p"].notna().sum())
-    larger = "higher" if row["rho"] > 0 else "lower"
-    words = (
-        f"Of {count(tested, 'association')} tested, the clearest is that of the "
-        f"{plain_name(row['structure']).lower()} with {row['score']}: "
-        f"children with a larger volume had {larger} scores, partial Spearman ρ = {number(row['rho'])} "
-        f"(95 % interval {interval(row['ci_low'], row['ci_high'])}; n = {number(row['n'], 0)}; "
-        f"{p_equals(row['p'])}; adjusted for multiplicity {p_equals(row['p_fdr'])})."
+def _quality(results: Results) -> str:
+    visits, status = len(results.visits), results.visits["status"]
+    bad, lost = int((status == "flagged").sum()), int((status == "failed").sum())
+    share = number(100 * bad / max(visits, 1), 0)
+    words = f"Quality: {bad} of {count(visits, 'session')} ({share} %) with a flag or a scan that failed"
+    words += f", {lost} without a scan that could be used" if lost else ""
+    qc = results.qc
+    whole = qc[qc["scan"].isna() & qc["structure"].isna()] if len(qc) else qc
+    dice = whole.loc[whole["metric"] == "predicted_dice", "value"].dropna() if len(qc) else pd.Series()
+    if dice.empty:
+        return f"{words}. How well the labels fit was not predicted."
+    return (
+        f"{words}. Dice that is to be expected of the labels: median {number(dice.median())}, the lowest "
+        f"{number(dice.min())}."
     )
-    holds = "holds" if row["p_fdr"] < SIGNIFICANT else "does not hold"
-    because = "" if holds == "holds" else ", so that chance alone can explain it"
-    within = f" within {row['family']}" if isinstance(row.get("family"), str) else ""
-    verdict = f"It {holds} after correction for the number of tests{within}{because}."
-    way = brain_words(row["brain_volume_adjustment"])
-    return Prose((words, f"{verdict} Covariates: {text(row['covariates'], 'none')}. {sentence_case(way)}."))
 
 
-def why_no_association(results: Results) -> str:
-    """Say why there is no association with behaviour."""
-    if not results.phenotype.get("file"):
-        return "No association with behaviour was computed, because no score table was given (--phenotype)."
-    if results.associations.empty:
-        return "No association with behaviour was computed: the statistics left no table, see the ledger."
-    notes = results.associations["notes"].dropna().unique().tolist()
-    because = f" The notes in the table say: {listing(notes, 3)}." if notes else ""
-    return f"No association with behaviour could be estimated.{because}"
+def _growth(results: Results) -> str:
+    """Say the change of brain volume, of the children themselves and in the model of the cohort."""
+    points = [words for words in (_change(results), *_modelled(results)) if words]
+    if points:
+        return f"Growth: {' '.join(points)}"
+    why = why_not(results, "growth_models", "model of the cohort").reason
+    return f"Growth: no child has two usable sessions at different ages. {why}"
+
+
+def _change(results: Results) -> str:
+    table = results.growth
+    if table.empty:
+        return ""
+    known = table[(table["volume_source"] == "labels") & table["change_mm3_per_month"].notna()]
+    children = known["participant_id"].nunique()
+    if not children:
+        return ""
+    words = f"{count(children, 'child', 'children')} with two usable sessions or more"
+    of = known.loc[known["structure"] == BRAIN_VOLUME, "change_mm3_per_month"] / 1000
+    if of.empty:
+        return f"{words}; none with a total brain volume."
+    low, middle, high = of.quantile([0.25, 0.5, 0.75])
+    return (
+        f"{words}; their brain volume changed by {number(middle, 1)} mL a month (median; middle half "
+        f"{interval(low, high, 1)})."
+    )
+
+
+def _modelled(results: Results) -> list[str]:
+    known = at_median_age(results)
+    if known.empty:
+        return []
+    return [
+        f"In the model of the cohort ({count(int(row['n']), 'child', 'children')}, "
+        f"{count(int(row['n_observations']), 'session')}) brain volume at "
+        f"{age(row['age_days'], row['age_reference'])} is {number(row['volume_mm3'] / 1000, 0)} mL and "
+        f"changes by {number(row['change_mm3_per_month'] / 1000, 1)} mL a month (95 % interval "
+        f"{interval(row['change_ci_low'] / 1000, row['change_ci_high'] / 1000, 1)})."
+        for row in known[known["structure"] == BRAIN_VOLUME].to_dict("records")
+    ]
 
 
 def worries(results: Results, shelf: Shelf) -> Part:
@@ -187,14 +200,10 @@ def _ways(row: dict, table: pd.DataFrame) -> list[str]:
     if not others:
         return []
     words = [
-        f"ρ = {number(o['rho'])}, {p_equals(o['p_fdr'])} ({brain_words(o['brain_volume_adjustment'])})"
+        f"ρ = {number(o['rho'])}, {p_equals(o['p'])} ({brain_words(o['brain_volume_adjustment'])})"
         for o in others
     ]
-    return [
-        "The clearest association was sought among several ways to take brain volume into account, and the "
-        "correction is within each way. The same structure and score otherwise, with adjusted p: "
-        f"{'; '.join(words)}."
-    ]
+    return [f"The same structure and score with p not adjusted: {'; '.join(words)}. No way is to be picked."]
 
 
 def _unreliable(results: Results) -> list[str]:

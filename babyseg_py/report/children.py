@@ -24,6 +24,7 @@ from babyseg_py.report.structures import PANELS, both_sides, by_structure
 from babyseg_py.report.thumbnails import THREADS, Setting, fitting, shrunk, size_of
 from babyseg_py.report.within_child import child_change
 from babyseg_py.report.words import age, count, interval, number, plain_name, sentence_case, text
+from babyseg_py.statistics.files import write_table
 from babyseg_py.writing import write_text
 
 PICTURE_BYTES = 60_000
@@ -52,6 +53,8 @@ class ChildPage:
         A panel per structure, by the label of the age axis.
     growth_note : str
         What the grey lines are.
+    numbers : pd.DataFrame
+        What the panels show of the child: a row per session and structure.
     changes, centiles, in_template : Table or None
     template : Picture or None
         The child's template with its labels.
@@ -66,6 +69,7 @@ class ChildPage:
     cards: list[Card]
     growth: dict[str, list[Markup]]
     growth_note: str
+    numbers: pd.DataFrame
     changes: Table | None
     centiles: Table | None
     in_template: Table | None
@@ -74,7 +78,7 @@ class ChildPage:
 
 
 def write_children(results: Results, folder: Path, *, back: str) -> int:
-    """Write ``sub-X.html`` for every child of the samplesheet.
+    """Write ``sub-X.html`` for every child of the samplesheet, and the numbers of its growth beside it.
 
     Parameters
     ----------
@@ -101,6 +105,8 @@ def write_children(results: Results, folder: Path, *, back: str) -> int:
         child = make()
         html = page.render(page=child, style=Markup(style), version=__version__, back=back)
         write_text(folder / f"sub-{child.child}.html", html)
+        if len(child.numbers):
+            write_table(child.numbers, folder / f"sub-{child.child}_growth.tsv", kind="volumes")
 
     with ThreadPoolExecutor(THREADS) as pool:  # pictures, which take most of the time, are made side by side
         return len(list(pool.map(write, _pages(results))))
@@ -123,10 +129,13 @@ class _Shared:
 
 def _pages(results: Results) -> Iterator[Callable[[], ChildPage]]:
     """Yield what makes the page of each child; what all of them share is prepared once."""
-    note = "Grey: 3rd, 10th, 50th, 90th and 97th centile of this cohort, which are no norm."
+    note = "Grey: 3rd, 10th, 50th, 90th and 97th centile (cohort/centiles.tsv) of this cohort, no norm."
     curves = results.more.get("centiles", pd.DataFrame())
     if curves.empty or curves["volume_mm3"].isna().all():
-        note = "Grey: the other sessions of this cohort, which are no norm; there were too few for centiles."
+        note = (
+            "Grey: the other sessions (cohort/volumes.tsv) of this cohort, no norm; there were too few for "
+            "centiles."
+        )
     records = results.records.drop_duplicates("participant_id").to_dict("records")
     shared = _Shared(
         results,
@@ -163,6 +172,7 @@ def _page(child: str, own: pd.DataFrame, shared: _Shared) -> ChildPage:
         list(_cards(own, results, flags, shared.setting)),
         _growth(own, shared.matrix, shared.panels),
         shared.note,
+        _numbers(own, shared.matrix),
         _change_table(mine["growth"]),
         _centile_table(mine["centiles"]),
         child_change(mine["change"]),
@@ -269,6 +279,14 @@ def _growth(
             points = ", ".join(f"{number(b)} mL at {number(a, 1)}" for a, b in zip(x, y, strict=True))
             found.setdefault(label, []).append(vectors.picture(panel, mine, f"{panel.title}: {points}"))
     return found
+
+
+def _numbers(own: pd.DataFrame, matrix: pd.DataFrame) -> pd.DataFrame:
+    """Return the volumes and ages of the child's panels, a row per session and structure."""
+    keys = ["participant_id", "session_id", "age_days", "age_reference"]
+    known = own.dropna(subset=["age_days", "age_reference"]).set_index("visit_id")[keys]
+    long = known.join(matrix).melt(keys, var_name="structure", value_name="volume_mm3")
+    return long.dropna(subset=["volume_mm3"])
 
 
 def _change_table(table: pd.DataFrame) -> Table | None:

@@ -1,11 +1,9 @@
-"""What the models of the cohort found: growth, centiles, repeated scores, groups and sites."""
+"""What the models of the cohort found: growth, centiles, repeated scores and groups."""
 
-import numpy as np
 import pandas as pd
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from babyseg_py.report.figures import ACCENT, FLAG, GREY, INK, PALE, WIDTH_IN, Shelf, file_name
+from babyseg_py.report.figures import ACCENT, INK, WIDTH_IN, Shelf
 from babyseg_py.report.parts import Absent, Part, Picture, Plot, Table
 from babyseg_py.report.results import Results
 from babyseg_py.report.structures import PANELS, both_sides
@@ -20,14 +18,7 @@ from babyseg_py.report.words import (
     text,
 )
 
-SCORES_DRAWN = 6
 BANDS = (3, 50, 97)
-CHOICES = (
-    ("brain_volume_adjustment", ("none", "covariate", "proportion", "residual")),
-    ("outliers", ("in", "out")),
-    ("visits", ("one", "all")),
-    ("volume_source", ("labels", "posteriors")),
-)
 _COLUMNS = 4
 
 
@@ -48,7 +39,7 @@ def what_ran(results: Results, shelf: Shelf) -> Part:
     return Table(("Analysis", "Ran", "Children", "Why"), rows, frozenset({2}))
 
 
-def _why(results: Results, name: str, words: str) -> Absent:
+def why_not(results: Results, name: str, words: str) -> Absent:
     """Say why a table has nothing to show, by its own notes."""
     table = results.more.get(name, pd.DataFrame())
     notes = table["notes"].dropna() if "notes" in table else pd.Series(dtype=object)
@@ -56,17 +47,25 @@ def _why(results: Results, name: str, words: str) -> Absent:
     return Absent(f"No {words}{because}.")
 
 
-def _rows(results: Results, name: str, estimate: str) -> pd.DataFrame:
+def estimated(results: Results, name: str, estimate: str) -> pd.DataFrame:
+    """Return the rows of a table that have an estimate, of structures without a side."""
     table = results.more.get(name, pd.DataFrame())
     return both_sides(table[table[estimate].notna()]) if estimate in table else pd.DataFrame()
 
 
+def at_median_age(results: Results) -> pd.DataFrame:
+    """Return the growth models of the cohort at the median age, without the scales that were not chosen."""
+    known = estimated(results, "growth_models", "volume_mm3")
+    if known.empty:
+        return known
+    return pd.DataFrame(known.groupby(["age_reference", "structure"], sort=False).nth(1))
+
+
 def growth_curves(results: Results, shelf: Shelf) -> Part:
     """Tabulate the growth models at the median age."""
-    known = _rows(results, "growth_models", "volume_mm3")
-    if known.empty:
-        return _why(results, "growth_models", "growth model of the cohort")
-    middle = pd.DataFrame(known.groupby(["age_reference", "structure"], sort=False).nth(1))
+    middle = at_median_age(results)
+    if middle.empty:
+        return why_not(results, "growth_models", "growth model of the cohort")
     rows = [
         (
             plain_name(row["structure"]), f"{number(row['n'], 0)} ({number(row['n_observations'], 0)})",
@@ -85,10 +84,10 @@ def growth_curves(results: Results, shelf: Shelf) -> Part:
 
 def centile_curves(results: Results, shelf: Shelf) -> Part:
     """Draw the centile curves of the structures that the report shows."""
-    known = _rows(results, "centiles", "volume_mm3")
+    known = estimated(results, "centiles", "volume_mm3")
     known = known[known["structure"].isin(PANELS)] if len(known) else known
     if known.empty:
-        return _why(results, "centiles", "centile curves")
+        return why_not(results, "centiles", "centile curves")
     pictures = [
         _centile_figure(str(reference), of, shelf)
         for reference, of in known.groupby("age_reference", sort=False)
@@ -128,74 +127,22 @@ def _centile_figure(reference: str, table: pd.DataFrame, shelf: Shelf) -> Pictur
 
 def repeated_scores(results: Results, shelf: Shelf) -> Part:
     """Tabulate the models of repeated visits, the smallest p first."""
-    known = _rows(results, "behaviour_models", "p")
+    known = estimated(results, "behaviour_models", "p")
     if known.empty:
-        return _why(results, "behaviour_models", "model of repeated visits")
+        return why_not(results, "behaviour_models", "model of repeated visits")
     rows = [
         (
             text(row["score"]), plain_name(row["structure"]), text(row["model"]), text(row["effect"], ""),
             f"{number(row['n'], 0)} ({number(row['n_observations'], 0)})", number(row["estimate"]),
             interval(row["ci_low"], row["ci_high"]), p_value(row["p"]), p_value(row["p_fdr"]),
-            p_value(row["p_maxt"]), brain_words(row["brain_volume_adjustment"]), text(row["notes"], ""),
+            p_value(row["p_maxt"]), number(row["rho_detectable"]),
+            brain_words(row["brain_volume_adjustment"]), text(row["notes"], ""),
         )
         for row in known.sort_values("p", kind="stable").to_dict("records")
     ]  # fmt: skip
     columns = ("Score", "Structure", "Model", "Effect", "Children (visits)", "Estimate", "95 % interval", "p",
-               "p adjusted", "p max-T", "Brain volume", "Notes")  # fmt: skip
-    return Table(columns, rows, frozenset(range(4, 10)), folded=f"All models, {count(len(rows), 'row')}")
-
-
-def specification_curves(results: Results, shelf: Shelf) -> Part:
-    """Draw for each score every way of adjusting, of the structure whose main way is the clearest."""
-    known = _rows(results, "specifications", "rho")
-    main = known[(known["main"] == 1) & known["p"].notna()] if len(known) else known
-    if main.empty:
-        return _why(results, "specifications", "specification curve")
-    best = main.sort_values("p", kind="stable").drop_duplicates("score")
-    pictures = []
-    for row in best.head(SCORES_DRAWN).to_dict("records"):
-        same = (known["score"] == row["score"]) & (known["structure"] == row["structure"])
-        pictures.append(_curve(known[same].sort_values("rank", kind="stable"), shelf))
-    return Plot(tuple(pictures))
-
-
-def _curve(table: pd.DataFrame, shelf: Shelf) -> Picture:
-    figure = Figure(figsize=(WIDTH_IN, 4.2))
-    above, below = figure.subplots(2, 1, sharex=True, height_ratios=(3, 2))
-    place = np.arange(len(table))
-    main = (table["main"] == 1).to_numpy()
-    for of, colour in ((~main, GREY), (main, FLAG)):
-        above.vlines(place[of], table["ci_low"][of], table["ci_high"][of], color=colour, linewidth=0.9)
-        above.plot(place[of], table["rho"][of], "o", color=colour, markersize=3.5)
-    above.axhline(0, color=INK, linewidth=0.6)
-    above.set_ylabel("partial Spearman ρ")
-    _choices(below, table, place)
-    score, structure = str(table["score"].iloc[0]), str(table["structure"].iloc[0])
-    low, high = table["rho"].min(), table["rho"].max()
-    alt = (
-        f"{len(table)} ways to relate {plain_name(structure)} to {score}, ρ from {number(low)} to "
-        f"{number(high)}; "
-        f"the main way has {number(table['rho'][main].iloc[0]) if main.any() else 'none'}."
-    )
-    title = f"{score}: {plain_name(structure)}"
-    return shelf.add(
-        file_name("specifications", score), figure, table, table="specifications", alt=alt, title=title
-    )
-
-
-def _choices(axes: Axes, table: pd.DataFrame, place: np.ndarray) -> None:
-    """Mark below each estimate which choices it stands for."""
-    labels: list[str] = []
-    for column, levels in CHOICES:
-        for level in levels:
-            of = (table[column] == level).to_numpy()
-            axes.plot(place[of], np.full(int(of.sum()), len(labels)), "|", color=INK, markersize=6)
-            labels.append(f"{column.replace('_', ' ')}: {level}")
-    axes.set_yticks(range(len(labels)), labels)
-    axes.invert_yaxis()
-    axes.set_xticks([])
-    axes.tick_params(axis="y", length=0)
-    axes.grid(axis="y", color=PALE, linewidth=0.5)
+               "p adjusted", "p max-T", "Smallest r to be seen", "Brain volume", "Notes")  # fmt: skip
+    return Table(columns, rows, frozenset(range(4, 11)), folded=f"All models, {count(len(rows), 'row')}")
 
 
 def groups(results: Results, shelf: Shelf) -> Part:
@@ -207,7 +154,7 @@ def groups(results: Results, shelf: Shelf) -> Part:
         else table
     )
     if known.empty:
-        return _why(results, "groups", "comparison of groups")
+        return why_not(results, "groups", "comparison of groups")
     rows = [
         (
             plain_name(row["structure"]), brain_words(row["brain_volume_adjustment"]),
@@ -225,9 +172,9 @@ def groups(results: Results, shelf: Shelf) -> Part:
 
 def matched(results: Results, shelf: Shelf) -> Part:
     """Tabulate the differences within matched pairs, with the balance of what they were matched on."""
-    known = _rows(results, "matched_differences", "p")
+    known = estimated(results, "matched_differences", "p")
     if known.empty:
-        return _why(results, "matched_pairs", "matching of cases to controls")
+        return why_not(results, "matched_pairs", "matching of cases to controls")
     rows = [
         (
             plain_name(row["structure"]), number(row["n"], 0), number(row["difference_mm3"] / 1000),
@@ -251,38 +198,4 @@ def matched(results: Results, shelf: Shelf) -> Part:
         frozenset(range(1, 7)),
         folded=f"Differences within pairs, {count(len(rows), 'row')}",
         note=" ".join(filter(None, [note, text(first["notes"], "")])),
-    )
-
-
-def sites(results: Results, shelf: Shelf) -> Part:
-    """Tabulate the effects of sites and age before and after harmonisation."""
-    known = _rows(results, "site_effects", "f")
-    if known.empty:
-        return _why(results, "site_effects", "harmonisation of sites")
-    wide = known.set_index(["structure", "stage"])
-    rows = []
-    for name in dict.fromkeys(known["structure"]):
-        before, after = wide.loc[(name, "before")], wide.loc[(name, "after")]
-        cells = (
-            f(of[c])
-            for of in (before, after)
-            for c, f in (("largest_difference_percent", number), ("p", p_value), ("age_percent", number))
-        )
-        rows.append((plain_name(name), *cells))
-    columns = (
-        "Structure",
-        "Sites differ by (%)",
-        "p",
-        "Growth (%)",
-        "After: sites differ by (%)",
-        "p",
-        "Growth (%)",
-    )
-    words = text(known["method"].iloc[0]) + "; children by site: " + text(known["sites"].iloc[0])
-    return Table(
-        columns,
-        rows,
-        frozenset(range(1, 7)),
-        note=f"{words}. Growth is from the 10th to the 90th percentile of age. Harmonisation fits the volumes"
-        " to the sites, so that p after it says nothing about whether it was right.",
     )

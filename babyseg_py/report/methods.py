@@ -45,6 +45,11 @@ CONDITIONS: dict[str, Callable[[Results], bool]] = {
     "sites": lambda r: _estimated(r, "site_effects", "f"),
     "measurement_error": lambda r: _estimated(r, "measurement_error", "rho_corrected"),
     "associations": lambda r: not r.associations.empty,
+    "power": lambda r: (
+        "rho_detectable" in r.associations and bool(r.associations["rho_detectable"].notna().any())
+    ),
+    "specifications": lambda r: _estimated(r, "specifications", "rho"),
+    "groups": lambda r: _estimated(r, "groups", "p"),
     "single_visits": lambda r: _visits_per_child(r) == 1,
     "few_children": lambda r: (
         not r.associations.empty and r.records["participant_id"].nunique() < FEW_CHILDREN

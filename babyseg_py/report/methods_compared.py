@@ -11,6 +11,11 @@ from babyseg_py.report.structures import PANELS, both_sides
 from babyseg_py.report.words import count, interval, number, p_value, plain_name
 
 DRAWN = 3
+LINES = (
+    ("bias_mm3", "bias_ci_low", "bias_ci_high"),
+    ("limit_low", "limit_low_ci_low", "limit_low_ci_high"),
+    ("limit_high", "limit_high_ci_low", "limit_high_ci_high"),
+)
 _COLUMNS = 4
 NOTHING = (
     "No comparison of methods, because fewer than three children have volumes from two contrasts, or from a "
@@ -56,10 +61,11 @@ def draw_pair(methods: str, agreement: pd.DataFrame, volumes: pd.DataFrame, shel
         _lines(axes, limits)
         axes.set_title(plain_name(name))
         points = points.set_axis(["first_ml", "second_ml"], axis=1).reset_index()
+        lines = {f"{c.removesuffix('_mm3')}_ml": limits[c] / 1000 for band in LINES for c in band}
         drawn.append(
             points.assign(
                 structure=name, first_method=first, second_method=second,
-                mean_ml=mean.to_numpy(), difference_ml=difference.to_numpy(),
+                mean_ml=mean.to_numpy(), difference_ml=difference.to_numpy(), **lines,
             )
         )  # fmt: skip
     for axes in panels[len(structures) :]:
@@ -76,11 +82,7 @@ def draw_pair(methods: str, agreement: pd.DataFrame, volumes: pd.DataFrame, shel
 
 def _lines(axes: Axes, row: pd.Series) -> None:
     """Draw the bias and both limits with the bands of their intervals."""
-    for name, colour, low, high in (
-        ("bias_mm3", INK, "bias_ci_low", "bias_ci_high"),
-        ("limit_low", FLAG, "limit_low_ci_low", "limit_low_ci_high"),
-        ("limit_high", FLAG, "limit_high_ci_low", "limit_high_ci_high"),
-    ):
+    for colour, (name, low, high) in zip((INK, FLAG, FLAG), LINES, strict=True):
         axes.axhline(row[name] / 1000, color=colour, linewidth=0.9)
         axes.axhspan(row[low] / 1000, row[high] / 1000, color=colour, alpha=0.1, linewidth=0)
     axes.axhline(0, color=GREY, linewidth=0.6, linestyle=":")

@@ -15,6 +15,7 @@ from babyseg_py import __version__
 from babyseg_py.report import (
     associations,
     brief,
+    finding,
     growth,
     inputs,
     longitudinal,
@@ -23,6 +24,8 @@ from babyseg_py.report import (
     quality,
     sessions,
     shape,
+    sites,
+    specifications,
     truth,
     within_child,
 )
@@ -33,15 +36,15 @@ from babyseg_py.report.results import Results
 BUILDERS: dict[str, Callable[[Results, Shelf], Part]] = {
     builder.__name__: builder
     for builder in (
-        brief.headline, brief.finding, brief.worries,
+        brief.headline, brief.quality_and_growth, finding.finding, brief.worries,
         inputs.contents, inputs.ages, inputs.causes, inputs.verdicts, inputs.unmatched, inputs.score_faults,
         inputs.whole_ledger,
         growth.curves, growth.published, growth.change, growth.part_curves, growth.part_change,
         within_child.template_visits, within_child.template_change,
         longitudinal.what_ran, longitudinal.growth_curves, longitudinal.centile_curves,
-        longitudinal.repeated_scores, longitudinal.specification_curves, longitudinal.groups,
-        longitudinal.matched,
-        longitudinal.sites,
+        longitudinal.repeated_scores, longitudinal.groups, longitudinal.matched,
+        specifications.specification_curves, specifications.specification_table,
+        sites.sites, sites.harmonised,
         associations.forest, associations.association_table, associations.measurement_error,
         associations.reliability,
         shape.surfaces, shape.shape_table,

@@ -14,17 +14,30 @@ class Absent:
 
 
 @dataclass(frozen=True)
+class Picture:
+    """An image as a data URI, with its alternative text and size in CSS pixels."""
+
+    source: str
+    alt: str
+    width: int
+    height: int
+    title: str = ""
+
+
+@dataclass(frozen=True)
 class Prose:
-    """Paragraphs, and points below them.
+    """Paragraphs, points below them, and figures below both.
 
     Parameters
     ----------
     paragraphs, points : tuple of str
         Plain text; the template escapes it.
+    pictures : tuple of Picture
     """
 
     paragraphs: tuple[str, ...] = ()
     points: tuple[str, ...] = ()
+    pictures: tuple[Picture, ...] = ()
     kind: ClassVar[str] = "prose"
 
 
@@ -69,17 +82,6 @@ class Table:
     folded: str = ""
     note: str = ""
     kind: ClassVar[str] = "table"
-
-
-@dataclass(frozen=True)
-class Picture:
-    """An image as a data URI, with its alternative text and size in CSS pixels."""
-
-    source: str
-    alt: str
-    width: int
-    height: int
-    title: str = ""
 
 
 @dataclass(frozen=True)

@@ -27,7 +27,7 @@ MORE = (
     "method_agreement", "method_volumes", "matched_pairs", "match_balance", "matched_differences",
     "growth_plausibility", "measurement_error", "child_centiles", "association_visits",
     "templates", "change",
-    "shape", "shape_vertices", "parts", "parts_growth",
+    "shape", "shape_vertices", "parts", "parts_growth", "harmonised_volumes",
 )  # fmt: skip
 NUMBERS = {
     "row", "run", "label", "age_days", "age_months", "volume_mm3", "volume_posterior_mm3", "value", "low",
@@ -46,7 +46,7 @@ NUMBERS = {
     "used", "published_mm3", "low_mm3", "high_mm3", "ratio", "outside",
     "jacobian_mm3_per_month", "single_mm3_per_month", "agrees",
     "t_max", "effect_mm", "p_max", "x_mm", "y_mm", "z_mm", "area_mm2", "area_percent", "degree",
-    "t", "vertex",
+    "t", "vertex", "rho_detectable", "rho_detectable_family", "n_outliers", "harmonised_mm3",
 }  # fmt: skip
 STATUSES = ("flagged", "failed", "ok")
 

@@ -3,8 +3,8 @@
 import numpy as np
 import pandas as pd
 
-from babyseg_py.report.brief import SIGNIFICANT
 from babyseg_py.report.figures import Shelf, agreement
+from babyseg_py.report.finding import SIGNIFICANT
 from babyseg_py.report.parts import Absent, Part, Plot, Prose, Table
 from babyseg_py.report.results import Results
 from babyseg_py.report.structures import PANELS, by_structure

@@ -213,6 +213,27 @@ def smallest_detectable(n: int, k: int, /, *, alpha: float = ALPHA, power: float
     df = n - k - 3
     if n < FEWEST or df < 1 or not 0 < alpha < 1:
         return np.nan
+    return _detectable(df, alpha, power)
+
+
+def detectable_among(rho: float, tests: int, /) -> float:
+    """Return what `smallest_detectable` gives at the level of one among many tests, from its value for one.
+
+    Parameters
+    ----------
+    rho : float
+        What it gives at the level of a single test.
+    tests : int
+        How many tests the level is divided by.
+    """
+    if not 0 < rho < 1:
+        return np.nan
+    reject, find = stats.norm.ppf(1 - ALPHA / 2), stats.norm.ppf(POWER)
+    df = ((reject + find * np.sqrt(1 + rho**2 / 2)) / np.arctanh(rho)) ** 2
+    return _detectable(df, ALPHA / tests, POWER)
+
+
+def _detectable(df: float, alpha: float, power: float) -> float:
     reject, find = stats.norm.ppf(1 - alpha / 2), stats.norm.ppf(power)
 
     def short_of(rho: float) -> float:

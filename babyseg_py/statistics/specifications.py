@@ -33,6 +33,11 @@ class View:
     volumes: pd.DataFrame
 
 
+def main_adjustment(structure: str) -> str:
+    """Return the way of adjusting for brain volume that is main: none for brain volume itself."""
+    return "none" if structure == BRAIN_VOLUME else MAIN_ADJUSTMENT
+
+
 def specification_table(
     volumes: pd.DataFrame,
     facts: pd.DataFrame,
@@ -91,13 +96,12 @@ def _rows(view: View, structures: pd.Index, chosen: str) -> list[dict]:
             x = view.volumes[name].to_numpy(float)
             out = _outlying(x, view.sample) if outliers == "out" else np.zeros(len(x), bool)
             one = estimate(x[~out], brain[~out], _without(view.sample, out), adjustment)
-            way = "none" if name == BRAIN_VOLUME else MAIN_ADJUSTMENT
             rows.append(
                 {
                     "structure": name,
                     "side": side_of(name, structures),
                     "specification": f"{adjustment}, outliers {outliers}, {view.visits}, {view.source}",
-                    "main": int(main and adjustment == way),
+                    "main": int(main and adjustment == main_adjustment(name)),
                     "brain_volume_adjustment": adjustment,
                     "outliers": outliers,
                     "visits": view.visits,

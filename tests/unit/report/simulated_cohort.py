@@ -210,18 +210,17 @@ def _associations(rng: np.random.Generator, n: int) -> pd.DataFrame:
     structures = list(dict.fromkeys(s.name.removeprefix("Left-").removeprefix("Right-") for s in BRAIN))
     for score in ("language", "motor"):
         for structure in structures:
-            for way in ("none", "total brain volume as covariate"):
+            for way in ("none", "covariate"):
                 rho = rng.normal(0, 0.2)
                 p, q = rng.uniform(0.05, 1), 0.8
                 if (score, structure) == (PLANTED["score"], PLANTED["structure"]):
                     rho, p, q = 0.62, 0.0004, 0.012
                 rows.append((score, structure, n - 1, rho, max(rho - 0.45, -1), min(rho + 0.3, 1), p, q,
-                             "age_days;mother_education", way, "n/a"))  # fmt: skip
-    rows.append(
-        ("motor", "Brain-Stem", 4, *[np.nan] * 5, "age_days", "none", "n = 4 is below 10: not estimated")
-    )
+                             "age_days;mother_education", way, "n/a", 2 * p, 0.71))  # fmt: skip
+    words = "n = 4 is below 10: not estimated"
+    rows.append(("motor", "Brain-Stem", 4, *[np.nan] * 5, "age_days", "none", words, *[np.nan] * 2))
     columns = ["score", "structure", "n", "rho", "ci_low", "ci_high", "p", "p_fdr", "covariates",
-               "brain_volume_adjustment", "notes"]  # fmt: skip
+               "brain_volume_adjustment", "notes", "p_maxt", "rho_detectable"]  # fmt: skip
     return pd.DataFrame(rows, columns=columns)
 
 

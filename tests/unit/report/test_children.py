@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 from chromium import browser, find_chromium
 from simulated_cohort import simulate, write
+from walk import undescribed
 
 from babyseg_py.cli import main
 from babyseg_py.report import vectors
@@ -37,7 +38,7 @@ def pages(tmp_path_factory):
 
 
 def test_every_child_has_a_page_and_links_lead_there_and_back(pages):
-    found = sorted(path.name for path in (pages / "children").iterdir())
+    found = sorted(path.name for path in (pages / "children").glob("*.html"))
     assert found == [f"sub-{child:02d}.html" for child in range(1, 6)]
     report = (pages / "report.html").read_text(encoding="utf-8")
     links = set(re.findall(r'href="(children/[^"]+)"', report))
@@ -76,6 +77,25 @@ def test_the_numbers_are_those_of_the_child(pages):
     )
     words = [f"{v / 1000:.2f} mL at {a / 30.4375:.1f}" for v, a in own[["volume_mm3", "age_days"]].to_numpy()]
     assert label == f"Total brain volume: {', '.join(words)}"
+
+
+def test_the_numbers_of_the_panels_lie_beside_the_page(pages):
+    """A row per session and structure that a panel shows, described, and linked."""
+    folder = pages / "children"
+    page = (folder / "sub-04.html").read_text(encoding="utf-8")
+    assert 'href="sub-04_growth.tsv"' in page
+    numbers = pd.read_csv(folder / "sub-04_growth.tsv", sep="\t", dtype={"participant_id": str})
+    assert len(numbers) == 2 * page.count('<polyline class="own"')
+    volumes = pd.read_csv(
+        pages / "results" / "cohort" / "volumes.tsv", sep="\t", dtype={"participant_id": str}
+    )
+    keys = ["participant_id", "session_id", "structure"]
+    brain = volumes.query("participant_id == '04' and structure == 'Total-Brain-Volume'").set_index(keys)
+    drawn = numbers.query("structure == 'Total-Brain-Volume'").set_index(keys)
+    assert drawn["volume_mm3"].to_dict() == pytest.approx(brain["volume_mm3"].to_dict())
+    assert drawn["age_days"].to_dict() == pytest.approx(brain["age_days"].to_dict())
+    assert undescribed(folder) == []
+    assert len(list(folder.glob("*.tsv"))) == 5
 
 
 def test_a_point_is_where_its_numbers_say():

@@ -1,6 +1,7 @@
 """The parts of the report on the models of the cohort, from tables that the statistics wrote."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -8,8 +9,9 @@ import pytest
 from simulated_cohort import simulate, write
 
 from babyseg_py.cli import main
-from babyseg_py.report import longitudinal
+from babyseg_py.report import longitudinal, sites, specifications
 from babyseg_py.report.figures import Shelf
+from babyseg_py.report.methods import bibtex, methods
 from babyseg_py.report.parts import Absent, Plot, Table
 from babyseg_py.report.results import MORE, read_results
 from babyseg_py.statistics.visits import visit_facts
@@ -19,10 +21,12 @@ BUILDERS = (
     longitudinal.growth_curves,
     longitudinal.centile_curves,
     longitudinal.repeated_scores,
-    longitudinal.specification_curves,
     longitudinal.groups,
     longitudinal.matched,
-    longitudinal.sites,
+    specifications.specification_curves,
+    specifications.specification_table,
+    sites.sites,
+    sites.harmonised,
 )
 
 
@@ -81,11 +85,45 @@ def test_every_part_has_something_to_show(analysed, tmp_path):
     assert isinstance(parts["specification_curves"], Plot)
     numbers = pd.read_csv(tmp_path / "specifications_language.tsv", sep="\t")
     assert numbers["main"].sum() == 1
+    assert len(parts["specification_table"].rows) == len(numbers)
     assert (tmp_path / "centiles_birth.svg").exists()
     assert isinstance(parts["sites"], Table)
     for part in parts.values():
         if isinstance(part, Table):
             assert {len(row) for row in part.rows} == {len(part.columns)}
+
+
+def test_the_sites_are_drawn_before_and_after(analysed, tmp_path):
+    """The structures that sites differ in the most; harmonised, the lines of the sites lie closer."""
+    results = read(analysed)
+    effects = results.more["site_effects"].query("stage == 'before' and side in ('both', 'none')")
+    sites.harmonised(results, Shelf(tmp_path))
+    numbers = pd.read_csv(tmp_path / "sites_birth.tsv", sep="\t")
+    largest = effects.nlargest(3, "largest_difference_percent")["structure"]
+    assert set(numbers["structure"]) == set(largest)
+    assert len(numbers) == 3 * len(results.more["harmonised_volumes"].drop_duplicates("visit_id"))
+
+    def apart(column):
+        means = numbers.pivot_table(index="structure", columns="site", values=column)
+        return (means["A"] - means["B"]).abs()
+
+    assert (apart("harmonised_line_mm3") < apart("line_mm3")).all()
+    assert apart("line_mm3").to_numpy() == pytest.approx(apart("volume_mm3").to_numpy(), rel=1e-4)
+
+
+def test_methods_of_groups_and_specifications_are_told_where_they_ran(analysed):
+    results = read(analysed)
+    words = dict(methods(results, Shelf()).paragraphs)
+    assert "Tukey and Kramer" in words["Groups"]
+    assert "declared before anything was seen" in words["Associations with behaviour"]
+    assert "80 % of samples" in words["Associations with behaviour"]
+    found = bibtex(results)
+    assert all(f"{{{key}," in found for key in ("kramer1956", "steiger2004", "hedges1981", "simonsohn2020"))
+    without = replace(results, more={}, associations=results.associations.drop(columns="rho_detectable"))
+    words = dict(methods(without, Shelf()).paragraphs)
+    assert "Groups" not in words
+    assert "80 % of samples" not in words["Associations with behaviour"]
+    assert "simonsohn2020" not in bibtex(without)
 
 
 def test_the_page_holds_them_and_a_missing_table_is_explained(analysed, tmp_path):

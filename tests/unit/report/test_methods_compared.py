@@ -37,6 +37,10 @@ def test_plot_and_table_show_the_planted_difference(results, tmp_path):
     numbers = pd.read_csv(tmp_path / "figures" / "bland_altman_all_scans__manual.tsv", sep="\t")
     assert len(numbers) == 10
     assert numbers["difference_ml"].mean() == pytest.approx(0.1, abs=0.01)
+    row = results.more["method_agreement"].iloc[0]
+    for column in ("bias_mm3", "bias_ci_low", "limit_low", "limit_high", "limit_high_ci_high"):
+        drawn = numbers[f"{column.removesuffix('_mm3')}_ml"]
+        assert drawn.to_numpy() == pytest.approx(row[column] / 1000, rel=1e-5)
     (row,) = method_table(results, Shelf()).rows
     assert row[:4] == ("all scans, manual", "Hippocampus", "10", "0.10")
 

@@ -114,8 +114,9 @@ def test_the_summary_counts_and_names_the_finding(full):
     assert "children 9" in text
     assert "the clearest is that of the hippocampus with language" in text
     assert (
-        "ρ = 0.62 (95 % interval 0.17 to 0.92; n = 8; p < 0.001; adjusted for multiplicity p = 0.012)" in text
+        "ρ = 0.62 (95 % interval 0.17 to 0.92; n = 8; p < 0.001; adjusted for multiplicity p = 0.009)" in text
     )
+    assert "It holds after correction over all 22 tests of 2 scores and 11 structures (Benjamini and" in text
     assert "1 scan of 42 could not be used" in text
     assert "sub-02_ses-A" in text
 

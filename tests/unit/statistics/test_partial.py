@@ -5,7 +5,15 @@ import pytest
 from scipy import stats
 from statsmodels.api import OLS
 
-from babyseg_py.statistics.partial import false_discovery_rate, inflation, partial_spearman, take_off
+from babyseg_py.statistics.partial import (
+    ALPHA,
+    detectable_among,
+    false_discovery_rate,
+    inflation,
+    partial_spearman,
+    smallest_detectable,
+    take_off,
+)
 
 NOTHING = np.zeros((30, 0))
 
@@ -192,3 +200,10 @@ def test_false_discovery_rate_equals_pingouin_and_passes_nan_by(rng):
     assert np.isnan(adjusted).sum() == 2
     np.testing.assert_allclose(adjusted[np.isfinite(adjusted)], false_discovery_rate(p))
     assert np.isnan(false_discovery_rate(np.array([np.nan]))).all()
+
+
+@pytest.mark.parametrize(("n", "k"), [(12, 0), (40, 3), (200, 5)])
+def test_what_many_tests_could_have_seen_follows_from_one(n, k):
+    expected = smallest_detectable(n, k, alpha=ALPHA / 96)
+    assert detectable_among(smallest_detectable(n, k), 96) == pytest.approx(expected, rel=1e-9)
+    assert np.isnan(detectable_among(np.nan, 96))
