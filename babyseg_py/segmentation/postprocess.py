@@ -49,7 +49,7 @@ def drop_fragments(posteriors: Tensor, labels: Sequence[int]) -> Tensor:
         share = SMALLEST_SHARE_FOLDED if label in FOLDED_LABELS else SMALLEST_SHARE
         fragments = torch.from_numpy(own & ~_large_parts(own, share))
         result[channel, fragments] = 0
-    return result / result.sum(dim=0, keepdim=True).clamp_min(1e-6)
+    return result.div_(result.sum(dim=0, keepdim=True).clamp_min_(1e-6))
 
 
 def _large_parts(mask: np.ndarray, share: float) -> np.ndarray:

@@ -15,7 +15,7 @@ from babyseg_py.segmentation.evidence import gather_evidence
 from babyseg_py.segmentation.first_look import FirstLook, find_brain
 from babyseg_py.segmentation.fixed_grid import leading_scan, predict_on_fixed_grid
 from babyseg_py.segmentation.inference import Alone, Predicted, Segmenter, see_alone
-from babyseg_py.segmentation.posteriors import Posteriors, unpacked
+from babyseg_py.segmentation.posteriors import Posteriors, sharpened_, unpacked
 from babyseg_py.segmentation.postprocess import drop_fragments
 from babyseg_py.segmentation.sampling import Segmentation, sample_posteriors
 from babyseg_py.segmentation.several import (
@@ -212,9 +212,9 @@ def on_own_grid(
 def _finished(
     segmenter: Segmenter, predicted: Predicted, *, window: Window, scans: Sequence[Scan]
 ) -> tuple[Posteriors, np.ndarray | None]:
-    """Posteriors without fragments, and the evidence on them where both passes were made."""
+    """Posteriors without fragments, sharpened, and the evidence on them where both passes were made."""
     numbers = segmenter.info.labels
-    posteriors = predicted.posteriors.each(lambda one: drop_fragments(one, numbers))
+    posteriors = predicted.posteriors.each(lambda one: sharpened_(drop_fragments(one, numbers)))
     if predicted.passes is None:
         return posteriors, None
     labels = np.array(numbers)[posteriors.on_window.argmax(dim=0).numpy()]

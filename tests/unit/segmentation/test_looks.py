@@ -19,7 +19,13 @@ from babyseg_py.segmentation.first_look import (
     white_over_grey,
 )
 from babyseg_py.segmentation.inference import by_local_certainty, see_alone
-from babyseg_py.segmentation.posteriors import Posteriors, at_common_points, packed, unpacked
+from babyseg_py.segmentation.posteriors import (
+    Posteriors,
+    at_common_points,
+    packed,
+    sharpened_,
+    unpacked,
+)
 from babyseg_py.segmentation.sampling import probabilities_on_grid
 from babyseg_py.segmentation.several import predict_several
 from babyseg_py.segmentation.window import Scan
@@ -54,6 +60,20 @@ def test_two_looks_are_averaged_where_they_lie() -> None:
         probabilities_on_grid(one, WINDOW, (21, 17, 19), affine) for one in (both, Posteriors(here))
     )
     np.testing.assert_allclose(found, expected, atol=1e-5)
+
+
+def test_sharpening_keeps_the_labels_and_adds_up_to_one() -> None:
+    """Odds of two labels are raised to the power of 1.5; what is certain, or as likely as the rest, stays."""
+    two = sharpened_(torch.tensor([0.8, 0.2, 0.0, 0.0]).reshape(4, 1, 1, 1)).flatten()
+    assert float(two[0] / two[1]) == pytest.approx(4**1.5, rel=1e-6)
+    assert two[2:].tolist() == [0, 0]
+    for kept in ([1.0, 0.0], [0.25] * 4):
+        assert sharpened_(torch.tensor(kept).reshape(-1, 1, 1, 1)).flatten().tolist() == pytest.approx(kept)
+    given = torch.rand((5, 6, 7, 8), generator=torch.Generator().manual_seed(1)).softmax(dim=0)
+    sharp = sharpened_(given.clone())
+    assert torch.equal(sharp.argmax(dim=0), given.argmax(dim=0))
+    assert torch.allclose(sharp.sum(dim=0), torch.ones(6, 7, 8), atol=1e-6)
+    assert bool((sharp.max(dim=0).values >= given.max(dim=0).values - 1e-7).all())
 
 
 LABELS_SEEN = np.repeat([2, 3, 10, 41, 42, 49], 50)
