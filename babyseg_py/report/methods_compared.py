@@ -8,7 +8,8 @@ from babyseg_py.report.figures import ACCENT, FLAG, GREY, INK, WIDTH_IN, Shelf, 
 from babyseg_py.report.parts import Absent, Part, Picture, Plot, Table
 from babyseg_py.report.results import Results
 from babyseg_py.report.structures import PANELS, both_sides
-from babyseg_py.report.words import count, interval, number, p_value, plain_name
+from babyseg_py.report.words import base_name, count, interval, number, p_value, plain_name
+from babyseg_py.statistics.structures import one_sided
 
 DRAWN = 3
 _COLUMNS = 4
@@ -38,8 +39,8 @@ def _table(results: Results) -> pd.DataFrame:
 
 def draw_pair(methods: str, agreement: pd.DataFrame, volumes: pd.DataFrame, shelf: Shelf) -> Picture:
     """Draw the differences of two methods, such as ``T1w, manual``, a panel per structure."""
-    table = both_sides(agreement[agreement["methods"] == methods])
-    structures = [name for name in PANELS if (table["structure"] == name).any()]
+    table = agreement[agreement["methods"] == methods]
+    structures = _structures(table)
     rows = max(-(-len(structures) // _COLUMNS), 1)
     figure = Figure(figsize=(WIDTH_IN, 0.5 + 1.75 * rows))
     panels = figure.subplots(rows, _COLUMNS, squeeze=False).ravel()
@@ -72,6 +73,13 @@ def draw_pair(methods: str, agreement: pd.DataFrame, volumes: pd.DataFrame, shel
     return shelf.add(
         file_name("bland_altman", methods), figure, numbers, table="figure_bland_altman", alt=alt, title=title
     )
+
+
+def _structures(table: pd.DataFrame) -> list[str]:
+    """Return the structures of the panels; of one measured on one side alone that side, without any all."""
+    names = pd.Index(table["structure"].unique())
+    whole = [name for name in names if base_name(name) == name or one_sided(name, names)]
+    return [name for panel in PANELS for name in whole if base_name(name) == panel] or whole
 
 
 def _lines(axes: Axes, row: pd.Series) -> None:

@@ -9,7 +9,7 @@ import pandas as pd
 from babyseg_py.statistics.limits import FEWEST, Limits, limits_of_agreement, repeated_anova
 from babyseg_py.statistics.partial import false_discovery_rate
 from babyseg_py.statistics.reliability import intraclass
-from babyseg_py.statistics.structures import side_of, volume_matrix
+from babyseg_py.statistics.structures import one_sided, side_of, volume_matrix
 from babyseg_py.statistics.visits import VISIT, nearest_visits
 
 ALL_SCANS, MANUAL = "all scans", "manual"
@@ -43,7 +43,7 @@ def method_tables(
         Columns `COLUMNS`: rows ``pair`` for every two methods, and ``all`` where there are three or more.
     used : pandas.DataFrame
         Columns `VOLUME_COLUMNS`: the volumes of one visit per child that it is from, without those of single
-        sides.
+        sides of which the other was measured too.
     """
     return compare_methods(_by_method(volumes, scans), facts)
 
@@ -157,6 +157,7 @@ def _with_fdr(rows: list[dict]) -> list[dict]:
 
 
 def _long(frame: pd.DataFrame, method: str) -> pd.DataFrame:
-    sums = [name for name in frame.columns if side_of(name, frame.columns) in {"both", "none"}]
-    long = frame[sums].reset_index().melt(VISIT, var_name="structure", value_name="volume_mm3")
+    names = frame.columns
+    whole = [name for name in names if side_of(name, names) in {"both", "none"} or one_sided(name, names)]
+    long = frame[whole].reset_index().melt(VISIT, var_name="structure", value_name="volume_mm3")
     return long.assign(method=method)[VOLUME_COLUMNS].dropna(subset=["volume_mm3"])
