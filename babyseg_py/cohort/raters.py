@@ -1,5 +1,6 @@
 """The table of raters: whose label map is of which session."""
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -70,7 +71,7 @@ def check_raters(path: Path | str, records: Sequence[Record]) -> tuple[list[dict
     ratings = _ratings(table, Path(path).absolute().parent, records, problems)
     for rating, column, message in [*_twice(ratings), *_spellings(ratings)]:
         problems.append(Problem(table.file.name, rating.row, column, message))
-    counts = {visit: sum(one.visit_id == visit for one in ratings) for visit in {r.visit_id for r in ratings}}
+    counts = Counter(rating.visit_id for rating in ratings)
     for rating in ratings:
         if counts[rating.visit_id] < FEWEST:
             words = f"{rating.rater} is the only rater of {_who(rating)}: a consensus needs two"
