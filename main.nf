@@ -26,7 +26,7 @@ workflow {
 
     COHORT(
         sheet.records,
-        [records: sheet.file, phenotype: sheet.phenotype, verdicts: sheet.verdicts, weights: existing(options.weights), truth: options.truth ? [existing(options.truth)] : []],
+        [records: sheet.file, phenotype: sheet.phenotype, verdicts: sheet.verdicts, raters: sheet.raters, weights: existing(options.weights), truth: options.truth ? [existing(options.truth)] : []],
         options,
         fingerprints(),
     )

@@ -27,6 +27,7 @@ STEPS = {
     "evaluate": "compare a segmentation with a reference: Dice, ASSD, HD95, NSD",
     "agreement": "compare raters or methods by the volumes that each of them measured",
     "consensus": "join the label maps of several raters into one",
+    "raters": "what the raters of a visit agree on, how each did, and their volumes",
     "surface-distance": "compare the segmentations of a visit with each other",
     "volumes": "volumes of a segmentation in mm³",
     "morphometry": "volumes of a visit, from labels and from posteriors",

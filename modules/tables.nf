@@ -12,6 +12,8 @@ process TABLES {
     path template_visits, stageAs: 'templates/*', arity: '0..*'
     path template_failures, stageAs: 'failures/*', arity: '0..*'
     path parts, stageAs: 'parts/*', arity: '0..*'
+    path rater_performance, stageAs: 'rater_performance/*', arity: '0..*'
+    path rater_volumes, stageAs: 'rater_volumes/*', arity: '0..*'
     val templates
     val code
 
@@ -33,6 +35,8 @@ process TABLES {
         ${template_visits ? '--template-visits templates/*' : ''} \\
         ${template_failures ? '--template-failures failures/*' : ''} \\
         ${parts ? '--parts parts/*' : ''} \\
+        ${rater_performance ? '--rater-performance rater_performance/*' : ''} \\
+        ${rater_volumes ? '--rater-volumes rater_volumes/*' : ''} \\
         ${templates ? '' : '--no-templates'} \\
         --out-dir cohort
     """

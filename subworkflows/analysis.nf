@@ -23,6 +23,8 @@ workflow ANALYSIS {
     parts // fuller_morph.tsv, one per visit, or none
     templates // snapshot.png, one per child with a template
     shapes // shape.json of spherical harmonics, one per visit, or none
+    rater_performance // raters_qc.tsv, one per visit with several raters, or none
+    rater_volumes // raters_morph.tsv, one per visit with several raters, or none
     options // map of parameters
     code // map of step → fingerprint
 
@@ -39,6 +41,8 @@ workflow ANALYSIS {
         sorted(template_visits),
         sorted(template_failures),
         sorted(parts),
+        sorted(rater_performance),
+        sorted(rater_volumes),
         options.template,
         code.tables,
     )

@@ -18,7 +18,7 @@ def fingerprints() {
     return fromJson(written(['fingerprints']))
 }
 
-/** The checked records, the same as a file for the steps that work on the whole cohort, and the score table. */
+/** The checked records, also as a file for the steps that work on the whole cohort, score table, verdicts and raters. */
 def checkedSheet(options) {
     def command = ['check']
     command += options.bids ? ['--bids', options.bids] : []
@@ -27,6 +27,7 @@ def checkedSheet(options) {
     command += options.covariates ? ['--covariates', options.covariates] : []
     def verdicts = options.qc_verdicts ?: verdictsBeside(options.outdir)
     command += verdicts ? ['--verdicts', verdicts] : []
+    command += options.raters ? ['--raters', options.raters] : []
     def text = written(command, options.input ? ['--', options.input] : [])
     def checked = fromJson(text)
     def phenotype = checked.phenotype?.file
@@ -35,6 +36,7 @@ def checkedSheet(options) {
         file: kept(text, 'records.json'),
         phenotype: phenotype ? [stageable(phenotype)] : [],
         verdicts: checked.verdicts,
+        raters: checked.raters,
     ]
 }
 

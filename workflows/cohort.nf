@@ -2,6 +2,7 @@
 
 include { ANALYSIS } from '../subworkflows/analysis'
 include { CHILDREN } from '../subworkflows/children'
+include { RATINGS } from '../subworkflows/ratings'
 include { SCANS } from '../subworkflows/scans'
 include { VISITS } from '../subworkflows/visits'
 include { extension ; fromJson ; stageable } from '../subworkflows/files'
@@ -9,7 +10,7 @@ include { extension ; fromJson ; stageable } from '../subworkflows/files'
 workflow COHORT {
     take:
     records // list of maps, one per row of the sheet: [[row: 2, scan_id: 'sub-01_ses-A_T1w', image: '/data/a.nii.gz', …], …]
-    inputs // map of files and verdicts: [records: records.json, phenotype: [scores.tsv] or [], verdicts: [[participant_id: '01', …]], weights: w.safetensors, truth: [folder] or []]
+    inputs // map of files and verdicts: [records: records.json, phenotype: [scores.tsv] or [], verdicts: [[participant_id: '01', …]], raters: [[visit_id: 'sub-01_ses-A', rater: 'Ann', …]], weights: w.safetensors, truth: [folder] or []]
     options // map of parameters: [device: 'auto', tolerance: 1.0, …]
     code // map of step → fingerprint of its source: [n4: '3f…', …]
 
@@ -20,9 +21,13 @@ workflow COHORT {
     // [visit, facts], e.g. [[id: 'sub-01_ses-A', …], [scans: 2, age_months: 6.2, reference: [], corrected: []]]
     visits = channel.fromList(records.groupBy { record -> record.visit_id }.collect { _id, rows -> visitOf(rows) })
 
+    // [visit, [names], [label map or null]], e.g. [[id: 'sub-01_ses-A', …], ['Ann', 'Ben'], [/data/ann.nii.gz, /data/ben.nii.gz]]
+    rated = channel.fromList(inputs.raters.groupBy { row -> row.visit_id }.collect { _id, rows -> ratingsOf(rows) })
+
     scanned = SCANS(scans, code)
     visited = VISITS(visits, scanned.outcomes, inputs.weights, options, code)
-    failures = scanned.failures.mix(visited.failures).map { unit, file -> goOn(unit, file, options.fail_fast) }
+    ratings = RATINGS(rated, code)
+    failures = scanned.failures.mix(visited.failures, ratings.failures).map { unit, file -> goOn(unit, file, options.fail_fast) }
 
     grown = CHILDREN(visited.whole, visitCounts(records), inputs.verdicts, options, code)
 
@@ -41,6 +46,8 @@ workflow COHORT {
         visited.parts,
         grown.pictures,
         visited.shapes,
+        ratings.performance,
+        ratings.volumes,
         options,
         code,
     )
@@ -81,6 +88,11 @@ def visitOf(rows) {
         corrected: corrected.collect { path -> stageable(path) }.findAll(),
     ]
     return [visitNames(first), facts]
+}
+
+/** The raters of one visit, in the order of the checked table. */
+def ratingsOf(rows) {
+    return [visitNames(rows.first()), rows.collect { row -> row.rater }, rows.collect { row -> stageable(row.dseg) }]
 }
 
 /** Hand a failure on to the ledger, or stop the run with it. */

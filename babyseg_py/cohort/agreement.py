@@ -109,13 +109,13 @@ def _same_image(records: Sequence[Record]) -> Iterable[Fault]:
     images: dict[str, Record] = {}
     for record in records:
         if record.image:
-            first = images.setdefault(_real(record.image, links), record)
+            first = images.setdefault(real_place(record.image, links), record)
             if first.scan_id != record.scan_id:
                 words = f"{shown(record.image)} is also the image of row {first.row}, {first.scan_id}"
                 yield record, "image", f"{words}; each scan needs its own file"
     for record in records:
-        if record.dseg and _real(record.dseg, links) in images:
-            row = images[_real(record.dseg, links)].row
+        if record.dseg and real_place(record.dseg, links) in images:
+            row = images[real_place(record.dseg, links)].row
             words = f"{shown(record.dseg)} is the image of row {row}; give a segmentation or nothing"
             yield record, "dseg", words
 
@@ -125,13 +125,13 @@ def _same_dseg(records: Sequence[Record]) -> Iterable[Fault]:
     owners: dict[str, Record] = {}
     for record in records:
         if record.dseg:
-            owner = owners.setdefault(_real(record.dseg, links), record)
+            owner = owners.setdefault(real_place(record.dseg, links), record)
             if owner.visit_id != record.visit_id:
                 words = f"{shown(record.dseg)} is also the segmentation of row {owner.row}, {owner.visit_id}"
                 yield record, "dseg", f"{words}; each visit needs its own"
 
 
-def _real(place: str, links: dict[str, str]) -> str:
+def real_place(place: str, links: dict[str, str]) -> str:
     """Return a path with its links followed; each folder is looked up once and kept in `links`."""
     folder, slash, name = place.rpartition("/")
     if "://" in place or not slash:

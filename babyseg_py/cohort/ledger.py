@@ -17,8 +17,11 @@ from babyseg_py.statistics.verdicts import verdict_words
 COLUMNS = ("row", "participant_id", "session_id", "run", "suffix", "image", "status", "step", "reason")
 STATUSES = ("ok", "flagged", "failed")
 # A visit still has its labels and volumes when one of these steps fails.
-BESIDE_THE_RESULT = frozenset({"surface-distance", "snapshot", "shape"})
-ORDER = ("check", "n4", "register", "segment", "morphometry", "surface-distance", "snapshot", "shape")
+BESIDE_THE_RESULT = frozenset({"surface-distance", "snapshot", "shape", "raters"})
+ORDER = (
+    *("check", "n4", "register", "segment", "morphometry"),
+    *("surface-distance", "snapshot", "shape", "raters"),
+)
 MESSAGES = 4
 LOST = "no labels came out and no step said why: its task may have been killed; see pipeline_info"
 LOST_SCAN = "this scan has no labels of its own and no step said why; see pipeline_info"
@@ -74,7 +77,8 @@ def make_ledger(records: Sequence[dict], outcomes: Outcomes, verdicts: Iterable[
 
     A row has failed if its scan did, if its visit did before there were volumes, or if there are no labels of
     its scan or its visit; flagged if quality control flagged its scan or its visit, if registration or
-    segmentation left it out, or if its visit lacks its surface distances or picture; else it is ok.
+    segmentation left it out, or if its visit lacks its surface distances, picture, surfaces or the consensus
+    of its raters; else it is ok.
 
     Parameters
     ----------

@@ -87,10 +87,15 @@ class Record:
         }
 
 
-def to_json(records: Iterable[Record], phenotype: dict, verdicts: Iterable[dict] = ()) -> str:
+def to_json(
+    records: Iterable[Record],
+    phenotype: dict,
+    verdicts: Iterable[dict] = (),
+    raters: Iterable[dict] = (),
+) -> str:
     """Return the text of ``records.json``."""
     content = {"records": [record.as_json() for record in records], "phenotype": phenotype}
-    content |= {"verdicts": list(verdicts)}
+    content |= {"verdicts": list(verdicts), "raters": list(raters)}
     return json.dumps(content, indent=1, ensure_ascii=False) + "\n"
 
 

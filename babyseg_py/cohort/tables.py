@@ -4,10 +4,11 @@ import csv
 import io
 import re
 from collections import Counter
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from babyseg_py.cohort import fields
 from babyseg_py.cohort.problems import Problem, nearest, shown
 from babyseg_py.errors import UnusableData
 
@@ -236,6 +237,25 @@ def _fault(column: str, cell: str) -> str | None:
     if _CONTROL.search(cell):
         return f"{shown(cell)} has control characters; type it again"
     return None
+
+
+def read_labels(
+    table: Table, row: Row, prefixes: Mapping[str, str], problems: list[Problem]
+) -> dict[str, str] | None:
+    """Read the identifiers of a row, by column with the prefix that each may have.
+
+    Returns
+    -------
+    dict or None
+        Labels without prefix; None, and a problem more for each, if one cannot be read.
+    """
+    read = {}
+    for column, prefix in prefixes.items():
+        try:
+            read[column] = fields.label(row.cells.get(column, ""), prefix)
+        except ValueError as error:
+            problems.append(Problem(table.file.name, row.number, column, str(error)))
+    return read if len(read) == len(prefixes) else None
 
 
 def unknown_columns(table: Table, known: Collection[str]) -> list[Problem]:

@@ -3,10 +3,9 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from babyseg_py.cohort import fields
 from babyseg_py.cohort.problems import Problem, nearest, shown
 from babyseg_py.cohort.records import Record
-from babyseg_py.cohort.tables import Row, Table, missing_columns, read_table
+from babyseg_py.cohort.tables import Row, Table, missing_columns, read_labels, read_table
 from babyseg_py.errors import UnusableData
 
 COLUMNS = ("participant_id", "session_id", "verdict", "note")
@@ -62,16 +61,10 @@ def check_verdicts(path: Path | str, records: Sequence[Record]) -> tuple[list[di
 def _verdict(table: Table, row: Row, problems: list[Problem]) -> dict | None:
     """Read one row; None, and a problem more, if it cannot be read."""
     cells = {name: row.cells.get(name, "") for name in COLUMNS}
-    read: dict[str, str] = {}
-    for column, prefix in (("participant_id", "sub-"), ("session_id", "ses-")):
-        try:
-            read[column] = fields.label(cells[column], prefix)
-        except ValueError as error:
-            problems.append(Problem(table.file.name, row.number, column, str(error)))
+    read = read_labels(table, row, {"participant_id": "sub-", "session_id": "ses-"}, problems)
     verdict = cells["verdict"].lower()
     if verdict not in VERDICTS:
         words = f"{shown(cells['verdict'])} is no verdict; {nearest(cells['verdict'], VERDICTS)}"
         problems.append(Problem(table.file.name, row.number, "verdict", words))
     note = "" if cells["note"].lower() in {"n/a", "na"} else cells["note"]
-    complete = len(read) == 2 and verdict in VERDICTS
-    return read | {"verdict": verdict, "note": note} if complete else None
+    return read | {"verdict": verdict, "note": note} if read and verdict in VERDICTS else None

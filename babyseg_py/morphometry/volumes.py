@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import edt
@@ -96,6 +96,33 @@ def volume_table(
         name = structure_name(pair[0]).removeprefix("Left-")
         rows.append(VolumeRow(None, name, "both", sum(found[n] for n in pair), _sum(posterior, pair)))
     return [*rows, VolumeRow(None, INTRACRANIAL, "none", intracranial_mm3(labels), None)]
+
+
+def drawn_volumes(labels: Volume, /) -> list[VolumeRow]:
+    """Volumes of what a rater drew: a structure that is not in the map was left out, and is not 0 mm³ large.
+
+    Parameters
+    ----------
+    labels : Volume
+        Map of the 22 labels.
+
+    Returns
+    -------
+    list of VolumeRow
+        As of `volume_table`; NaN for structures that are not there, and for totals that lack one of theirs.
+    """
+    found = label_volumes_mm3(labels)
+    parts: dict[str, tuple[int, ...]] = {
+        BRAIN_VOLUME: tuple(s.id for s in STRUCTURES if s.in_brain_volume),
+        INTRACRANIAL: tuple(BRAIN_LABELS),
+        **{structure_name(pair[0]).removeprefix("Left-"): pair for pair in LEFT_RIGHT_PAIRS},
+    }
+    rows = []
+    for row in volume_table(labels):
+        needed = parts[row.structure] if row.label is None else (row.label,)
+        drawn = all(found[label] > 0 for label in needed)
+        rows.append(row if drawn else replace(row, volume_mm3=math.nan))
+    return rows
 
 
 def label_volumes_mm3(labels: Volume, /) -> dict[int, float]:

@@ -40,6 +40,8 @@ CONDITIONS: dict[str, Callable[[Results], bool]] = {
     "centiles": lambda r: _estimated(r, "centiles", "volume_mm3"),
     "repeated_scores": lambda r: _estimated(r, "behaviour_models", "p"),
     "methods_compared": lambda r: _estimated(r, "method_agreement", "icc_2_1"),
+    "raters": lambda r: _estimated(r, "rater_performance", "dice"),
+    "raters_compared": lambda r: _estimated(r, "rater_agreement", "icc_2_1"),
     "matched": lambda r: _estimated(r, "matched_differences", "p"),
     "shape": lambda r: _estimated(r, "shape", "p_max"),
     "sites": lambda r: _estimated(r, "site_effects", "f"),

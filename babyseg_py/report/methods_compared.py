@@ -1,5 +1,7 @@
 """Ways of measuring against each other: Bland–Altman plots, limits of agreement and tests."""
 
+from collections.abc import Callable
+
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -7,8 +9,10 @@ from matplotlib.figure import Figure
 from babyseg_py.report.figures import ACCENT, FLAG, GREY, INK, WIDTH_IN, Shelf, file_name
 from babyseg_py.report.parts import Absent, Part, Picture, Plot, Table
 from babyseg_py.report.results import Results
-from babyseg_py.report.structures import PANELS, both_sides
-from babyseg_py.report.words import count, interval, number, p_value, plain_name
+from babyseg_py.report.structures import PANELS
+from babyseg_py.report.words import base_name, count, interval, number, p_value, plain_name
+from babyseg_py.statistics.methods import MANUAL
+from babyseg_py.statistics.structures import one_sided
 
 DRAWN = 3
 LINES = (
@@ -16,6 +20,7 @@ LINES = (
     ("limit_low", "limit_low_ci_low", "limit_low_ci_high"),
     ("limit_high", "limit_high_ci_low", "limit_high_ci_high"),
 )
+PREFIXES = {"methods": "bland_altman", "raters": "bland_altman_raters"}
 _COLUMNS = 4
 NOTHING = (
     "No comparison of methods, because fewer than three children have volumes from two contrasts, or from a "
@@ -25,26 +30,65 @@ NOTHING = (
 
 def bland_altman(results: Results, shelf: Shelf) -> Part:
     """Draw differences against means, with bias and limits, of up to three pairs of methods."""
-    table, volumes = _table(results), results.more.get("method_volumes", pd.DataFrame())
-    pairs = table[(table["comparison"] == "pair") & table["bias_mm3"].notna()] if len(table) else table
-    if pairs.empty or volumes.empty:
-        return Absent(NOTHING)
     # With a reference segmentation, it is what the others are judged by.
-    names = sorted(dict.fromkeys(pairs["methods"]), key=lambda words: not words.endswith("manual"))
-    pictures = tuple(draw_pair(methods, table, volumes, shelf) for methods in names[:DRAWN])
-    more = len(names) - DRAWN
-    note = f"{count(more, 'more pair')} of methods in the table below." if more > 0 else ""
-    return Plot(pictures, note=note)
+    part = draw_pairs(
+        _table(results),
+        results.more.get("method_volumes", pd.DataFrame()),
+        shelf,
+        kind="methods",
+        drawn=DRAWN,
+        first=lambda methods: methods.endswith(MANUAL),
+    )
+    return part or Absent(NOTHING)
+
+
+def draw_pairs(
+    agreement: pd.DataFrame,
+    volumes: pd.DataFrame,
+    shelf: Shelf,
+    *,
+    kind: str,
+    drawn: int,
+    first: Callable[[str], bool],
+) -> Plot | None:
+    """Draw pairs of methods, or of another kind, up to a number; those that are told ``first`` first.
+
+    Returns
+    -------
+    Plot or None
+        None if no pair was compared.
+    """
+    if agreement.empty or volumes.empty:
+        return None
+    pairs = agreement[(agreement["comparison"] == "pair") & agreement["bias_mm3"].notna()]
+    names = sorted(dict.fromkeys(pairs["methods"]), key=lambda methods: not first(methods))
+    if not names:
+        return None
+    prefix = PREFIXES[kind]
+    pictures = tuple(
+        draw_pair(methods, agreement, volumes, shelf, prefix=prefix) for methods in names[:drawn]
+    )
+    more = len(names) - drawn
+    return Plot(
+        pictures, note=f"{count(more, 'more pair')} of {kind} in the table below." if more > 0 else ""
+    )
 
 
 def _table(results: Results) -> pd.DataFrame:
     return results.more.get("method_agreement", pd.DataFrame())
 
 
-def draw_pair(methods: str, agreement: pd.DataFrame, volumes: pd.DataFrame, shelf: Shelf) -> Picture:
+def draw_pair(
+    methods: str,
+    agreement: pd.DataFrame,
+    volumes: pd.DataFrame,
+    shelf: Shelf,
+    *,
+    prefix: str = PREFIXES["methods"],
+) -> Picture:
     """Draw the differences of two methods, such as ``T1w, manual``, a panel per structure."""
-    table = both_sides(agreement[agreement["methods"] == methods])
-    structures = [name for name in PANELS if (table["structure"] == name).any()]
+    table = agreement[agreement["methods"] == methods]
+    structures = _structures(table)
     rows = max(-(-len(structures) // _COLUMNS), 1)
     figure = Figure(figsize=(WIDTH_IN, 0.5 + 1.75 * rows))
     panels = figure.subplots(rows, _COLUMNS, squeeze=False).ravel()
@@ -76,8 +120,19 @@ def draw_pair(methods: str, agreement: pd.DataFrame, volumes: pd.DataFrame, shel
     title = f"{second} less {first}"
     numbers = pd.concat(drawn) if drawn else pd.DataFrame()
     return shelf.add(
-        file_name("bland_altman", methods), figure, numbers, table="figure_bland_altman", alt=alt, title=title
+        file_name(prefix, methods), figure, numbers, table="figure_bland_altman", alt=alt, title=title
     )
+
+
+def _structures(table: pd.DataFrame) -> list[str]:
+    """Return the structures of the panels; of one measured on one side alone that side, without any all."""
+    whole = _whole(table)
+    return [name for panel in PANELS for name in whole if base_name(name) == panel] or whole
+
+
+def _whole(table: pd.DataFrame) -> list[str]:
+    names = pd.Index(table["structure"].unique())
+    return [name for name in names if base_name(name) == name or one_sided(name, names)]
 
 
 def _lines(axes: Axes, row: pd.Series) -> None:
@@ -90,10 +145,15 @@ def _lines(axes: Axes, row: pd.Series) -> None:
 
 def method_table(results: Results, shelf: Shelf) -> Part:
     """Tabulate bias, limits, intraclass correlation and paired tests, left and right together."""
-    table = _table(results)
-    known = both_sides(table[table["icc_2_1"].notna()]) if len(table) else table
+    return agreement_table(_table(results), "methods") or Absent(NOTHING)
+
+
+def agreement_table(table: pd.DataFrame, kind: str) -> Table | None:
+    """Tabulate an agreement of methods, or of another kind; None if nothing was compared."""
+    known = table[table["icc_2_1"].notna()] if len(table) else table
+    known = known[known["structure"].isin(_whole(known))] if len(known) else known
     if known.empty:
-        return Absent(NOTHING)
+        return None
     rows = [
         (
             str(row["methods"]), plain_name(row["structure"]), number(row["n"], 0),
@@ -103,7 +163,7 @@ def method_table(results: Results, shelf: Shelf) -> Part:
         )
         for row in known.to_dict("records")
     ]  # fmt: skip
-    columns = ("Methods", "Structure", "n", "Bias (mL)", "95 % interval", "Bias (%)",
+    columns = (kind.capitalize(), "Structure", "n", "Bias (mL)", "95 % interval", "Bias (%)",
                "Limits of agreement (mL)", "ICC(2,1)", "F", "p", "p adjusted")  # fmt: skip
-    folded = f"Agreement of methods, {count(len(rows), 'row')}"
+    folded = f"Agreement of {kind}, {count(len(rows), 'row')}"
     return Table(columns, rows, frozenset(range(2, 11)), folded=folded)

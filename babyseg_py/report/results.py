@@ -28,6 +28,7 @@ MORE = (
     "growth_plausibility", "measurement_error", "child_centiles", "association_visits",
     "templates", "change",
     "shape", "shape_vertices", "parts", "parts_growth", "harmonised_volumes",
+    "rater_performance", "rater_agreement", "rater_agreement_volumes",
 )  # fmt: skip
 NUMBERS = {
     "row", "run", "label", "age_days", "age_months", "volume_mm3", "volume_posterior_mm3", "value", "low",
@@ -47,6 +48,7 @@ NUMBERS = {
     "jacobian_mm3_per_month", "single_mm3_per_month", "agrees",
     "t_max", "effect_mm", "p_max", "x_mm", "y_mm", "z_mm", "area_mm2", "area_percent", "degree",
     "t", "vertex", "rho_detectable", "rho_detectable_family", "n_outliers", "harmonised_mm3",
+    "sensitivity", "specificity", "predictive_value", "consensus_volume_mm3",
 }  # fmt: skip
 STATUSES = ("flagged", "failed", "ok")
 
@@ -87,6 +89,8 @@ class Results:
         Known answers, for a digital cohort.
     verdicts : list of dict
         participant_id, session_id, verdict and note, as given by eye.
+    raters : list of dict
+        visit_id and rater of every label map of the sessions that several raters labelled.
     child_pages : str
         Folder of the pages of single children, relative to the report; empty if there are none.
     """
@@ -109,6 +113,7 @@ class Results:
     versions: dict[str, str] = field(default_factory=dict)
     truth: Truth | None = None
     verdicts: list[dict] = field(default_factory=list)
+    raters: list[dict] = field(default_factory=list)
     child_pages: str = ""
 
 
@@ -186,17 +191,18 @@ def read_results(
     UnusableData
         A file is not what its name says.
     """
-    scans, phenotype, verdicts = _read_records(Path(records))
+    scans, content = _read_records(Path(records))
     rows = _read_ledger(Path(ledger))
     pictures, to_scale = _by_visit(snapshots)
     tables: dict[str, Any] = {name: _read_table(Path(cohort) / filename) for name, filename in TABLES.items()}
     return Results(
         records=scans,
-        phenotype=phenotype,
+        phenotype=content.get("phenotype") or {},
         ledger=rows,
         visits=visit_table(scans, rows),
         **tables,
-        verdicts=verdicts,
+        verdicts=list(content.get("verdicts") or []),
+        raters=list(content.get("raters") or []),
         more={name: _read_table(Path(cohort) / f"{name}.tsv") for name in MORE},
         snapshots=pictures,
         to_scale=to_scale,
@@ -206,15 +212,14 @@ def read_results(
     )
 
 
-def _read_records(path: Path) -> tuple[pd.DataFrame, dict, list[dict]]:
+def _read_records(path: Path) -> tuple[pd.DataFrame, dict]:
     content = _read_json(path)
     columns = ["row", "participant_id", "session_id", "run", "suffix", "image", "age_days", "age_reference"]
     columns += ["sex", "site", "group"]
     scans = pd.DataFrame(content.get("records", []), columns=columns)
     scans["age_days"] = pd.to_numeric(scans["age_days"], errors="coerce")
     scans["scan"] = [_scan(run, suffix) for run, suffix in zip(scans["run"], scans["suffix"], strict=True)]
-    verdicts = list(content.get("verdicts") or [])
-    return _with_visit(scans, path), content.get("phenotype") or {}, verdicts
+    return _with_visit(scans, path), content
 
 
 def _read_ledger(path: Path) -> pd.DataFrame:

@@ -9,7 +9,7 @@ from babyseg_py.statistics.associations import association_tables
 from babyseg_py.statistics.attempts import attempt
 from babyseg_py.statistics.centiles import centile_tables
 from babyseg_py.statistics.change import change_table
-from babyseg_py.statistics.flags import without_flagged_structures
+from babyseg_py.statistics.flags import flagged_visits, without_flagged_structures
 from babyseg_py.statistics.groups import group_table
 from babyseg_py.statistics.growth import growth_table
 from babyseg_py.statistics.growthmodels import growth_models
@@ -22,6 +22,7 @@ from babyseg_py.statistics.methods import MANUAL, method_tables
 from babyseg_py.statistics.overview import overview
 from babyseg_py.statistics.parts import without_flagged_wholes
 from babyseg_py.statistics.published import plausibility_table
+from babyseg_py.statistics.raters import rater_tables
 from babyseg_py.statistics.reliability import reliability_table
 from babyseg_py.statistics.repeated import repeated_table
 from babyseg_py.statistics.scorechecks import with_notes
@@ -30,6 +31,7 @@ from babyseg_py.statistics.sites import site_tables
 from babyseg_py.statistics.specifications import specification_table
 from babyseg_py.statistics.structures import SOURCES
 from babyseg_py.statistics.surface_maps import SurfaceMap
+from babyseg_py.statistics.verdicts import METRIC as VERDICT
 from babyseg_py.statistics.visits import VISIT
 
 Tables = dict[str, pd.DataFrame]
@@ -125,6 +127,17 @@ def methods_of(usable: Usable) -> Tables:
     scans = scans[scans["suffix"].notna()]
     agreement, volumes = method_tables(usable.clean, scans, usable.inputs.facts)
     return {"method_agreement": agreement, "method_volumes": volumes}
+
+
+def raters_of(usable: Usable) -> Tables:
+    """Agreement of raters and automatic volumes; flags are about the latter alone, verdicts about both."""
+    of = usable.inputs
+    if of.raters is None:
+        return {}
+    judged = flagged_visits(of.qc[of.qc["metric"] == VERDICT])
+    left = ~pd.MultiIndex.from_frame(of.raters[VISIT]).isin(list(judged))
+    agreement, used = rater_tables(of.raters[left], usable.clean, of.facts)
+    return {"rater_agreement": agreement, "rater_agreement_volumes": used}
 
 
 def reliability_of(usable: Usable) -> Tables:
@@ -231,7 +244,7 @@ def specifications_of(usable: Usable) -> Tables:
     return {"specifications": with_notes(table, usable.notes)}
 
 
-AS_MEASURED = (sites_of, methods_of, reliability_of, change_of, growth_of_parts, plausibility_of)
+AS_MEASURED = (sites_of, methods_of, raters_of, reliability_of, change_of, growth_of_parts, plausibility_of)
 HARMONISED_IF_ASKED = (
     growth_of,
     growth_models_of,

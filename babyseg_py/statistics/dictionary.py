@@ -4,7 +4,12 @@ import json
 from functools import cache
 from importlib.resources import files
 
-LIKE = {"parts_growth": "growth"}
+LIKE = {
+    "parts_growth": "growth",
+    "rater_performance": "performance",
+    "rater_agreement": "method_agreement",
+    "rater_agreement_volumes": "method_volumes",
+}
 
 
 def describe(table: str, column: str) -> dict:

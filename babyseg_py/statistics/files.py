@@ -17,7 +17,8 @@ _NUMBERS = (
     "age_days", "age_months", "age_weeks_pma", "volume_mm3", "volume_posterior_mm3", "left_mm3", "right_mm3",
     "left_posterior_mm3", "right_posterior_mm3", "asymmetry", "asymmetry_posterior", "value", "low", "high",
     "volume_ci_low", "volume_ci_high", "flag", "label", "run", "dice", "assd_mm", "hd95_mm", "nsd",
-    "tolerance_mm", "volume_jacobian_mm3", "jacobian", "strength", "used",
+    "tolerance_mm", "volume_jacobian_mm3", "jacobian", "strength", "used", "consensus_volume_mm3",
+    "sensitivity", "specificity", "predictive_value",
 )  # fmt: skip
 
 

@@ -38,6 +38,8 @@ class Inputs:
         Table longitudinal of the cohort: volumes of the visits that are in their child's template.
     parts : pandas.DataFrame or None
         Table parts of the cohort; None without the fuller label set.
+    raters : pandas.DataFrame or None
+        Table rater_volumes of the cohort; None where no session has two raters.
     shapes : Path or None
         Folder of the coefficients of the surfaces; None if there are none.
     """
@@ -53,6 +55,7 @@ class Inputs:
     harmonise: bool = False
     longitudinal: pd.DataFrame | None = None
     parts: pd.DataFrame | None = None
+    raters: pd.DataFrame | None = None
     shapes: Path | None = None
 
     @property
@@ -66,6 +69,7 @@ class Inputs:
             phenotype=None,
             longitudinal=None if self.longitudinal is None else self.longitudinal.iloc[:0],
             parts=None if self.parts is None else self.parts.iloc[:0],
+            raters=None if self.raters is None else self.raters.iloc[:0],
             shapes=None,
         )
 

@@ -1,6 +1,6 @@
 """Volumes of the same visit from several ways of measuring: all scans together, one contrast, by hand."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import combinations
 
 import numpy as np
@@ -9,7 +9,7 @@ import pandas as pd
 from babyseg_py.statistics.limits import FEWEST, Limits, limits_of_agreement, repeated_anova
 from babyseg_py.statistics.partial import false_discovery_rate
 from babyseg_py.statistics.reliability import intraclass
-from babyseg_py.statistics.structures import side_of, volume_matrix
+from babyseg_py.statistics.structures import one_sided, side_of, volume_matrix
 from babyseg_py.statistics.visits import VISIT, nearest_visits
 
 ALL_SCANS, MANUAL = "all scans", "manual"
@@ -43,15 +43,18 @@ def method_tables(
         Columns `COLUMNS`: rows ``pair`` for every two methods, and ``all`` where there are three or more.
     used : pandas.DataFrame
         Columns `VOLUME_COLUMNS`: the volumes of one visit per child that it is from, without those of single
-        sides.
+        sides of which the other was measured too.
     """
     return compare_methods(_by_method(volumes, scans), facts)
 
 
 def compare_methods(
-    by_method: dict[str, pd.DataFrame], facts: pd.DataFrame
+    by_method: dict[str, pd.DataFrame],
+    facts: pd.DataFrame,
+    *,
+    together: Iterable[Sequence[str]] | None = None,
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Compare every two methods, and all of them where there are three or more, with one visit per child.
+    """Compare every two methods, and several of them at once, with one visit per child.
 
     Parameters
     ----------
@@ -59,6 +62,8 @@ def compare_methods(
         Volumes in mm³ by visit (rows, participant_id and session_id) and structure (columns), of each method.
     facts : pandas.DataFrame
         The visits, from `babyseg_py.statistics.visits.visit_facts`.
+    together : iterable of sequence of str
+        The methods of each row ``all``. If not given it is all of them, where there are three or more.
 
     Returns
     -------
@@ -67,7 +72,11 @@ def compare_methods(
     """
     rows: list[dict] = []
     used = [pd.DataFrame(columns=VOLUME_COLUMNS)]
-    for comparison, methods in _comparisons(list(by_method)):
+    names = list(by_method)
+    if together is None:
+        together = [names] if len(names) > 2 else []
+    comparisons = [("pair", pair) for pair in combinations(names, 2)] + [("all", of) for of in together]
+    for comparison, methods in comparisons:
         shared = by_method[methods[0]].index
         for name in methods[1:]:
             shared = shared.intersection(by_method[name].index)
@@ -76,12 +85,12 @@ def compare_methods(
             continue
         chosen, rule = nearest_visits(visits)
         keys = pd.MultiIndex.from_frame(chosen[VISIT])
-        frames = {name: by_method[name].reindex(keys) for name in methods}
+        frames = _shared({name: by_method[name].reindex(keys) for name in methods})
         common = {"comparison": comparison, "methods": ", ".join(methods), "visit_rule": rule}
         rows += [common | row for row in _with_fdr(list(_rows(frames)))]
         used += [_long(frame, name) for name, frame in frames.items()]
-    together = pd.concat([frame.astype(object) for frame in used], ignore_index=True)
-    return pd.DataFrame(rows, columns=COLUMNS), together.drop_duplicates(ignore_index=True)
+    volumes = pd.concat([frame.astype(object) for frame in used], ignore_index=True)
+    return pd.DataFrame(rows, columns=COLUMNS), volumes.drop_duplicates(ignore_index=True)
 
 
 def _by_method(volumes: pd.DataFrame, scans: pd.DataFrame) -> dict[str, pd.DataFrame]:
@@ -101,23 +110,22 @@ def _by_method(volumes: pd.DataFrame, scans: pd.DataFrame) -> dict[str, pd.DataF
     return {name: found[name] for name in order}
 
 
-def _comparisons(names: list[str]) -> Iterator[tuple[str, tuple[str, ...]]]:
-    for pair in combinations(names, 2):
-        yield "pair", pair
-    if len(names) > 2:
-        yield "all", tuple(names)
+def _shared(frames: dict[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:
+    """Return the columns that all frames have, in the order of the first."""
+    first, *others = (frame.columns for frame in frames.values())
+    structures = [name for name in first if all(name in other for other in others)]
+    return {name: frame[structures] for name, frame in frames.items()}
 
 
 def _rows(frames: dict[str, pd.DataFrame]) -> Iterator[dict]:
-    names = [frame.columns for frame in frames.values()]
-    structures = [name for name in names[0] if all(name in other for other in names[1:])]
+    structures = next(iter(frames.values())).columns
     for structure in structures:
         values = np.stack([frame[structure].to_numpy(float) for frame in frames.values()], axis=1)
         complete = values[np.isfinite(values).all(axis=1)]
         absolute, consistent = intraclass(complete)
         tested = repeated_anova(complete)
         row = {
-            "structure": structure, "side": side_of(structure, names[0]), "n": len(complete), "f": tested.f,
+            "structure": structure, "side": side_of(structure, structures), "n": len(complete), "f": tested.f,
             "df_methods": tested.k - 1, "df_error": max(tested.n - 1, 0) * (tested.k - 1), "p": tested.p,
             "epsilon": tested.epsilon, "p_corrected": tested.p_corrected,
             "partial_eta2": tested.partial_eta2, "notes": _note(len(complete), len(values), tested.f),
@@ -157,6 +165,7 @@ def _with_fdr(rows: list[dict]) -> list[dict]:
 
 
 def _long(frame: pd.DataFrame, method: str) -> pd.DataFrame:
-    sums = [name for name in frame.columns if side_of(name, frame.columns) in {"both", "none"}]
-    long = frame[sums].reset_index().melt(VISIT, var_name="structure", value_name="volume_mm3")
+    names = frame.columns
+    whole = [name for name in names if side_of(name, names) in {"both", "none"} or one_sided(name, names)]
+    long = frame[whole].reset_index().melt(VISIT, var_name="structure", value_name="volume_mm3")
     return long.assign(method=method)[VOLUME_COLUMNS].dropna(subset=["volume_mm3"])

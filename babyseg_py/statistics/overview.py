@@ -30,6 +30,8 @@ class Part:
         Value of the column ``model`` that its rows have; empty if the table is its own.
     scores : bool
         Whether it needs a score table.
+    absent : str
+        Why it did not run where its table was not made; empty if the part is not worth a word then.
     """
 
     name: str
@@ -39,11 +41,20 @@ class Part:
     needs: str
     model: str = ""
     scores: bool = False
+    absent: str = ""
 
 
 PARTS = (
     Part("reliability", "reliability", "cv_within_percent", "n", "two scans in one visit"),
     Part("agreement of methods", "method_agreement", "icc_2_1", "n", "two ways of measuring at 3 children"),
+    Part(
+        "raters",
+        "rater_agreement",
+        "icc_2_1",
+        "n",
+        "label maps of two raters at 3 children",
+        absent="no session has label maps of two raters (--raters)",
+    ),
     Part("change of each child", "growth", "change_mm3_per_month", "", "two visits with volumes and ages"),
     Part(
         "change in the child's own template",
@@ -103,7 +114,7 @@ def overview(
     Returns
     -------
     pandas.DataFrame
-        Columns `COLUMNS`, a row for each of `PARTS`.
+        Columns `COLUMNS`, a row for each of `PARTS` that has a table or says why there is none.
     """
     rows = []
     for part in PARTS:
@@ -111,6 +122,8 @@ def overview(
             row = _row(part, tables[part.table], facts, has_scores)
             failed = failures.get(part.table)
             rows.append(row | {"reason": f"failed: {failed}"} if failed else row)
+        elif part.absent:
+            rows.append(_unrun(part) | {"reason": f"did not run: {part.absent}"})
     return pd.DataFrame(rows, columns=COLUMNS)
 
 
@@ -125,8 +138,12 @@ def _row(part: Part, table: pd.DataFrame, facts: pd.DataFrame, has_scores: bool)
         reason = f"did not run: {NO_SCORES}"
     else:
         reason = f"did not run: {_why(part, of, facts)}"
-    row = {"analysis": part.name, "table": f"{part.table}.tsv", "ran": int(len(known) > 0)}
-    return row | {"n_children": n, "n_estimates": len(known), "reason": reason}
+    ran = {"ran": int(len(known) > 0), "n_children": n, "n_estimates": len(known), "reason": reason}
+    return _unrun(part) | ran
+
+
+def _unrun(part: Part) -> dict:
+    return {"analysis": part.name, "table": f"{part.table}.tsv", "ran": 0, "n_children": 0, "n_estimates": 0}
 
 
 def _children(known: pd.DataFrame) -> int:

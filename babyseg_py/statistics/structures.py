@@ -63,6 +63,12 @@ def side_of(structure: str, names: pd.Index) -> str:
     return "both" if _LEFT + structure in names else "none"
 
 
+def one_sided(structure: str, names: pd.Index) -> bool:
+    """Say whether a structure has a side, and no sum over both sides stands beside it."""
+    both = structure.removeprefix(_LEFT).removeprefix(_RIGHT)
+    return both != structure and both not in names
+
+
 def asymmetry(volumes: pd.DataFrame) -> pd.DataFrame:
     r"""Asymmetry index of every pair of structures, :math:`(L - R) / ((L + R) / 2)`.
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from babyseg_py.cohort.phenotype import NOTHING, check_phenotype
 from babyseg_py.cohort.problems import Problem, in_order
+from babyseg_py.cohort.raters import check_raters
 from babyseg_py.cohort.records import Record, to_json
 from babyseg_py.cohort.samplesheet import read_samplesheet
 from babyseg_py.cohort.summary import summary
@@ -27,6 +28,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "table of verdicts on the sessions: participant_id, session_id, verdict (pass, fail, correct), note"
     )
     parser.add_argument("--verdicts", metavar="F.tsv", type=Path, help=words)
+    words = "table of label maps by several raters: participant_id, session_id, rater, dseg"
+    parser.add_argument("--raters", metavar="F.tsv", type=Path, help=words)
     parser.add_argument("-o", "--output", metavar="F.json", type=Path, help="where to write the records")
 
 
@@ -47,7 +50,7 @@ def run(args: argparse.Namespace) -> int:
         msg = "--scores and --covariates name columns of --phenotype, which is not given"
         raise UsageError(msg)
     source = args.sheet or args.bids
-    check_outputs([args.output], inputs=[args.sheet, args.phenotype, args.verdicts])
+    check_outputs([args.output], inputs=[args.sheet, args.phenotype, args.verdicts, args.raters])
     records, problems = _read(source, is_bids=args.bids is not None)
     phenotype = NOTHING
     if args.phenotype:
@@ -60,12 +63,17 @@ def run(args: argparse.Namespace) -> int:
     if args.verdicts:
         verdicts, more = check_verdicts(args.verdicts, records)
         problems += more
+    raters: list[dict] = []
+    if args.raters:
+        raters, more = check_raters(args.raters, records)
+        problems += more
     _report(source, problems)
     if args.output:
         from babyseg_py.writing import write_text
 
-        write_text(args.output, to_json(records, phenotype, verdicts))
+        write_text(args.output, to_json(records, phenotype, verdicts, raters))
     lines = [*summary(records), *_scores_summary(phenotype), *_verdicts_summary(verdicts)]
+    lines += _raters_summary(raters)
     print("\n".join([f"{source}: no errors", *lines]))
     return 0
 
@@ -111,6 +119,14 @@ def _scores_summary(phenotype: dict) -> list[str]:
 def _verdicts_summary(verdicts: list[dict]) -> list[str]:
     counts = [f"{sum(one['verdict'] == word for one in verdicts)} {word}" for word in VERDICTS]
     return [f"verdicts on sessions: {', '.join(counts)}"] if verdicts else []
+
+
+def _raters_summary(raters: list[dict]) -> list[str]:
+    if not raters:
+        return []
+    names = sorted({one["rater"] for one in raters})
+    n = len({one["visit_id"] for one in raters})
+    return [f"raters {_listed(names)}: {n} session{'s' if n > 1 else ''} with two or more"]
 
 
 def _listed(names: list[str]) -> str:

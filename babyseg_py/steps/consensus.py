@@ -4,6 +4,8 @@ import argparse
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from babyseg_py.images import Volume
 
 COLUMNS = [
@@ -31,10 +33,10 @@ def run(args: argparse.Namespace) -> None:
     from pathlib import Path
 
     from babyseg_py.errors import UsageError
-    from babyseg_py.images import save_image, save_labels
+    from babyseg_py.images import save_image
     from babyseg_py.images.nifti import require_nifti_names
-    from babyseg_py.labels.lut import label_files, write_dseg_table, write_lut
-    from babyseg_py.morphometry.consensus import majority, staple
+    from babyseg_py.labels.lut import label_files
+    from babyseg_py.steps.evaluate import read_labels
     from babyseg_py.writing import check_outputs
 
     if len(args.raters) < 2:
@@ -48,14 +50,10 @@ def run(args: argparse.Namespace) -> None:
     require_nifti_names(args.output, args.certainty)
     if len({Path(rater).resolve() for rater in args.raters}) < len(args.raters):
         raise UsageError("the label map of a rater is given twice: each has one vote")
-    maps = _on_one_grid(args.raters)
-    made = {"staple": staple, "majority": majority}[args.method]([one.data for one in maps])
-    labels = maps[0].with_data(made.labels.astype(maps[0].data.dtype))
-    path, sidecar, table, lut = outputs
-    save_labels(labels, path)
-    _write_sidecar(sidecar, args)
-    write_dseg_table(table)
-    write_lut(lut)
+    maps = on_one_grid_all([read_labels(path) for path in args.raters], args.raters)
+    labels, made = join(maps, args.method)
+    sources = [Path(rater).name for rater in args.raters]
+    write_consensus(labels, Path(args.output), method=args.method, sources=sources)
     if args.certainty:
         save_image(labels.with_data(made.certainty), args.certainty)
     found = performance(_names(args.raters), maps, labels, made)
@@ -66,6 +64,38 @@ def run(args: argparse.Namespace) -> None:
     for rater, of in found.dropna(subset=["dice"]).groupby("rater", sort=False):
         there = of[of["consensus_volume_mm3"] > 0]
         print(f"{rater}: mean Dice {there['dice'].mean():.3f} over {len(there)} structures of the consensus")
+
+
+def join(maps: "list[Volume]", method: str):
+    """Join label maps that lie on one grid by one of `METHODS`; return labels and `Consensus`."""
+    from babyseg_py.morphometry.consensus import majority, staple
+
+    made = {"staple": staple, "majority": majority}[method]([one.data for one in maps])
+    return maps[0].with_data(made.labels.astype(maps[0].data.dtype)), made
+
+
+def write_consensus(
+    labels: "Volume", path: "Path", *, method: str, sources: list[str], raters: list[str] | None = None
+) -> None:
+    """Write the label map with its sidecar, which has files and, where given, names of the raters."""
+    from babyseg_py import __version__
+    from babyseg_py.images import save_labels
+    from babyseg_py.labels.lut import DSEG_COLUMNS, label_files, write_dseg_table, write_lut
+    from babyseg_py.writing import write_json
+
+    path, sidecar, table, lut = label_files(path)
+    save_labels(labels, path)
+    content = {
+        "Manual": True,
+        "Sources": sources,
+        **({"Raters": raters} if raters else {}),
+        "GeneratedBy": {"Name": "babyseg consensus", "Version": __version__},
+        "Method": {"staple": "STAPLE for many labels", "majority": "majority vote"}[method],
+        "SpatialReference": "the grid of this file",
+    }
+    write_json(sidecar, content | DSEG_COLUMNS)
+    write_dseg_table(table)
+    write_lut(lut)
 
 
 def performance(names, maps, labels, made):
@@ -108,12 +138,16 @@ def _counts(made, rater: int):
     return np.nan_to_num(made.confusion[rater]) * made.truth, made.truth
 
 
-def _on_one_grid(paths: list[str]) -> "list[Volume]":
-    """Read all maps onto the grid of the first, continued as far as any of them has labels."""
-    from babyseg_py.morphometry.comparable import on_one_grid
-    from babyseg_py.steps.evaluate import read_labels
+def on_one_grid_all(maps: "list[Volume]", paths: list[str]) -> "list[Volume]":
+    """Bring all maps onto the grid of the first, continued as far as any of them has labels.
 
-    maps = [read_labels(path) for path in paths]
+    Raises
+    ------
+    UnusableData
+        If one of them covers another part of the world than the first; it names that one of `paths`.
+    """
+    from babyseg_py.morphometry.comparable import on_one_grid
+
     wide = maps[0]
     for path, one in zip(paths[1:], maps[1:], strict=True):
         wide = on_one_grid(wide, one, path).reference
@@ -126,20 +160,3 @@ def _names(paths: list[str]) -> list[str]:
 
     short = [Path(path).name.removesuffix(".gz").rsplit(".", 1)[0] for path in paths]
     return short if len(set(short)) == len(short) else paths
-
-
-def _write_sidecar(path, args: argparse.Namespace) -> None:
-    from pathlib import Path
-
-    from babyseg_py import __version__
-    from babyseg_py.labels.lut import DSEG_COLUMNS
-    from babyseg_py.writing import write_json
-
-    content = {
-        "Manual": True,
-        "Sources": [Path(rater).name for rater in args.raters],
-        "GeneratedBy": {"Name": "babyseg consensus", "Version": __version__},
-        "Method": {"staple": "STAPLE for many labels", "majority": "majority vote"}[args.method],
-        "SpatialReference": "the grid of this file",
-    }
-    write_json(path, content | DSEG_COLUMNS)

@@ -18,9 +18,10 @@ if TYPE_CHECKING:
 
 SHEET = (
     *("participant_id", "session_id", "suffix", "image", "run"),
-    *("age_value", "age_unit", "age_reference", "sex", "site", "dseg"),
+    *("age_value", "age_unit", "age_reference", "sex", "site", "group", "dseg"),
 )
 VOLUMES = ("participant_id", "session_id", "label", "structure", "volume_mm3")
+RATERS = ("participant_id", "session_id", "rater", "dseg")
 MOST_VISITS = 8
 FINEST_MM, FINER = 1.0, 0.7  # voxels of the anatomy: at least, and relative to those of the scans
 
@@ -41,7 +42,8 @@ def run(args: argparse.Namespace) -> None:
     """Write the cohort, the samplesheet last.
 
     Outputs in the folder: ``samplesheet.csv``, ``scores.tsv``, ``sub-*/ses-*/anat/*.nii.gz``,
-    ``reference_volumes.tsv``, ``planted.json`` and reference segmentations of a few sessions in ``truth``.
+    ``reference_volumes.tsv``, ``planted.json``, reference segmentations of a few sessions in ``truth``, and
+    label maps of raters in ``raters`` with their table ``raters.tsv``.
     """
     _check(args)
     from babyseg_py.synthesis.digital_infant import load_model
@@ -56,6 +58,9 @@ def run(args: argparse.Namespace) -> None:
     volumes = _write_visits(jobs, args.threads)
     _write_table(args.folder / "reference_volumes.tsv", VOLUMES, volumes)
     _write_scores(args.folder, cohort, seed=args.seed)
+    ratings = [row for job in jobs if job.visit.with_raters for row in _rater_rows(job)]
+    if ratings:
+        _write_table(args.folder / "raters.tsv", RATERS, ratings)
     _write_table(args.folder / "samplesheet.csv", SHEET, [r for job in jobs for r in _sheet_rows(job)])
     scans = sum(len(job.visit.scans) for job in jobs)
     print(f"{args.folder}: {len(cohort)} children, {len(jobs)} visits, {scans} scans")
@@ -122,7 +127,21 @@ def _write_visit(model: "Model", job: _Job) -> list[list]:
             _cut_off(target)
         if job.visit.with_truth and planned is job.visit.scans[0]:
             save_labels(label_scan(labels, planned.scan, image), job.folder / _truth_name(job))
+        if job.visit.with_raters and planned is job.visit.scans[0]:
+            _write_raters(job, label_scan(labels, planned.scan, image))
     return _volume_rows(job, labels)
+
+
+def _write_raters(job: _Job, truth: "Volume") -> None:
+    """Write the label map of every rater."""
+    import numpy as np
+
+    from babyseg_py.images import save_labels
+    from babyseg_py.synthesis.digital_infant_raters import ERROR_MM, rate
+
+    for number, (rater, error_mm) in enumerate(ERROR_MM.items()):
+        generator = np.random.default_rng([job.visit.seed, number])
+        save_labels(rate(truth, error_mm, generator), job.folder / _rater_name(job, rater))
 
 
 def _cut_off(path: Path) -> None:
@@ -164,6 +183,19 @@ def _truth_name(job: _Job) -> Path:
     return Path("truth", bids_name(participant=child, session=session, suffix="dseg", extension=".nii.gz"))
 
 
+def _rater_name(job: _Job, rater: str) -> Path:
+    """Path of a rater's label map below the folder."""
+    return Path("raters", rater, _truth_name(job).name)
+
+
+def _rater_rows(job: _Job) -> list[list]:
+    """Rows of the table of raters for one visit."""
+    from babyseg_py.synthesis.digital_infant_raters import ERROR_MM
+
+    ids = f"sub-{job.child.participant}", f"ses-{job.visit.session}"
+    return [[*ids, rater, _rater_name(job, rater).as_posix()] for rater in ERROR_MM]
+
+
 def _sheet_rows(job: _Job) -> list[list]:
     """Rows of the samplesheet for one visit."""
     child, visit = job.child, job.visit
@@ -172,7 +204,8 @@ def _sheet_rows(job: _Job) -> list[list]:
         [
             *(f"sub-{child.participant}", f"ses-{visit.session}", planned.scan.suffix),
             *(_image_name(job, planned.scan.suffix, planned.run).as_posix(), planned.run or ""),
-            *(f"{visit.age_months:g}", "months", "birth", child.sex, child.site, truth),
+            *(f"{visit.age_months:g}", "months", "birth", child.sex, child.site),
+            *(child.group, truth),
         ]
         for planned in visit.scans
     ]
@@ -187,18 +220,24 @@ def _write_scores(folder: Path, cohort: list["PlannedChild"], *, seed: int) -> N
         NULL_SCORES,
         PLANTED_LABEL,
         PLANTED_SCORE,
-        draw_scores,
+        draw_visit_scores,
         relative_volume,
     )
+    from babyseg_py.synthesis.digital_infant_raters import ERROR_MM
 
-    scores = draw_scores(cohort, seed=seed)
+    scores = draw_visit_scores(cohort, seed=seed)
     rows = [
-        [f"sub-{one.participant}", *(f"{values[place]:.1f}" for values in scores.values())]
+        [
+            *(f"sub-{one.participant}", f"ses-{visit.session}"),
+            *(f"{values[place][number]:.1f}" for values in scores.values()),
+        ]
         for place, one in enumerate(cohort)
+        for number, visit in enumerate(one.visits)
     ]
-    _write_table(folder / "scores.tsv", ("participant_id", *scores), rows)
+    _write_table(folder / "scores.tsv", ("participant_id", "session_id", *scores), rows)
     true = [relative_volume(one.child) for one in cohort]
-    rho = float(spearmanr(true, scores[PLANTED_SCORE]).statistic) if len(cohort) > 2 else None
+    means = [values.mean() for values in scores[PLANTED_SCORE]]
+    rho = float(spearmanr(true, means).statistic) if len(cohort) > 2 else None
     planted = {
         "associations": [
             {
@@ -206,10 +245,11 @@ def _write_scores(folder: Path, cohort: list["PlannedChild"], *, seed: int) -> N
                 "structure": structure_name(PLANTED_LABEL),
                 "label": PLANTED_LABEL,
                 "rho": None if rho is None else round(rho, 3),
-                "of": "volume relative to the mean of the age, with the score, over the children",
+                "of": "volume relative to the mean of the age, with the mean score, over the children",
             }
         ],
         "null_scores": list(NULL_SCORES),
+        "raters": [{"rater": name, "error_mm": error} for name, error in ERROR_MM.items()],
     }
     _replace(folder / "planted.json", json.dumps(planted, indent=2) + "\n")
 

@@ -33,6 +33,8 @@ def run(args: argparse.Namespace) -> None:
     from babyseg_py.statistics.analysis import analyse
     from babyseg_py.statistics.files import read_records, write_table
     from babyseg_py.statistics.inputs import Inputs
+    from babyseg_py.statistics.parts import COLUMNS as PARTS
+    from babyseg_py.statistics.raters import VOLUMES as RATED
     from babyseg_py.statistics.surface_maps import write_surface_maps
     from babyseg_py.statistics.verdicts import METRIC as VERDICT
     from babyseg_py.statistics.visits import visit_facts
@@ -52,7 +54,8 @@ def run(args: argparse.Namespace) -> None:
         source=args.volume_source,
         harmonise=args.harmonise,
         longitudinal=_table(tables, "longitudinal") if (tables / "longitudinal.tsv").is_file() else None,
-        parts=_parts(tables),
+        parts=_optional(tables, "parts", PARTS),
+        raters=_optional(tables, "rater_volumes", RATED),
         shapes=Path(args.shapes) if args.shapes else None,
     )
     results = analyse(inputs)
@@ -78,17 +81,16 @@ def _table(folder: Path, name: str):
     return table
 
 
-def _parts(folder: Path):
-    """Table parts of the cohort, None without one: only runs with the fuller label set have it."""
+def _optional(folder: Path, name: str, columns: list[str]):
+    """One table of the cohort that only some runs have, None without it."""
     from babyseg_py.statistics.files import missing_columns, read_table
-    from babyseg_py.statistics.parts import COLUMNS
     from babyseg_py.statistics.visits import VISIT
 
-    path = folder / "parts.tsv"
+    path = folder / f"{name}.tsv"
     if not path.is_file():
         return None
     table = read_table(path)
-    missing_columns(path, table.columns, [*VISIT, *COLUMNS])
+    missing_columns(path, table.columns, [*VISIT, *columns])
     return table
 
 

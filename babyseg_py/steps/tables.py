@@ -10,6 +10,8 @@ DESCRIPTION = {
     "surface-distance": "surfacedistance_qc.tsv of the visits",
     "longitudinal": "longitudinal_morph.tsv of the visits that are in a template",
     "parts": "fuller_morph.tsv of the visits, of a run with --labels fuller",
+    "rater-performance": "raters_qc.tsv of the visits that several raters labelled",
+    "rater-volumes": "raters_morph.tsv of these visits",
 }
 
 
@@ -36,8 +38,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     """Write the tables of the cohort and of its participants, each with its data dictionary."""
     from babyseg_py.statistics.files import read_records, read_table, write_table
-    from babyseg_py.statistics.gather import cohort_tables, participants
+    from babyseg_py.statistics.gather import cohort_tables, gather, participants
     from babyseg_py.statistics.parts import part_table
+    from babyseg_py.statistics.raters import PERFORMANCE, VOLUMES
     from babyseg_py.statistics.templates import read_failures, template_table
     from babyseg_py.statistics.visits import visit_facts
 
@@ -61,6 +64,11 @@ def run(args: argparse.Namespace) -> None:
     )
     if args.parts:
         tables["parts"] = part_table(_visit_tables(args.parts, "fuller", "morph"), facts)
+    if content.get("raters"):
+        rated = {"rater_performance": (args.rater_performance, "qc", PERFORMANCE),
+                 "rater_volumes": (args.rater_volumes, "morph", VOLUMES)}  # fmt: skip
+        for name, (files, suffix, columns) in rated.items():
+            tables[name] = gather(_visit_tables(files, "raters", suffix), columns, facts)
     for name, table in tables.items():
         write_table(table, out / f"{name}.tsv")
     beside = Path(args.participants) if args.participants else out.resolve().parent / "participants.tsv"

@@ -15,6 +15,7 @@ NULL_SCORES = ("motor", "sleep")
 # dozen children can show its association.
 PLANTED_SD = 0.15
 PLANTED_CORRELATION = 0.95
+VISIT_SD = 3.0  # of a score from visit to visit of one child, in points
 SPACING_MM = 1.3
 THICK = 1.8  # slice thickness of a thick scan relative to the in-plane voxel
 _FIRST_MONTHS = (0.3, 2.5, 6.0, 1.2, 4.0, 8.0, 3.2, 0.8, 5.0, 7.0, 12.0, 12.6)
@@ -26,6 +27,8 @@ _REPEATED = {
     (3, 1): "T2w",
 }  # (child, visit): contrast taken twice
 _CORRUPT = (5, 1)  # this visit has a second T2w run that was cut off while it was copied
+_CASES = (1, 2, 6, 7, 11)  # the others are controls; they differ by chance alone
+_WITH_RATERS = ((0, 1), (1, 1), (2, 1), (3, 1), (4, 1), (6, 1))  # close to twelve months
 _WITH_TRUTH = ((0, 0), (0, 1), (2, 0), (2, 1))  # these lie still between their scans
 
 
@@ -62,6 +65,8 @@ class PlannedVisit:
         Whole heads rather than skull-stripped scans.
     with_truth : bool
         Whether the sheet names a reference segmentation.
+    with_raters : bool
+        Whether raters labelled the first scan.
     scans : tuple of PlannedScan
         The first is a T1w scan.
     seed : int
@@ -72,6 +77,7 @@ class PlannedVisit:
     age_months: float
     with_head: bool
     with_truth: bool
+    with_raters: bool
     scans: tuple[PlannedScan, ...]
     seed: int
 
@@ -83,6 +89,7 @@ class PlannedChild:
     participant: str
     sex: str
     site: str
+    group: str
     child: Child
     visits: tuple[PlannedVisit, ...]
 
@@ -120,6 +127,7 @@ def plan_cohort(
                 participant=f"{number + 1:02d}",
                 sex="FM"[int(generator.integers(2))],
                 site=site,
+                group="case" if number % len(_FIRST_MONTHS) in _CASES else "control",
                 child=child,
                 visits=tuple(
                     _visit((number, v), age, site, spacing_mm, generator) for v, age in enumerate(ages)
@@ -157,6 +165,31 @@ def draw_scores(cohort: list[PlannedChild], /, *, seed: int = 1) -> dict[str, np
     scores = {PLANTED_SCORE: PLANTED_CORRELATION * size + own * noise[0]}
     scores |= dict(zip(NULL_SCORES, noise[1:], strict=True))
     return {name: np.round(100 + 15 * values, 1) for name, values in scores.items()}
+
+
+def draw_visit_scores(cohort: list[PlannedChild], /, *, seed: int = 1) -> dict[str, list[np.ndarray]]:
+    """Scores at every visit by name: those of the child, which `draw_scores` draws, and chance around them.
+
+    Parameters
+    ----------
+    cohort : list of PlannedChild
+        The plan.
+    seed : int
+        Of the chance.
+
+    Returns
+    -------
+    dict of str to list of (V,) np.ndarray
+        Scores at the visits of each child, in their order.
+    """
+    generator = np.random.default_rng([seed, 8])
+    return {
+        name: [
+            np.round(value + VISIT_SD * generator.standard_normal(len(one.visits)), 1)
+            for one, value in zip(cohort, values, strict=True)
+        ]
+        for name, values in draw_scores(cohort, seed=seed).items()
+    }
 
 
 def _normal_scores(count: int) -> np.ndarray:
@@ -207,6 +240,7 @@ def _visit(
         age_months=age,
         with_head=(number + visit) % 2 == 1,
         with_truth=still,
+        with_raters=place in _WITH_RATERS,
         scans=tuple(scans),
         seed=int(generator.integers(2**31)),
     )

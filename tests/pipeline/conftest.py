@@ -200,7 +200,7 @@ def cohort(project, infants, sheet_rows, write_sheet, workplace) -> Cohort:
     rows = [row for row in sheet_rows if row["participant_id"] != "sub-03"]
     sheet = write_sheet(workplace / "samplesheet.csv", rows)
     words = ["--input", str(sheet), "--phenotype", str(infants / "scores.tsv"), "--truth", str(infants)]
-    words += ["--labels", "fuller"]
+    words += ["--labels", "fuller", "--raters", str(infants / "raters.tsv")]
     interrupted = project.interrupt(workplace, *words, after="REGISTER")
     done = interrupted.trace().query("status == 'COMPLETED'")
     finished = set(zip(done["process"], done["tag"], strict=True))

@@ -102,6 +102,18 @@ def test_images_keep_the_grid_of_their_scan(cohort):
             assert np.allclose(made.affine, scan.affine, atol=1e-4)
 
 
+def test_raters_are_ranked_by_what_their_outlines_were_moved(cohort):
+    for visit in ("sub-01_ses-B", "sub-02_ses-B"):
+        for ending in ("desc-staple_dseg.nii.gz", "desc-majority_dseg.nii.gz", "desc-raters_morph.tsv"):
+            assert (anat(cohort, visit) / f"{visit}_{ending}").is_file(), ending
+    table = read(cohort.run.outdir / "cohort" / "rater_performance.tsv")
+    dice = table.pivot_table(index="consensus", columns="rater", values="dice")
+    assert (dice["Ann"] > dice["Cid"]).all()
+    assert (dice["Ben"] > dice["Cid"]).all()
+    analyses = read(cohort.run.outdir / "cohort" / "analyses.tsv").set_index("analysis")
+    assert "it needs label maps of two raters at 3 children" in analyses.loc["raters", "reason"]
+
+
 def test_label_numbers_are_known(cohort):
     fuller = {s.id for s in fuller_structures()}
     for file in cohort.run.outdir.rglob("*_dseg.nii.gz"):
@@ -166,7 +178,7 @@ def test_versions_and_parameters_are_those_of_the_run(cohort, read_json):
 def test_nothing_is_written_beside_the_inputs_or_into_the_project(cohort, project, infants):
     names = {path.name for path in infants.iterdir()}
     assert names <= {"samplesheet.csv", "scores.tsv", "reference_volumes.tsv", "planted.json", "truth",
-                     "participants.tsv", "sub-01", "sub-02", "sub-03"}  # fmt: skip
+                     "raters", "raters.tsv", "participants.tsv", "sub-01", "sub-02", "sub-03"}  # fmt: skip
     assert {path.name for path in project.top.iterdir()} == {
         "main.nf", "nextflow.config", "conf", "workflows", "subworkflows", "modules", "bin", "babyseg_py",
         ".venv", "weights",

@@ -23,12 +23,30 @@ def two_visits(sheet_rows):
     return [row for row in sheet_rows if row["participant_id"] == "sub-01"]
 
 
+def two_raters(folder, row):
+    """Write a table of two raters of a visit; their maps have one name, in folders with odd names."""
+    lines = ["participant_id\tsession_id\trater\tdseg"]
+    for rater, place in (("Ann", "$(touch pwned) a"), ("Ben", "b")):
+        (folder / place).mkdir()
+        shutil.copy(Path(row["dseg"]), folder / place / "my labels.nii.gz")
+        lines.append(
+            "\t".join([row["participant_id"], row["session_id"], rater, f"{place}/my labels.nii.gz"])
+        )
+    table = folder / "raters.tsv"
+    table.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return table
+
+
 @pytest.mark.parametrize("parser", ["v1", "v2"])
 def test_whole_graph(project, launch, write_sheet, two_visits, parser):
     sheet = write_sheet(launch / "sheet.csv", two_visits)
-    run = project.run(launch, "--input", str(sheet), "-stub-run", outdir="out put", parser=parser)
+    words = ["--input", str(sheet), "--raters", str(two_raters(launch, two_visits[0])), "-stub-run"]
+    run = project.run(launch, *words, outdir="out put", parser=parser)
     assert run.code == 0, run.text
-    assert run.trace()["process"].value_counts().to_dict() == STEPS
+    assert run.trace()["process"].value_counts().to_dict() == STEPS | {"RATERS": 1}
+    assert [*(run.outdir / "sub-01" / "ses-A").rglob("*_desc-raters_qc.tsv")]
+    maps = sorted(path.resolve() for path in (launch / "work").glob("*/*/maps/*/*"))
+    assert len(set(maps)) == 2
     for name in ("report.html", "ledger.tsv", "participants.tsv", "dataset_description.json", ".bidsignore"):
         assert (run.outdir / name).is_file()
     assert [*(run.outdir / "cohort" / "surfaces").glob("*_mesh.surf.gii")]

@@ -50,8 +50,8 @@ def test_a_visit_fails():
         assert ledger(failure("sub-01_ses-A", step)) == [("failed", step)] * 3 + [("ok", "n/a")]
 
 
-def test_a_visit_lacks_only_its_picture():
-    for step in ("surface-distance", "snapshot", "shape"):
+def test_a_visit_lacks_only_its_picture_or_the_like():
+    for step in ("surface-distance", "snapshot", "shape", "raters"):
         assert ledger(failure("sub-01_ses-A", step)) == [("flagged", step)] * 3 + [("ok", "n/a")]
 
 

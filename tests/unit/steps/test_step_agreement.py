@@ -37,6 +37,18 @@ def test_the_planted_difference_of_a_rater_is_found(table, capsys):
     assert out.with_suffix(".json").is_file()
 
 
+@pytest.mark.parametrize("structure", ["Left-Hippocampus", "fornix"])
+def test_structures_of_one_side_and_unknown_ones_are_drawn(table, structure):
+    content = pd.read_csv(table, sep="\t", dtype=str).assign(structure=structure)
+    content.to_csv(table, sep="\t", index=False)
+    out, figures = table.with_name("agreement.tsv"), table.with_name("figures")
+    assert main(["agreement", str(table), "-o", str(out), "--figures-dir", str(figures)]) == 0
+    drawn = read_table(figures / "bland_altman_Ann__Cid.tsv")
+    assert set(drawn["structure"]) == {structure}
+    assert len(drawn) == 10
+    assert drawn["difference_ml"].astype(float).mean() == pytest.approx(0.05, abs=0.012)
+
+
 @pytest.mark.parametrize(
     ("change", "words"),
     [

@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 
 from babyseg_py.cli import main
+from babyseg_py.cohort.raters import check_raters
 from babyseg_py.cohort.samplesheet import read_samplesheet
 from babyseg_py.errors import UnusableData
 from babyseg_py.images import load_image, load_labels
@@ -17,10 +18,13 @@ from babyseg_py.synthesis.digital_infant import load_model
 from babyseg_py.synthesis.digital_infant_cohort import (
     NULL_SCORES,
     PLANTED_SCORE,
+    VISIT_SD,
     draw_scores,
+    draw_visit_scores,
     plan_cohort,
     relative_volume,
 )
+from babyseg_py.synthesis.digital_infant_raters import rate
 
 
 def write(folder, *options):
@@ -90,11 +94,35 @@ def test_brains_grow_between_visits(cohort):
 def test_scores_belong_to_the_children_of_the_sheet(cohort, sheet):
     with (cohort / "scores.tsv").open(encoding="utf-8") as file:
         rows = list(csv.DictReader(file, delimiter="\t"))
-    assert [row["participant_id"] for row in rows] == list(dict.fromkeys(sheet["participant_id"]))
+    visits = sheet.drop_duplicates(["participant_id", "session_id"])
+    assert [row["participant_id"] for row in rows] == visits["participant_id"].tolist()
+    assert [row["session_id"] for row in rows] == visits["session_id"].tolist()
     planted = json.loads((cohort / "planted.json").read_text(encoding="utf-8"))
     (effect,) = planted["associations"]
     assert effect["structure"] == "Left-Hippocampus"
-    assert {effect["score"], *planted["null_scores"], "participant_id"} == set(rows[0])
+    assert {effect["score"], *planted["null_scores"], "participant_id", "session_id"} == set(rows[0])
+
+
+def test_raters_differ_from_the_truth_as_much_as_is_planted(cohort):
+    records, _ = read_samplesheet(cohort / "samplesheet.csv")
+    ratings, problems = check_raters(cohort / "raters.tsv", records)
+    assert problems == []
+    assert len(ratings) == 3 * 5
+    planted = json.loads((cohort / "planted.json").read_text(encoding="utf-8"))["raters"]
+    truth = load_labels(cohort / "truth" / "sub-01_ses-B_dseg.nii.gz").data
+    wrong = {}
+    for one in ratings[:3]:
+        labels = load_labels(one["dseg"]).data
+        assert set(np.unique(labels)) <= {0, *BRAIN_LABELS}
+        wrong[one["rater"]] = (labels != truth)[truth > 0].mean()
+    order = sorted(planted, key=lambda one: one["error_mm"])
+    shares = [wrong[one["rater"]] for one in order]  # below half a voxel, here of 4 mm, nothing moves
+    assert 0 <= shares[0] < shares[1] < shares[2] < 0.4
+
+
+def test_outlines_that_are_not_off_are_the_truth(cohort, rng):
+    truth = load_labels(cohort / "truth" / "sub-01_ses-B_dseg.nii.gz")
+    assert (rate(truth, 0.0, rng).data == truth.data).all()
 
 
 def test_the_same_seed_gives_the_same_bytes_and_another_does_not(cohort, tmp_path):
@@ -114,8 +142,12 @@ def test_the_planted_association_is_strong_and_the_others_are_chance():
     model = load_model()
     cohort = plan_cohort(model, children=40)
     scores = draw_scores(cohort)
+    at_visits = draw_visit_scores(cohort)
     size = [relative_volume(one.child) for one in cohort]
     assert np.corrcoef(size, scores[PLANTED_SCORE])[0, 1] > 0.85
+    for name, values in scores.items():
+        away = np.concatenate([own - value for own, value in zip(at_visits[name], values, strict=True)])
+        assert (away.size, np.std(away)) == (80, pytest.approx(VISIT_SD, rel=0.25))
     for name in NULL_SCORES:
         assert abs(np.corrcoef(size, scores[name])[0, 1]) < 0.45
     assert 0.12 < np.std(size) < 0.22
@@ -127,6 +159,8 @@ def test_the_default_plan_is_the_one_the_documents_describe():
     scans = [scan for visit in visits for scan in visit.scans]
     assert (len(visits), len(scans), sum(scan.corrupt for scan in scans)) == (24, 53, 1)
     assert sum(visit.with_head for visit in visits) == 12
+    assert [child.group for child in cohort].count("case") == 5
+    assert sum(visit.with_raters for visit in visits) == 6
     assert all(child.visits[0].age_months < child.visits[1].age_months for child in cohort)
 
 
