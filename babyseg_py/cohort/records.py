@@ -87,10 +87,16 @@ class Record:
         }
 
 
-def to_json(records: Iterable[Record], phenotype: dict, verdicts: Iterable[dict] = ()) -> str:
+def to_json(
+    records: Iterable[Record],
+    phenotype: dict,
+    verdicts: Iterable[dict] = (),
+    *,
+    notes: Iterable[str] = (),
+) -> str:
     """Return the text of ``records.json``."""
     content = {"records": [record.as_json() for record in records], "phenotype": phenotype}
-    content |= {"verdicts": list(verdicts)}
+    content |= {"verdicts": list(verdicts), "notes": list(notes)}
     return json.dumps(content, indent=1, ensure_ascii=False) + "\n"
 
 

@@ -87,6 +87,8 @@ class Results:
         Known answers, for a digital cohort.
     verdicts : list of dict
         participant_id, session_id, verdict and note, as given by eye.
+    notes : list of str
+        What the check found odd about the samplesheet.
     child_pages : str
         Folder of the pages of single children, relative to the report; empty if there are none.
     """
@@ -109,6 +111,7 @@ class Results:
     versions: dict[str, str] = field(default_factory=dict)
     truth: Truth | None = None
     verdicts: list[dict] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
     child_pages: str = ""
 
 
@@ -186,7 +189,7 @@ def read_results(
     UnusableData
         A file is not what its name says.
     """
-    scans, phenotype, verdicts = _read_records(Path(records))
+    scans, phenotype, verdicts, notes = _read_records(Path(records))
     rows = _read_ledger(Path(ledger))
     pictures, to_scale = _by_visit(snapshots)
     tables: dict[str, Any] = {name: _read_table(Path(cohort) / filename) for name, filename in TABLES.items()}
@@ -197,6 +200,7 @@ def read_results(
         visits=visit_table(scans, rows),
         **tables,
         verdicts=verdicts,
+        notes=notes,
         more={name: _read_table(Path(cohort) / f"{name}.tsv") for name in MORE},
         snapshots=pictures,
         to_scale=to_scale,
@@ -206,7 +210,7 @@ def read_results(
     )
 
 
-def _read_records(path: Path) -> tuple[pd.DataFrame, dict, list[dict]]:
+def _read_records(path: Path) -> tuple[pd.DataFrame, dict, list[dict], list[str]]:
     content = _read_json(path)
     columns = ["row", "participant_id", "session_id", "run", "suffix", "image", "age_days", "age_reference"]
     columns += ["sex", "site", "group"]
@@ -214,7 +218,8 @@ def _read_records(path: Path) -> tuple[pd.DataFrame, dict, list[dict]]:
     scans["age_days"] = pd.to_numeric(scans["age_days"], errors="coerce")
     scans["scan"] = [_scan(run, suffix) for run, suffix in zip(scans["run"], scans["suffix"], strict=True)]
     verdicts = list(content.get("verdicts") or [])
-    return _with_visit(scans, path), content.get("phenotype") or {}, verdicts
+    notes = [str(note) for note in content.get("notes") or []]
+    return _with_visit(scans, path), content.get("phenotype") or {}, verdicts, notes
 
 
 def _read_ledger(path: Path) -> pd.DataFrame:
