@@ -10,6 +10,7 @@ from babyseg_py.statistics.associations import gather_cohort
 from babyseg_py.statistics.flags import flagged_scans, flagged_visits, without_flagged_structures
 from babyseg_py.statistics.sample import Cohort
 from babyseg_py.statistics.scorechecks import score_notes
+from babyseg_py.statistics.scores import UNDECLARED, Declared, unusable
 from babyseg_py.statistics.visits import VISIT
 
 NO_SCORES = pd.DataFrame({"participant_id": [], "session_id": []}, dtype=object)
@@ -31,6 +32,8 @@ class Inputs:
         Names of its columns.
     source : str
         ``labels`` or ``posteriors``, which associations and models use.
+    declared : Declared
+        What is said of columns of the score table.
     harmonise : bool
         Whether all but reliability, the agreement of methods, change in templates, growth of parts and shape
         use volumes harmonised between sites.
@@ -50,6 +53,7 @@ class Inputs:
     scores: list[str]
     covariates: list[str]
     source: str
+    declared: Declared = UNDECLARED
     harmonise: bool = False
     longitudinal: pd.DataFrame | None = None
     parts: pd.DataFrame | None = None
@@ -71,12 +75,13 @@ class Inputs:
 
     @property
     def chosen(self) -> dict:
-        """Scores, covariates and source of volumes, as the analyses of behaviour take them."""
+        """Scores, covariates, what is said of them and source of volumes, as all analyses of scores have."""
         scored = self.phenotype is not None
         return {
             "scores": self.scores if scored else [],
             "covariates": self.covariates if scored else [],
             "source": self.source,
+            "declared": self.declared,
         }
 
     @property
@@ -132,8 +137,15 @@ class Usable:
     def notes(self) -> dict[str, list[str]]:
         """What looks wrong with each score and its covariates."""
         cohort, _, covariates = self.gathered
-        scanned = cohort.facts["participant_id"]
-        return score_notes(self.inputs.chosen["scores"], cohort.answers, scanned, covariates=covariates)
+        return score_notes(self.inputs.chosen["scores"], covariates, cohort)
+
+    @property
+    def useless(self) -> list[str]:
+        """Which covariates nothing can be adjusted for, and why."""
+        cohort, _, covariates = self.gathered
+        tables = {name: cohort.answers if name in cohort.answers else cohort.facts for name in covariates}
+        why = {name: unusable(of[name], cohort.categories) for name, of in tables.items() if len(of)}
+        return [f"not adjusted for {name}: {words}" for name, words in why.items() if words]
 
     @cached_property
     def of_nobody(self) -> "Usable":
