@@ -32,8 +32,6 @@ class Inputs:
         Names of its columns.
     source : str
         ``labels`` or ``posteriors``, which associations and models use.
-    declared : Declared
-        What is said of columns of the score table.
     harmonise : bool
         Whether all but reliability, the agreement of methods, change in templates, growth of parts and shape
         use volumes harmonised between sites.
@@ -43,6 +41,8 @@ class Inputs:
         Table parts of the cohort; None without the fuller label set.
     shapes : Path or None
         Folder of the coefficients of the surfaces; None if there are none.
+    declared : Declared
+        What is said of columns of the score table.
     """
 
     facts: pd.DataFrame
@@ -53,11 +53,11 @@ class Inputs:
     scores: list[str]
     covariates: list[str]
     source: str
-    declared: Declared = UNDECLARED
     harmonise: bool = False
     longitudinal: pd.DataFrame | None = None
     parts: pd.DataFrame | None = None
     shapes: Path | None = None
+    declared: Declared = UNDECLARED
 
     @property
     def of_nobody(self) -> "Inputs":
