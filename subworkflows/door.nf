@@ -25,6 +25,8 @@ def checkedSheet(options) {
     command += options.phenotype ? ['--phenotype', options.phenotype] : []
     command += options.scores ? ['--scores', options.scores] : []
     command += options.covariates ? ['--covariates', options.covariates] : []
+    command += options.categories ? ['--categories', options.categories] : []
+    command += options.one_scale ? ['--one-scale', options.one_scale] : []
     def verdicts = options.qc_verdicts ?: verdictsBeside(options.outdir)
     command += verdicts ? ['--verdicts', verdicts] : []
     command += options.raters ? ['--raters', options.raters] : []

@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from babyseg_py.cohort.age_agreement import Fault, age_faults, gestation_days, listing_doubts
+from babyseg_py.cohort.age_units import unit_doubts
 from babyseg_py.cohort.ages import UNIT_DAYS
 from babyseg_py.cohort.problems import Problem, shown
 from babyseg_py.cohort.records import Record
@@ -33,6 +34,8 @@ def disagreements(records: Sequence[Record], file: str) -> list[Problem]:
         faults += _unlike(records, column, lambda record: record.visit_id, "of one visit")
     faults += _unlike(records, "sex", lambda record: record.participant_id, "of one child")
     doubts = [*_padded(records), *_too_early(records), *_other_unit(records)]
+    told = {record.participant_id for record, _, _ in doubts}
+    doubts += [fault for fault in unit_doubts(records) if fault[0].participant_id not in told]
     for child in _groups(records, lambda record: record.participant_id).values():
         wrong = age_faults(child)
         faults += wrong

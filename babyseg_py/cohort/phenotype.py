@@ -7,10 +7,10 @@ from pathlib import Path
 from babyseg_py.cohort import fields
 from babyseg_py.cohort.problems import Problem, nearest, shown
 from babyseg_py.cohort.records import Record
+from babyseg_py.cohort.score_agreement import column_doubts
 from babyseg_py.cohort.score_columns import (
     NAMED,
     as_number,
-    copies,
     empty_columns,
     is_numeric,
     mixed_units,
@@ -22,6 +22,7 @@ from babyseg_py.cohort.tables import Row, Table, is_missing, missing_columns, re
 from babyseg_py.errors import UnusableData
 from babyseg_py.statistics.partial import FEWEST
 from babyseg_py.statistics.scorechecks import likely_ids
+from babyseg_py.statistics.scores import UNDECLARED, Declared
 
 IDENTIFIERS = ("participant_id", "session_id")
 OF_THE_SHEET = ("sex", "site", "group", "age", "age_days", "age_months", "age_weeks_pma")
@@ -37,6 +38,7 @@ def check_phenotype(
     *,
     scores: Sequence[str] = (),
     covariates: Sequence[str] = (),
+    declared: Declared = UNDECLARED,
 ) -> tuple[dict, list[Problem]]:
     """Check a table of scores and covariates against the children who were scanned.
 
@@ -53,11 +55,14 @@ def check_phenotype(
     covariates : sequence of str
         The columns to adjust for; sex, site, group and age may be those of the samplesheet. One of which
         more than half of the values are numbers is one of numbers, any other holds categories.
+    declared : Declared
+        Covariates whose numbers are categories, and scores that are of one scale whatever they look like.
 
     Returns
     -------
     phenotype : dict
-        file, scores, covariates, and the children (and visits, where both tables tell them) without scores
+        file, scores, covariates, categories, one_scale, and the
+        children (and visits, where both tables tell them) without scores
         and without scans, as ``records.json`` holds them.
     problems : list of Problem
         Errors are what leaves open which table or column is meant: no such file, no participant_id, a name of
@@ -73,17 +78,20 @@ def check_phenotype(
     numeric = [column for column in free if is_numeric(table, column)]
     chosen = list(dict.fromkeys(scores)) or [column for column in numeric if column not in covariates]
     wanted = [name for name in dict.fromkeys(covariates) if name not in chosen]
-    problems += _unknown_names(table, chosen, wanted)
+    problems += _unknown_names(table, chosen, wanted, declared)
+    problems += _named_twice(table, [name for name in dict.fromkeys(covariates) if name in chosen])
     if not chosen:
         words = "no column holds numbers, so that there is no score to relate; name one with --scores"
         problems.append(Problem(table.file.name, None, None, words, doubt=True))
-    problems += empty_columns(table, [*chosen, *wanted] if scores else free)
+    problems += empty_columns(table, [name for name in (chosen if scores else free) if name not in wanted])
     problems += nearly_numbers(table, (name for name in free if name not in [*chosen, *wanted]))
     for column in [*chosen, *(name for name in wanted if name in numeric)]:
-        problems += not_numbers(table, column)
-    problems += [*copies(table, chosen, wanted), *mixed_units(table, records)]
+        problems += not_numbers(table, column, covariate=column in wanted)
+    problems += column_doubts(table, records, scores=chosen, covariates=wanted, declared=declared)
+    problems += mixed_units(table, records)
     keys = _keys(table, problems, {record.participant_id for record in records})
     found = {"file": str(Path(path).absolute()), "scores": chosen, "covariates": wanted}
+    found |= {"categories": list(declared.categories), "one_scale": list(declared.one_scale)}
     if records and "participant_id" in table.columns:
         found |= _unmatched(keys, records)
         problems += [*_nobody(table, keys, records), *_few(table, keys, records)]
@@ -101,18 +109,28 @@ def _near_misses(table: Table) -> list[Problem]:
     return [Problem(table.file.name, 1, likely[0], words, doubt=True)]
 
 
-def _unknown_names(table: Table, scores: Iterable[str], covariates: Iterable[str]) -> list[Problem]:
+def _unknown_names(
+    table: Table, scores: Collection[str], covariates: Collection[str], declared: Declared
+) -> list[Problem]:
     free = [name for name in table.columns if name not in IDENTIFIERS]
     problems = []
     for option, names, known in (
         ("--scores", scores, free),
         ("--covariates", covariates, [*free, *OF_THE_SHEET]),
+        ("--categories", declared.categories, covariates),
+        ("--one_scale", declared.one_scale, scores),
     ):
         for name in names:
             if name not in known:
-                words = f"{option} names {shown(name)}, which is not there; {nearest(name, known)}"
+                where = {"--categories": "no covariate", "--one_scale": "no score"}.get(option, "not there")
+                words = f"{option} names {shown(name)}, which is {where}; {nearest(name, known)}"
                 problems.append(Problem(table.file.name, 1, None, words))
     return problems
+
+
+def _named_twice(table: Table, names: Iterable[str]) -> list[Problem]:
+    words = "is named in --scores and in --covariates: it is a score, and no other score is adjusted for it"
+    return [Problem(table.file.name, 1, name, words, doubt=True) for name in names if name in table.columns]
 
 
 def _keys(table: Table, problems: list[Problem], scanned: Collection[str]) -> dict[Key, int]:
@@ -160,7 +178,7 @@ def _again(table: Table, key: Key, first: int, row: Row) -> Problem:
         unlike = f"{', '.join(other[:NAMED])}{_more(other)}"
         words = (
             f"{who} is already in row {first} with other values of {unlike}; the child is left out where they"
-            f" are used: keep one row"
+            f" are used, and nowhere else: keep one row"
         )
         words += "" if "session_id" in table.columns else ", or add a column session_id"
     return Problem(table.file.name, row.number, "participant_id", words, doubt=True)

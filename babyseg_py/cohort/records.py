@@ -92,10 +92,12 @@ def to_json(
     phenotype: dict,
     verdicts: Iterable[dict] = (),
     raters: Iterable[dict] = (),
+    *,
+    notes: Iterable[str] = (),
 ) -> str:
     """Return the text of ``records.json``."""
     content = {"records": [record.as_json() for record in records], "phenotype": phenotype}
-    content |= {"verdicts": list(verdicts), "raters": list(raters)}
+    content |= {"verdicts": list(verdicts), "raters": list(raters), "notes": list(notes)}
     return json.dumps(content, indent=1, ensure_ascii=False) + "\n"
 
 

@@ -7,17 +7,22 @@ from dataclasses import replace
 import numpy as np
 
 from babyseg_py.cohort import fields
+from babyseg_py.cohort.age_units import other_units
 from babyseg_py.cohort.ages import UNIT_DAYS, number
 from babyseg_py.cohort.problems import Problem, shown
 from babyseg_py.cohort.records import Record
 from babyseg_py.cohort.tables import Row, Table, is_missing
-from babyseg_py.statistics.scorechecks import suspected_codes
+from babyseg_py.statistics.codes import suspected_codes
 
 CODES_FOR_MISSING = frozenset({-9, -99, -999, -9999, -8888, -7777, 999, 9999, 8888, 7777})
 NAMED = 5
 _COMMA = re.compile(r"^([+-]?\d+),(\d+)$")
 _LIKE_A_NUMBER = re.compile(r"^[<>~]?\s*[+-]?\d+([.,]\d+)?\s*%?$")
-_AGE = re.compile(r"(^|[_\-. ])age($|[_\-. ])", re.IGNORECASE)
+_WORD = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])")
+_AGE = re.compile(
+    r"(test|scan|visit|assessment|exam|mri|session|child|chron|corrected)?age"
+    r"(s|at\w*|in\w*|when\w*|(in)?(d|days?|w|wks?|weeks?|m|mos?|mths?|months?|y|yrs?|years?)|test\w*|scan|visit)?"
+)
 _NOT_OF_THE_SCAN = re.compile(r"mother|matern|father|patern|parent|gest|birth", re.IGNORECASE)
 _NEAR_DAYS, _NEAR_SHARE = 10.0, 0.1
 
@@ -72,22 +77,23 @@ def empty_columns(table: Table, columns: Iterable[str]) -> list[Problem]:
     return [Problem(table.file.name, 1, name, words, doubt=True) for name in empty]
 
 
-def not_numbers(table: Table, column: str) -> list[Problem]:
+def not_numbers(table: Table, column: str, *, covariate: bool = False) -> list[Problem]:
     """Tell of text among numbers, of numbers that may be codes for a missing value, and of no spread.
 
-    Of more than `NAMED` values that are no numbers the others are told in one sentence.
+    Of more than `NAMED` values that are no numbers the others are told in one sentence. That all values of a
+    covariate are equal is told elsewhere.
     """
     there = values(table, column)
     if column not in table.columns or not there:
         return []
     name = table.file.name
     numbers = {row: as_number(text) for row, text in there}
-    if not any(value is not None for value in numbers.values()):
+    if not any(value is not None for value in numbers.values()) and not covariate:
         words = (
             f"the column has no number, only values such as {shown(there[0][1])}; nothing is related to it"
         )
         return [Problem(name, 1, column, words, doubt=True)]
-    return [*_text(name, column, there), *_odd_numbers(name, column, there)]
+    return [*_text(name, column, there), *_odd_numbers(name, column, there, covariate=covariate)]
 
 
 def _text(name: str, column: str, there: Sequence[tuple[int, str]]) -> list[Problem]:
@@ -106,13 +112,15 @@ def _text(name: str, column: str, there: Sequence[tuple[int, str]]) -> list[Prob
     return problems
 
 
-def _odd_numbers(name: str, column: str, there: Sequence[tuple[int, str]]) -> list[Problem]:
+def _odd_numbers(
+    name: str, column: str, there: Sequence[tuple[int, str]], *, covariate: bool
+) -> list[Problem]:
     known = [(text, value) for _, text in there if (value := as_number(text)) is not None]
     numbers = np.array([value for _, value in known])
     suspects = CODES_FOR_MISSING | set(suspected_codes(numbers))
     codes = sorted({text for text, value in known if value in suspects})
     problems = []
-    if len(known) > 2 and np.ptp(numbers) == 0:
+    if not covariate and len(known) > 2 and np.ptp(numbers) == 0:
         words = f"all {len(known)} values are {known[0][0]}, so that nothing can be related to it"
         problems.append(Problem(name, None, column, words, doubt=True))
     if codes:
@@ -121,24 +129,14 @@ def _odd_numbers(name: str, column: str, there: Sequence[tuple[int, str]]) -> li
     return problems
 
 
-def copies(table: Table, scores: Iterable[str], covariates: Iterable[str]) -> list[Problem]:
-    """Tell of a covariate that is a score under another name."""
-    cells = {name: tuple(row.cells.get(name, "") for row in table.rows) for name in table.columns}
-    words = "the covariate has the same values as the score {}, which leaves nothing of it to relate"
-    return [
-        Problem(table.file.name, None, covariate, words.format(score), doubt=True)
-        for covariate in covariates
-        for score in scores
-        if covariate in cells and cells[covariate] == cells.get(score) and any(cells[covariate])
-    ]
-
-
 def mixed_units(table: Table, records: Sequence[Record]) -> list[Problem]:
     """Tell of columns with ages that are in one unit in most rows and in another in some.
 
     An age is compared with those of the samplesheet: of the visit that the row names, else of all visits of
-    the child. It fits a unit if it is within 10 days or 10 % of one of them. Ages of a parent, at birth or
-    of gestation are not looked at, judged by the name of the column.
+    the child. It fits a unit if it is within 10 days or 10 % of one of them. One that does not fit the unit
+    of most is also compared with the others of the column, those of one session by themselves
+    (`babyseg_py.cohort.age_units.other_units`). Ages of a parent, at birth or of gestation are not looked at,
+    judged by the name of the column.
 
     Parameters
     ----------
@@ -155,7 +153,7 @@ def mixed_units(table: Table, records: Sequence[Record]) -> list[Problem]:
     ages = _ages(records)
     problems = []
     for column in table.columns:
-        if not _AGE.search(column) or _NOT_OF_THE_SCAN.search(column):
+        if not is_age(column) or _NOT_OF_THE_SCAN.search(column):
             continue
         fits = {row.number: _fitting(row, column, ages) for row in table.rows}
         count = {unit: sum(unit in units for units in fits.values()) for unit in UNIT_DAYS}
@@ -169,7 +167,41 @@ def mixed_units(table: Table, records: Sequence[Record]) -> list[Problem]:
                 f" {row}{more} would be {' or '.join(sorted(units))}; write all in one unit"
             )
             problems.append(Problem(table.file.name, row, column, words, doubt=True))
+            continue
+        unit = main if count[main] else None
+        far = _far_off(table, column, unit, fits)
+        if far:
+            row, meant = next(iter(far.items()))
+            more = f" and {len(far) - 1} more" if len(far) > 1 else ""
+            words = (
+                f"ages in mixed units: row {row}{more} would be {' or '.join(meant)} beside the others of the"
+                " column; write all in one unit"
+            )
+            problems.append(Problem(table.file.name, row, column, words, doubt=True))
     return problems
+
+
+def is_age(column: str) -> bool:
+    """Say whether a column holds ages, by its name: age, age_bayley, AgeMonths, ageattest; not language."""
+    words = _WORD.findall(column)
+    return any(_AGE.fullmatch(word.lower()) for word in words)
+
+
+def _far_off(
+    table: Table, column: str, unit: str | None, fits: Mapping[int, set[str]]
+) -> dict[int, list[str]]:
+    """Find rows whose age another unit would put among those of their session."""
+    groups: dict[str, dict[str, float]] = {}
+    for row in table.rows:
+        value = as_number(row.cells.get(column, ""))
+        if value is not None:
+            groups.setdefault(row.cells.get("session_id", ""), {})[str(row.number)] = value
+    found = {}
+    for ages in groups.values():
+        for place, meant in other_units(ages, unit).items():
+            if not fits[int(place)]:
+                found[int(place)] = meant
+    return found
 
 
 def _ages(records: Sequence[Record]) -> dict[tuple[str, str | None], list[float]]:

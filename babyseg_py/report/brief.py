@@ -101,7 +101,7 @@ def worries(results: Results, shelf: Shelf) -> Part:
         *_doubtful(results),
         *_implausible(results),
         *_judged(results),
-        *_scores(results),
+        *_odd_input(results),
         *_ages(results),
         *_thin_evidence(results),
         *_unreliable(results),
@@ -155,11 +155,13 @@ def _judged(results: Results) -> list[str]:
     return [f"Verdicts by eye were obeyed: {listing(words)}."] if words else []
 
 
-def _scores(results: Results) -> list[str]:
-    notes = results.phenotype.get("notes") or []
-    if not notes:
-        return []
-    return [f"The score table gave rise to {count(len(notes), 'note')}, listed below; the first: {notes[0]}."]
+def _odd_input(results: Results) -> list[str]:
+    tables = (("samplesheet", results.notes), ("score table", results.phenotype.get("notes") or []))
+    return [
+        f"The {name} gave rise to {count(len(notes), 'note')}, listed below; the first: {notes[0]}."
+        for name, notes in tables
+        if notes
+    ]
 
 
 def _ages(results: Results) -> list[str]:

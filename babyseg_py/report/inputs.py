@@ -165,8 +165,15 @@ def score_faults(results: Results, shelf: Shelf) -> Part:
     if not results.phenotype.get("file"):
         return Absent("No score table was given (--phenotype).")
     notes = [str(note) for note in results.phenotype.get("notes") or []]
-    if not notes:
-        return Absent("No row and no column of the score table looked wrong.")
+    return _faults(notes) if notes else Absent("No row and no column of the score table looked wrong.")
+
+
+def sheet_faults(results: Results, shelf: Shelf) -> Part:
+    """List what the check found odd about the samplesheet."""
+    return _faults(results.notes) if results.notes else Absent("No row of the samplesheet looked wrong.")
+
+
+def _faults(notes: list[str]) -> Prose:
     more = len(notes) - NAMED_FAULTS
     last = (f"{count(more, 'sentence')} more in the output of the run (babyseg check).",) if more > 0 else ()
     return Prose(points=(*notes[:NAMED_FAULTS], *last))

@@ -38,8 +38,8 @@ BUILDERS: dict[str, Callable[[Results, Shelf], Part]] = {
     builder.__name__: builder
     for builder in (
         brief.headline, brief.quality_and_growth, finding.finding, brief.worries,
-        inputs.contents, inputs.ages, inputs.causes, inputs.verdicts, inputs.unmatched, inputs.score_faults,
-        inputs.whole_ledger,
+        inputs.contents, inputs.ages, inputs.causes, inputs.verdicts, inputs.unmatched,
+        inputs.sheet_faults, inputs.score_faults, inputs.whole_ledger,
         growth.curves, growth.published, growth.change, growth.part_curves, growth.part_change,
         within_child.template_visits, within_child.template_change,
         longitudinal.what_ran, longitudinal.growth_curves, longitudinal.centile_curves,

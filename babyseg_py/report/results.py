@@ -91,6 +91,8 @@ class Results:
         participant_id, session_id, verdict and note, as given by eye.
     raters : list of dict
         visit_id and rater of every label map of the sessions that several raters labelled.
+    notes : list of str
+        What the check found odd about the samplesheet.
     child_pages : str
         Folder of the pages of single children, relative to the report; empty if there are none.
     """
@@ -114,6 +116,7 @@ class Results:
     truth: Truth | None = None
     verdicts: list[dict] = field(default_factory=list)
     raters: list[dict] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
     child_pages: str = ""
 
 
@@ -203,6 +206,7 @@ def read_results(
         **tables,
         verdicts=list(content.get("verdicts") or []),
         raters=list(content.get("raters") or []),
+        notes=[str(note) for note in content.get("notes") or []],
         more={name: _read_table(Path(cohort) / f"{name}.tsv") for name in MORE},
         snapshots=pictures,
         to_scale=to_scale,

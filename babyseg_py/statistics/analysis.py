@@ -49,11 +49,14 @@ class Results:
         What was left out because of flags, in words.
     surfaces : tuple of SurfaceMap
         Comparisons of shape, to be seen on the mean surfaces.
+    notes : tuple of str
+        What looks wrong with the scores and covariates.
     """
 
     tables: dict[str, pd.DataFrame]
     left_out: str
     surfaces: tuple[SurfaceMap, ...]
+    notes: tuple[str, ...] = ()
 
 
 def analyse(inputs: Inputs) -> Results:
@@ -93,8 +96,9 @@ def analyse(inputs: Inputs) -> Results:
     if inputs.harmonise:
         concerned = ~analyses["table"].isin([f"{name}.tsv" for name in measured])
         analyses = _told_harmonised(analyses, concerned, refused, inputs.covariates)
+    notes, _ = attempt(notes_of, usable, usable.of_nobody)
     words = f"{len(usable.visits_out)} visits, {usable.structures_out} structures of other visits"
-    return Results(tables | {"analyses": analyses}, f"left out because flagged: {words}", shapes.maps)
+    return Results(tables | {"analyses": analyses}, f"left out because flagged: {words}", shapes.maps, notes)
 
 
 def _told_harmonised(
@@ -106,6 +110,12 @@ def _told_harmonised(
         words += "; site is a covariate too, which adjusts for it twice"
     told = concerned & (table["ran"] == 1)
     return table.assign(reason=table["reason"].where(~told, table["reason"] + f"; {words}"))
+
+
+def notes_of(usable: Usable) -> tuple[str, ...]:
+    """Return what looks wrong with scores and covariates, each sentence once."""
+    of = (note for notes in usable.notes.values() for note in notes)
+    return tuple(dict.fromkeys([*of, *usable.useless]))
 
 
 def shape_of(usable: Usable) -> Shapes:
@@ -232,8 +242,10 @@ def models_of(usable: Usable) -> Tables:
 def measurement_of(usable: Usable) -> Tables:
     """Associations with the error of the volumes reckoned with."""
     cohort, matrix, covariates = usable.gathered
-    chosen = usable.inputs.chosen | {"covariates": covariates}
-    table = measurement_table(usable.volumes, cohort, matrix, **chosen)
+    scores, source = usable.inputs.chosen["scores"], usable.inputs.source
+    table = measurement_table(
+        usable.volumes, cohort, matrix, scores=scores, covariates=covariates, source=source
+    )
     return {"measurement_error": with_notes(table, usable.notes)}
 
 

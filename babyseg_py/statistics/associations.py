@@ -18,10 +18,11 @@ from babyseg_py.statistics.partial import (
 )
 from babyseg_py.statistics.permutation import DRAWS, Battery, max_t
 from babyseg_py.statistics.sample import VISIT_COLUMNS, Cohort, Sample, draw_sample
+from babyseg_py.statistics.scales import apart
 from babyseg_py.statistics.scorechecks import score_notes, with_notes
-from babyseg_py.statistics.scores import fill_constant, one_row_each, plain_ids
+from babyseg_py.statistics.scores import UNDECLARED, Declared, fill_constant, one_row_each, plain_ids
 from babyseg_py.statistics.structures import BRAIN_VOLUME, side_of, volume_matrix
-from babyseg_py.statistics.visits import VISIT
+from babyseg_py.statistics.visits import VISIT, counted_as_asked
 
 ADJUSTMENTS = ("none", "covariate", "proportion", "residual")
 COLUMNS = [
@@ -67,6 +68,7 @@ def association_tables(
     covariates: list[str],
     flagged: set[tuple[str, str]],
     source: str,
+    declared: Declared = UNDECLARED,
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Partial rank correlation of every structure with every score, under four adjustments for brain volume.
 
@@ -85,6 +87,8 @@ def association_tables(
         Visits that are not used.
     source : str
         ``labels`` or ``posteriors``.
+    declared : Declared
+        What is said of columns.
 
     Returns
     -------
@@ -94,7 +98,14 @@ def association_tables(
         Columns `VISIT_COLUMNS`: which visit was used for every child and score, or why none.
     """
     cohort, matrix, covariates = gather_cohort(
-        volumes, facts, phenotype, scores=scores, covariates=covariates, flagged=flagged, source=source
+        volumes,
+        facts,
+        phenotype,
+        scores=scores,
+        covariates=covariates,
+        flagged=flagged,
+        source=source,
+        declared=declared,
     )
     rows: list[dict] = []
     used = [pd.DataFrame(columns=VISIT_COLUMNS)]
@@ -102,10 +113,7 @@ def association_tables(
         sample, visits = draw_sample(score, covariates, cohort)
         rows += _rows(score, sample, matrix, source)
         used.append(visits.astype(object))
-    table = with_notes(
-        pd.DataFrame(rows, columns=COLUMNS),
-        score_notes(scores, cohort.answers, cohort.facts["participant_id"]),
-    )
+    table = with_notes(pd.DataFrame(rows, columns=COLUMNS), score_notes(scores, covariates, cohort))
     return table, pd.concat(used, ignore_index=True)
 
 
@@ -118,17 +126,29 @@ def gather_cohort(
     covariates: list[str],
     flagged: set[tuple[str, str]],
     source: str,
+    declared: Declared = UNDECLARED,
 ) -> tuple[Cohort, pd.DataFrame, list[str]]:
     """Return the cohort, its volumes (a row per visit) and its covariates without age, as every analysis has.
 
     Parameters are those of `association_tables`.
     """
     matrix = volume_matrix(volumes, source)
+    facts, age_note = counted_as_asked(facts, [name for name in covariates if name not in phenotype])
     covariates = [name for name in covariates if name in phenotype or name not in AGE_NAMES]
     own = [name for name in covariates if name in phenotype]
     wanted = list(dict.fromkeys([*VISIT, *scores, *own]))
     answers, contradicted = one_row_each(plain_ids(phenotype)[wanted])
-    cohort = Cohort(facts, matrix.index, flagged, fill_constant(answers, own), contradicted)
+    found = {name: apart(answers, name) for name in scores if name not in declared.one_scale}
+    cohort = Cohort(
+        facts,
+        matrix.index,
+        flagged,
+        fill_constant(answers, own),
+        contradicted,
+        categories=declared.categories,
+        apart={name: one for name, one in found.items() if one},
+        age_note=age_note,
+    )
     return cohort, matrix, covariates
 
 

@@ -10,6 +10,7 @@ from babyseg_py.statistics.associations import gather_cohort
 from babyseg_py.statistics.flags import flagged_scans, flagged_visits, without_flagged_structures
 from babyseg_py.statistics.sample import Cohort
 from babyseg_py.statistics.scorechecks import score_notes
+from babyseg_py.statistics.scores import UNDECLARED, Declared, unusable
 from babyseg_py.statistics.visits import VISIT
 
 NO_SCORES = pd.DataFrame({"participant_id": [], "session_id": []}, dtype=object)
@@ -42,6 +43,8 @@ class Inputs:
         Table rater_volumes of the cohort; None where no session has two raters.
     shapes : Path or None
         Folder of the coefficients of the surfaces; None if there are none.
+    declared : Declared
+        What is said of columns of the score table.
     """
 
     facts: pd.DataFrame
@@ -57,6 +60,7 @@ class Inputs:
     parts: pd.DataFrame | None = None
     raters: pd.DataFrame | None = None
     shapes: Path | None = None
+    declared: Declared = UNDECLARED
 
     @property
     def of_nobody(self) -> "Inputs":
@@ -75,12 +79,13 @@ class Inputs:
 
     @property
     def chosen(self) -> dict:
-        """Scores, covariates and source of volumes, as the analyses of behaviour take them."""
+        """Scores, covariates, what is said of them and source of volumes, as all analyses of scores have."""
         scored = self.phenotype is not None
         return {
             "scores": self.scores if scored else [],
             "covariates": self.covariates if scored else [],
             "source": self.source,
+            "declared": self.declared,
         }
 
     @property
@@ -136,8 +141,15 @@ class Usable:
     def notes(self) -> dict[str, list[str]]:
         """What looks wrong with each score and its covariates."""
         cohort, _, covariates = self.gathered
-        scanned = cohort.facts["participant_id"]
-        return score_notes(self.inputs.chosen["scores"], cohort.answers, scanned, covariates=covariates)
+        return score_notes(self.inputs.chosen["scores"], covariates, cohort)
+
+    @property
+    def useless(self) -> list[str]:
+        """Which covariates nothing can be adjusted for, and why."""
+        cohort, _, covariates = self.gathered
+        tables = {name: cohort.answers if name in cohort.answers else cohort.facts for name in covariates}
+        why = {name: unusable(of[name], cohort.categories) for name, of in tables.items() if len(of)}
+        return [f"not adjusted for {name}: {words}" for name, words in why.items() if words]
 
     @cached_property
     def of_nobody(self) -> "Usable":

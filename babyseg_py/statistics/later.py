@@ -100,12 +100,13 @@ def _levelled_volumes(cohort: Cohort, matrix: pd.DataFrame) -> pd.DataFrame:
 def _model(
     make: Callable, score: str, covariates: list[str], cohort: Cohort, matrix: pd.DataFrame
 ) -> Iterator[dict]:
-    pairs = _pairs(score, cohort, changes=make is _change)
+    refused = cohort.apart.get(score)
+    pairs = f"{refused.words}: not estimated" if refused else _pairs(score, cohort, changes=make is _change)
     if isinstance(pairs, str):
         yield {"n": 0, "notes": pairs}
         return
     table, volumes, response, columns = make(pairs, matrix)
-    coded = code_covariates(table[covariates])
+    coded = code_covariates(table[covariates], cohort.categories)
     design = np.column_stack([*columns.values(), coded.design])
     complete = np.isfinite(design).all(axis=1) & np.isfinite(response)
     notes = [*coded.notes]

@@ -101,7 +101,7 @@ def measurement_table(
                 rows.append(
                     {"score": score, "structure": name, "side": side_of(name, of.columns)}
                     | {"brain_volume_adjustment": adjustment, "volume_source": source}
-                    | _row(plain, pooled)
+                    | _row(plain, pooled, sample.covariates.notes)
                 )
     return pd.DataFrame(rows, columns=COLUMNS)
 
@@ -118,7 +118,7 @@ def _estimates(
     return plain, pool(plain, known[plain.there] / scale)
 
 
-def _row(plain: Estimate, pooled: Pooled) -> dict:
+def _row(plain: Estimate, pooled: Pooled, notes: tuple[str, ...]) -> dict:
     done = np.isfinite(pooled.rho)
     return {key: getattr(plain.result, key) for key in ("n", "rho", "ci_low", "ci_high", "p")} | {
         "reliability": pooled.reliability,
@@ -128,7 +128,7 @@ def _row(plain: Estimate, pooled: Pooled) -> dict:
         "p_corrected": pooled.p,
         "missing_information": pooled.missing,
         "n_imputations": IMPUTATIONS if done else np.nan,
-        "notes": pooled.problem or None,
+        "notes": "; ".join(filter(None, [pooled.problem, *notes])) or None,
     }
 
 

@@ -102,7 +102,8 @@ def repeated_table(
     for score in scores:
         common = {"score": score, "model": MODEL, "volume_source": source}
         observed = observations(score, covariates, cohort)
-        problem = why_not(observed)
+        refused = cohort.apart.get(score)
+        problem = f"{refused.words}: not estimated" if refused else why_not(observed)
         if problem:
             rows.append(common | {"n": 0, "notes": "; ".join([problem, *observed.notes])})
             continue
@@ -120,7 +121,7 @@ def observations(score: str, covariates: list[str], cohort: Cohort) -> Observati
     visits = usable_visits(cohort).drop(columns=[name for name in SHEET_COLUMNS if name not in sheet])
     pairs = visits.merge(scored, on=VISIT).sort_values(VISIT, ignore_index=True)
     reference = common_reference(pairs) if len(pairs) else None
-    coded = code_covariates(pairs[covariates])
+    coded = code_covariates(pairs[covariates], cohort.categories)
     notes = [odd, *coded.notes]
     if reference is None and len(pairs):
         notes.append("no ages in the sheet: not adjusted for age")

@@ -1,12 +1,14 @@
 """The children of one analysis: which visit of whom is in it, and why the others are not."""
 
 from collections import Counter
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 import pandas as pd
 
 from babyseg_py.statistics.pairing import Rule, choose_rule, pair_visits, unlisted_note
+from babyseg_py.statistics.scales import Apart
 from babyseg_py.statistics.scores import SHEET_COLUMNS, Covariates, as_numbers, code_covariates
 from babyseg_py.statistics.visits import REFERENCES, VISIT
 
@@ -31,15 +33,24 @@ class Cohort:
     answers : pandas.DataFrame
         participant_id, session_id (missing where scores have none), scores and covariates, as text; one row
         per child and session.
-    contradicted : set of str
-        Children whose rows in the score table contradict each other; they are not among the answers.
+    contradicted : dict of str to set of str
+        By column of the answers the children whose rows contradict each other; they have no value of it.
+    categories : tuple of str
+        Covariates whose numbers are categories.
+    apart : dict of str to Apart
+        Scores that are of unlike scales at different sessions.
+    age_note : str
+        Why ages do not count from what a covariate asks for; empty if they do, or none asks.
     """
 
     facts: pd.DataFrame
     segmented: pd.Index
     flagged: set[tuple[str, str]]
     answers: pd.DataFrame
-    contradicted: set[str]
+    contradicted: dict[str, set[str]]
+    categories: tuple[str, ...] = ()
+    apart: dict[str, Apart] = field(default_factory=dict)
+    age_note: str = ""
 
 
 @dataclass(frozen=True)
@@ -92,6 +103,8 @@ def draw_sample(score: str, covariates: list[str], cohort: Cohort) -> tuple[Samp
     """
     numbers, odd = as_numbers(cohort.answers[score])
     scored = cohort.answers.assign(_score=numbers)[numbers.notna()]
+    other = cohort.apart[score].left_out if score in cohort.apart else frozenset()
+    scored = scored[~scored["session_id"].isin(other)]
     facts, keys = cohort.facts, pd.MultiIndex.from_frame(cohort.facts[VISIT])
     candidates = keys.isin(cohort.segmented) & facts["participant_id"].isin(scored["participant_id"])
     unflagged = ~keys.isin(list(cohort.flagged))
@@ -99,10 +112,14 @@ def draw_sample(score: str, covariates: list[str], cohort: Cohort) -> tuple[Samp
     pairs = pair_visits(facts[candidates & unflagged], scored, facts, rule)
     sheet = [name for name in SHEET_COLUMNS if name not in pairs]
     pairs = pairs.merge(facts[[*VISIT, *sheet]], on=VISIT, how="left")
-    coded = _with_age(code_covariates(pairs[covariates]), pairs["age"].to_numpy(float), rule)
-    reasons = _first_missing(coded)
+    coded = _with_age(
+        code_covariates(pairs[covariates], cohort.categories), pairs["age"].to_numpy(float), rule
+    )
+    reasons = _first_missing(coded, pairs["participant_id"], cohort.contradicted)
     visits = _visits_used(pairs, reasons, _why_not(score, scored, cohort, set(pairs["participant_id"])), rule)
     notes = [odd, *coded.notes, unlisted_note(pairs, facts)]
+    if other:
+        notes.append(f"scores of session {', '.join(sorted(other))} left out, as they are of another scale")
     if rule.reference is None and len(pairs):
         notes.append("no ages in the sheet: not adjusted for age")
     dropped = sorted(Counter(visits.loc[visits["used"] == 0, "reason"]).items())
@@ -114,7 +131,7 @@ def draw_sample(score: str, covariates: list[str], cohort: Cohort) -> tuple[Samp
     sample = Sample(
         pairs.loc[complete, [*VISIT, "age"]].reset_index(drop=True),
         pairs.loc[complete, "_score"].to_numpy(float),
-        Covariates(coded.design[complete], coded.names, coded.described),
+        Covariates(coded.design[complete], coded.names, coded.described, coded.notes),
         rule,
         tuple(filter(None, notes)),
     )
@@ -129,11 +146,17 @@ def _with_age(coded: Covariates, age: np.ndarray, rule: Rule) -> Covariates:
     return Covariates(design, ("age", *coded.names), (words, *coded.described), coded.notes)
 
 
-def _first_missing(coded: Covariates) -> np.ndarray:
+def _first_missing(
+    coded: Covariates, children: pd.Series, contradicted: Mapping[str, set[str]]
+) -> np.ndarray:
     """Name the first covariate that a child lacks; empty for a child that lacks none."""
     reasons = np.full(len(coded.design), "", dtype=object)
-    for name, column in zip(coded.names, coded.design.T, strict=True):
-        reasons[np.isnan(column) & (reasons == "")] = f"without {name.split('=')[0]}"
+    for column_name, column in zip(coded.names, coded.design.T, strict=True):
+        name = column_name.split("=")[0]
+        lacking = np.isnan(column) & (reasons == "")
+        unlike = children.isin(contradicted.get(name, set())).to_numpy(bool)
+        reasons[lacking & unlike] = f"with contradicting rows of {name} in the score table"
+        reasons[lacking & ~unlike] = f"without {name}"
     return reasons
 
 
@@ -143,15 +166,16 @@ def _why_not(score: str, scored: pd.DataFrame, cohort: Cohort, paired: set[str])
     in_sheet = set(cohort.facts["participant_id"])
     segmented = set(map(tuple, cohort.segmented))
     clean = {child for child, _ in segmented - cohort.flagged}
+    contradicted = cohort.contradicted.get(score, set())
     tests = (
-        (cohort.contradicted, "with contradicting rows in the score table"),
+        (contradicted, "with contradicting rows in the score table"),
         (answered - in_sheet, "not in the samplesheet"),
         (in_sheet - answered, "not in the score table"),
         (answered - set(scored["participant_id"]), f"without {score}"),
         (in_sheet - {child for child, _ in segmented}, "without a segmented visit"),
         (in_sheet - clean, "with every segmented visit flagged"),
     )
-    children = sorted((in_sheet | answered | cohort.contradicted) - paired)
+    children = sorted((in_sheet | answered) - paired)
     return {child: next(words for group, words in tests if child in group) for child in children}
 
 

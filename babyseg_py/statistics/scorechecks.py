@@ -8,50 +8,16 @@ from itertools import combinations
 import numpy as np
 import pandas as pd
 
+from babyseg_py.statistics.codes import suspected_codes
+from babyseg_py.statistics.sample import Cohort
+from babyseg_py.statistics.scales import Apart, mixed_children
 from babyseg_py.statistics.scores import as_numbers
 
-CODES = (
-    *(-9999, -999, -99, -98, -97, -88, -77, -9, -8, -7, -1, 77, 88, 97, 98, 99),
-    *(777, 888, 997, 998, 999, 7777, 8888, 9997, 9998, 9999),
-)
-_LEAST_APART = 0.5
 _NEAR, _NAMED = 0.7, 3
+_SAME, _FEWEST_ALIKE, _FEWEST_UNLIKE = 0.999, 10, 5
 _KIND = re.compile(
     r"(?:^|[_\-. ])(raw|rs|rawscore|t|tscore|ts|std|ss|standard|scaled|percentile|pct)(?=$|[_\-. ])"
 )
-
-
-def suspected_codes(values: np.ndarray, /) -> list[float]:
-    """Find values that are written as codes for missing ones and lie apart from all others.
-
-    Parameters
-    ----------
-    values : (n,) array of float
-        Scores; missing ones are left out.
-
-    Returns
-    -------
-    list of float
-        Values of `CODES` that lie at an end of the scale, at least half of the range of all other values away
-        from the nearest of these.
-    """
-    there = np.unique(np.asarray(values, float)[np.isfinite(values)])
-    codes = np.array(CODES)
-    high = _codes_above(there, codes)
-    low = [-code for code in _codes_above(-there[~np.isin(there, high)][::-1], -codes)]
-    return sorted({*high, *low})
-
-
-def _codes_above(there: np.ndarray, codes: np.ndarray) -> list[float]:
-    """Find the values at the upper end that are codes and lie apart from all below; several may be near."""
-    ends = 0
-    while ends < len(there) and there[-1 - ends] in codes:
-        ends += 1
-    for count in range(ends, 0, -1):
-        found, rest = there[-count:], there[:-count]
-        if len(rest) > 1 and found[0] - rest[-1] >= _LEAST_APART * (rest[-1] - rest[0]):
-            return [float(code) for code in found]
-    return []
 
 
 def code_note(name: str, values: pd.Series) -> str:
@@ -68,7 +34,7 @@ def code_note(name: str, values: pd.Series) -> str:
     )
 
 
-def twin_notes(names: list[str], table: pd.DataFrame) -> dict[str, str]:
+def twin_notes(names: list[str], table: pd.DataFrame) -> dict[str, list[str]]:
     """Name pairs of scores that look like the raw and the standardised form of one scale.
 
     Parameters
@@ -80,8 +46,8 @@ def twin_notes(names: list[str], table: pd.DataFrame) -> dict[str, str]:
 
     Returns
     -------
-    dict of str to str
-        A sentence for each score of such a pair. Two columns are a pair where their names are the same but
+    dict of str to list of str
+        A sentence for each pair that a score is of. Two columns are a pair where their names are the same but
         for a word like raw, T or percentile.
     """
     stems = {name: _KIND.sub("", name.lower()) for name in names}
@@ -97,7 +63,7 @@ def twin_notes(names: list[str], table: pd.DataFrame) -> dict[str, str]:
                     f"{one} and {other} look like two forms of one scale{agree}, such as raw and T scores: "
                     "they were analysed apart, and count twice wherever scores are counted"
                 )
-    return {name: "; ".join(words) for name, words in notes.items()}
+    return notes
 
 
 def session_note(name: str, answers: pd.DataFrame) -> str:
@@ -157,27 +123,81 @@ def id_note(scored: Iterable[str], scanned: Iterable[str]) -> str:
     return f"not in the samplesheet: {', '.join(pairs)}{more}" if pairs else ""
 
 
-def score_notes(
-    names: list[str], answers: pd.DataFrame, scanned: Iterable[str] = (), *, covariates: Iterable[str] = ()
-) -> dict[str, list[str]]:
+def same_as_score(covariate: str, score: str, answers: pd.DataFrame, /) -> str:
+    """Say if a covariate tells the same as a score, up to its unit or order; empty if it does not.
+
+    Where both have a number, either all are equal, or the correlation of the values or of their ranks is
+    beyond .999 in 10 children or more, of whom 5 or more do not have the value that is most frequent.
+
+    Parameters
+    ----------
+    covariate, score : str
+        Columns of the answers.
+    answers : pandas.DataFrame
+        One row per child and session, as text.
+
+    Returns
+    -------
+    str
+        The sentence without the name of the covariate.
+    """
+    x, y = (as_numbers(answers[name])[0] for name in (covariate, score))
+    both = x.notna() & y.notna()
+    x, y, n = x[both], y[both], answers.loc[both, "participant_id"].nunique()
+    if len(x) > 1 and (x != x.iloc[0]).any() and (x == y).all():
+        return f"has the same values as the score {score}, which leaves nothing of it to relate"
+    if n < _FEWEST_ALIKE or min((of != of.mode().iloc[0]).sum() for of in (x, y)) < _FEWEST_UNLIKE:
+        return ""
+    straight, ranked = x.corr(y), x.rank().corr(y.rank())
+    if max(abs(straight), abs(ranked)) <= _SAME:
+        return ""
+    kind, r = ("correlation", straight) if abs(straight) > _SAME else ("rank correlation", ranked)
+    words = f"tells the same as the score {score} ({kind} {r:.3f} over {n} children)"
+    return f"{words}, which leaves nothing of it to relate"
+
+
+def score_notes(names: list[str], covariates: list[str], cohort: Cohort) -> dict[str, list[str]]:
     """Gather the notes on every score and its covariates; a score without any has an empty list."""
-    of_covariates = [code_note(name, answers[name]) for name in covariates if name in answers]
+    answers = cohort.answers
+    own = [name for name in covariates if name in answers]
     twins = twin_notes(names, answers)
-    strangers = id_note(answers["participant_id"], scanned) if "participant_id" in answers else ""
+    strangers = id_note(answers["participant_id"], cohort.facts["participant_id"])
+    groups = children_of_groups(cohort.facts)
     return {
         name: [
             note
             for note in (
                 strangers,
                 code_note(name, answers[name]),
-                twins.get(name, ""),
-                session_note(name, answers),
-                *of_covariates,
+                *twins.get(name, []),
+                scale_note(name, answers, cohort.apart.get(name), groups),
+                *(code_note(covariate, answers[covariate]) for covariate in own),
+                *(_same_note(covariate, name, answers) for covariate in own),
+                cohort.age_note,
             )
             if note
         ]
         for name in names
     }
+
+
+def _same_note(covariate: str, score: str, answers: pd.DataFrame) -> str:
+    same = same_as_score(covariate, score, answers)
+    return f"the covariate {covariate} {same}" if same else ""
+
+
+def children_of_groups(facts: pd.DataFrame) -> dict[str, str]:
+    """Return the group of every child that has one."""
+    known = facts.dropna(subset="group").drop_duplicates("participant_id")
+    return dict(zip(known["participant_id"], known["group"], strict=True))
+
+
+def scale_note(name: str, answers: pd.DataFrame, found: Apart | None, groups: dict[str, str]) -> str:
+    """Say if sessions, or children of one session, may have scores of unlike scales; empty if not."""
+    if found:
+        return f"{name}: {found.words}"
+    mixed = mixed_children(answers, name, groups)
+    return f"{name}: {mixed}" if mixed else session_note(name, answers)
 
 
 def with_notes(table: pd.DataFrame, notes: dict[str, list[str]]) -> pd.DataFrame:

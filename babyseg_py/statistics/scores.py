@@ -1,5 +1,6 @@
 """Behavioural scores and covariates: read as numbers or categories, and coded for a model."""
 
+from collections.abc import Collection
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -25,6 +26,7 @@ TAKEN = frozenset(
         "later_score",
         "later_session_id",
         "_age",
+        "_gestation_days",
         "_gap",
         "_last",
         "_off",
@@ -56,6 +58,25 @@ class Covariates:
     notes: tuple[str, ...] = field(default=())
 
 
+@dataclass(frozen=True)
+class Declared:
+    """What a user says of columns that their values do not tell.
+
+    Parameters
+    ----------
+    categories : tuple of str
+        Covariates whose numbers are categories.
+    one_scale : tuple of str
+        Scores that are of one scale at all sessions, whatever they look like.
+    """
+
+    categories: tuple[str, ...] = ()
+    one_scale: tuple[str, ...] = ()
+
+
+UNDECLARED = Declared()
+
+
 def as_numbers(values: pd.Series) -> tuple[pd.Series, str]:
     """Read a column as numbers; what is not a number is missing, and said.
 
@@ -75,24 +96,27 @@ def as_numbers(values: pd.Series) -> tuple[pd.Series, str]:
     )
 
 
-def is_number(values: pd.Series) -> bool:
+def is_number(values: pd.Series, categories: Collection[str] = ()) -> bool:
     """Say whether a covariate is one of numbers: more than half of what is there can be read as one."""
-    if values.name in SHEET_COLUMNS:
+    if values.name in SHEET_COLUMNS or values.name in categories:
         return False
     there = values.dropna()
     return bool(pd.to_numeric(there, errors="coerce").notna().mean() > 0.5) if len(there) else True
 
 
-def code_covariates(table: pd.DataFrame) -> Covariates:
+def code_covariates(table: pd.DataFrame, categories: Collection[str] = ()) -> Covariates:
     """Code the covariates of a set of children.
 
-    Sex, site and group of the samplesheet are categories, and so is a column of which half or more of the
-    values are not numbers. The reference is the most frequent level (the first in order if equal).
+    Sex, site and group of the samplesheet are categories, and so is a column that is declared as one, or of
+    which half or more of the values are not numbers. The reference is the most frequent level (the first in
+    order if equal). A covariate without any value, or with one only, is left out with a note.
 
     Parameters
     ----------
     table : pandas.DataFrame
         One column per covariate, one row per child.
+    categories : collection of str
+        Covariates whose numbers are categories.
 
     Returns
     -------
@@ -101,24 +125,52 @@ def code_covariates(table: pd.DataFrame) -> Covariates:
     columns: dict[str, np.ndarray] = {}
     described, notes = [], []
     for name in table.columns:
-        if is_number(table[name]):
+        why = unusable(table[name], categories) if len(table) else ""
+        if why:
+            notes.append(f"not adjusted for {name}: {why}")
+            continue
+        if is_number(table[name], categories):
             numbers, note = as_numbers(table[name])
             columns[name] = numbers.to_numpy()
             described.append(name)
             notes += [note] if note else []
             continue
-        values = table[name].astype(object)
-        reference = most_common(values.dropna().astype(str))
-        levels = sorted(set(values.dropna().astype(str)) - {str(reference)})
+        values = as_levels(table[name], categories)
+        reference = most_common(values.dropna())
+        levels = sorted(set(values.dropna()) - {reference}, key=_in_order if name in categories else None)
         for level in levels:
-            columns[f"{name}={level}"] = np.where(
-                values.isna(), np.nan, (values.astype(str) == level).astype(float)
-            )
-        if not levels:
-            columns[name] = np.where(values.isna(), np.nan, 0.0)
+            columns[f"{name}={level}"] = np.where(values.isna(), np.nan, (values == level).astype(float))
         described.append(f"{name} ({', '.join(levels) or 'no other level'}; reference {reference})")
     matrix = np.stack(list(columns.values()), axis=1) if columns else np.zeros((len(table), 0))
     return Covariates(matrix, tuple(columns), tuple(described), tuple(notes))
+
+
+def unusable(values: pd.Series, categories: Collection[str] = ()) -> str:
+    """Say why nothing can be adjusted for a covariate: no value, or one only; empty if it can be used."""
+    there = as_numbers(values)[0] if is_number(values, categories) else as_levels(values, categories)
+    there = there.dropna()
+    if there.empty:
+        return "it has no value"
+    value = there.iloc[0]
+    if (there != value).any():
+        return ""
+    return f"all {len(there)} values are {value if isinstance(value, str) else format(value, 'g')}"
+
+
+def as_levels(values: pd.Series, categories: Collection[str] = ()) -> pd.Series:
+    """Return categories as text; in a column that is declared as one of categories 1 and 1.0 are the same."""
+    text = values.map(str, na_action="ignore").astype(object)
+    if values.name not in categories:
+        return text
+    numbers, _ = as_numbers(values)
+    return text.where(numbers.isna(), numbers.map("{:g}".format))
+
+
+def _in_order(level: str) -> tuple[float, str]:
+    try:
+        return float(level), level
+    except ValueError:
+        return np.inf, level
 
 
 def named_apart(table: pd.DataFrame, *lists: list[str]) -> tuple[pd.DataFrame, *tuple[list[str], ...]]:
@@ -158,26 +210,32 @@ def plain_ids(table: pd.DataFrame) -> pd.DataFrame:
     return table
 
 
-def one_row_each(table: pd.DataFrame) -> tuple[pd.DataFrame, set[str]]:
-    """Put rows for one session together; name the children whose rows contradict each other.
+def one_row_each(table: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, set[str]]]:
+    """Put rows for one session together; take the values out of which two rows contradict each other.
 
     Rows of one session may each fill other columns, as where every instrument has a row of its own. They
-    contradict each other where two of them have unlike values of one column; 100 and 100.0 are alike.
+    contradict each other where two of them have unlike values of one column; 100 and 100.0 are alike. That
+    costs the child this column, at all its sessions.
 
     Returns
     -------
-    (table, contradicted) : tuple of pandas.DataFrame and set of str
-        The table is without the children who are named.
+    (table, contradicted) : tuple of pandas.DataFrame and dict of str to set of str
+        One row per child and session, and the children whose rows contradict each other, by column.
     """
     names = [name for name in table.columns if name not in VISIT]
     values = pd.DataFrame({name: _comparable(table[name]) for name in names}, index=table.index)
     keys = [table[name].astype(object).fillna("") for name in VISIT]
-    unlike = (values.groupby(keys).transform("nunique") > 1).any(axis=1)
-    contradicted = set(table.loc[unlike, "participant_id"])
+    unlike = values.groupby(keys).transform("nunique") > 1
     filled = table.copy()
     filled[names] = table[names].groupby(keys).transform("first")
     once = filled.drop_duplicates(VISIT)
-    return once[~once["participant_id"].isin(contradicted)], contradicted
+    contradicted = {}
+    for name in names:
+        children = set(table.loc[unlike[name], "participant_id"])
+        if children:
+            contradicted[name] = children
+            once = once.assign(**{name: once[name].mask(once["participant_id"].isin(children))})
+    return once, contradicted
 
 
 def _comparable(values: pd.Series) -> pd.Series:

@@ -22,6 +22,7 @@ from babyseg_py.statistics.contrasts import (
 from babyseg_py.statistics.descriptions import read_descriptions
 from babyseg_py.statistics.partial import false_discovery_rate
 from babyseg_py.statistics.permutation import DRAWS
+from babyseg_py.statistics.scores import UNDECLARED, Declared
 from babyseg_py.statistics.structures import BRAIN_VOLUME, volume_matrix
 from babyseg_py.statistics.surface_maps import SurfaceMap, metric_name, sided_name
 from babyseg_py.statistics.surfaces import (
@@ -73,6 +74,7 @@ def compare_shapes(
     covariates: list[str],
     flagged: set[tuple[str, str]],
     source: str,
+    declared: Declared = UNDECLARED,
 ) -> Shapes:
     """Compare the surfaces of the described structures between groups, along scores and between sides.
 
@@ -87,7 +89,7 @@ def compare_shapes(
 
     Parameters
     ----------
-    volumes, facts, phenotype, scores, covariates, flagged, source
+    volumes, facts, phenotype, scores, covariates, flagged, source, declared
         As of `babyseg_py.statistics.associations.association_tables`.
     shapes : Path or None
         Folder of the ``_shape.json`` of the visits.
@@ -104,7 +106,14 @@ def compare_shapes(
     brain = matrix.loc[measured, BRAIN_VOLUME]
     brain = brain[brain > 0]
     cohort, _, names = gather_cohort(
-        volumes, facts, phenotype, scores=scores, covariates=covariates, flagged=flagged, source=source
+        volumes,
+        facts,
+        phenotype,
+        scores=scores,
+        covariates=covariates,
+        flagged=flagged,
+        source=source,
+        declared=declared,
     )
     cohort = replace(cohort, segmented=brain.index)
     clean = matrix.loc[[key for key in brain.index if key not in flagged]]

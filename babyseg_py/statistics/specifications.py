@@ -10,7 +10,7 @@ from babyseg_py.statistics.agescales import levelled
 from babyseg_py.statistics.associations import ADJUSTMENTS, brain_of, estimate, gather_cohort
 from babyseg_py.statistics.repeated import AGE_DF
 from babyseg_py.statistics.sample import Cohort, Sample, draw_sample, usable_visits
-from babyseg_py.statistics.scores import as_numbers
+from babyseg_py.statistics.scores import UNDECLARED, Declared, as_numbers
 from babyseg_py.statistics.structures import BRAIN_VOLUME, SOURCES, side_of
 from babyseg_py.statistics.visits import VISIT, age_on
 
@@ -47,6 +47,7 @@ def specification_table(
     covariates: list[str],
     flagged: set[tuple[str, str]],
     source: str,
+    declared: Declared = UNDECLARED,
 ) -> pd.DataFrame:
     """Correlate every structure with every score in 32 ways (Simonsohn et al. 2020).
 
@@ -60,7 +61,7 @@ def specification_table(
 
     Parameters
     ----------
-    volumes, facts, phenotype, scores, covariates, flagged, source
+    volumes, facts, phenotype, scores, covariates, flagged, source, declared
         As of `babyseg_py.statistics.associations.association_tables`.
 
     Returns
@@ -71,12 +72,20 @@ def specification_table(
     rows: list[dict] = []
     for of in SOURCES:
         cohort, matrix, names = gather_cohort(
-            volumes, facts, phenotype, scores=scores, covariates=covariates, flagged=flagged, source=of
+            volumes,
+            facts,
+            phenotype,
+            scores=scores,
+            covariates=covariates,
+            flagged=flagged,
+            source=of,
+            declared=declared,
         )
         for score in scores:
             sample, _ = draw_sample(score, names, cohort)
             one = View("one", of, sample, matrix.reindex(pd.MultiIndex.from_frame(sample.visits[VISIT])))
-            for view in (one, _all_visits(score, sample, cohort, matrix, of)):
+            every = _all_visits(score, sample, cohort, matrix, of)
+            for view in (one, _of_nobody(every) if score in cohort.apart else every):
                 rows += [{"score": score} | row for row in _rows(view, matrix.columns, source)]
     table = pd.DataFrame(rows, columns=COLUMNS)
     table["rank"] = table.groupby(["score", "structure"])["rho"].rank(method="first")
@@ -108,11 +117,17 @@ def _rows(view: View, structures: pd.Index, chosen: str) -> list[dict]:
                     "volume_source": view.source,
                     "n_outliers": int(out.sum()),
                     "covariates": "; ".join(words) or "none",
-                    "notes": "; ".join(one.notes) or None,
+                    "notes": "; ".join([*one.notes, *view.sample.covariates.notes]) or None,
                 }
                 | {key: getattr(one.result, key) for key in ("n", "rho", "ci_low", "ci_high", "p")}
             )
     return rows
+
+
+def _of_nobody(view: View) -> View:
+    """Return the view without children, where scores of several visits are of unlike scales."""
+    sample = _without(view.sample, np.ones(len(view.sample.score), bool))
+    return replace(view, sample=sample, volumes=view.volumes.iloc[:0])
 
 
 def _without(sample: Sample, out: np.ndarray) -> Sample:

@@ -9,6 +9,8 @@ DAYS_PER_MONTH = 30.4375
 DAYS_PER_WEEK = 7.0
 VISIT = ["participant_id", "session_id"]
 FACTS = ["age_days", "age_reference", "age_months", "age_weeks_pma", "sex", "site", "group"]
+GESTATION = "_gestation_days"
+ASKED = {"age_months": "birth", "age_weeks_pma": "conception"}
 REFERENCES = {"birth": "after birth", "conception": "postmenstrual"}
 _CANDIDATES = 501
 
@@ -29,7 +31,8 @@ def visit_facts(records: Iterable[dict]) -> pd.DataFrame:
     -------
     pandas.DataFrame
         Columns participant_id, session_id, age_days (days), age_reference (``birth`` or ``conception``),
-        age_months (30.4375 days), age_weeks_pma, sex, site, group; sorted by participant and session.
+        age_months (30.4375 days), age_weeks_pma, sex, site, group, and `GESTATION`, the gestation at
+        birth (days), where any visit's is known; sorted by participant and session.
     """
     visits: dict[tuple[str, str], dict] = {}
     for record in records:
@@ -38,14 +41,18 @@ def visit_facts(records: Iterable[dict]) -> pd.DataFrame:
         for name in ("sex", "site", "group"):
             if visit.get(name) is None:
                 visit[name] = record.get(name)
+        if record.get("gestation_days") is not None:
+            visit.setdefault("gestation", float(record["gestation_days"]))
         if record.get("age_days") is not None and record.get("age_reference") in REFERENCES:
             visit.setdefault(record["age_reference"], float(record["age_days"]))
     rows = [
-        [*key, *_ages(visit), visit["sex"], visit["site"], visit["group"]] for key, visit in visits.items()
+        [*key, *_ages(visit), visit["sex"], visit["site"], visit["group"], visit.get("gestation")]
+        for key, visit in visits.items()
     ]
-    table = pd.DataFrame(rows, columns=VISIT + FACTS)
-    numbers = ["age_days", "age_months", "age_weeks_pma"]
-    return table.astype(dict.fromkeys(numbers, float)).sort_values(VISIT, ignore_index=True)
+    table = pd.DataFrame(rows, columns=[*VISIT, *FACTS, GESTATION])
+    numbers = ["age_days", "age_months", "age_weeks_pma", GESTATION]
+    table = table.astype(dict.fromkeys(numbers, float)).sort_values(VISIT, ignore_index=True)
+    return table if table[GESTATION].notna().any() else table.drop(columns=GESTATION)
 
 
 def _ages(visit: dict) -> tuple[float, str | None, float, float]:
@@ -67,6 +74,48 @@ def common_reference(visits: pd.DataFrame) -> str | None:
     counts = {reference: int(age_on(visits, reference).notna().sum()) for reference in REFERENCES}
     best = max(counts, key=lambda reference: counts[reference])
     return best if counts[best] else None
+
+
+def counted_as_asked(facts: pd.DataFrame, names: Iterable[str]) -> tuple[pd.DataFrame, str]:
+    """Count ages from what a covariate asks for by its name, where most visits tell it.
+
+    Parameters
+    ----------
+    facts : pandas.DataFrame
+        From `visit_facts`.
+    names : iterable of str
+        Covariates that are none of the score table: ``age_weeks_pma`` asks for postmenstrual ages,
+        ``age_months`` for those since birth.
+
+    Returns
+    -------
+    facts : pandas.DataFrame
+        If more than half of the visits with an age state the one asked for, or the gestation at birth that
+        leads to it, all of these count from there and the others have no age. Else as they were.
+    note : str
+        Why nothing was changed; empty if nothing had to be, or it was.
+    """
+    asked = sorted(set(names) & set(ASKED))
+    used = common_reference(facts)
+    if not asked or used is None:
+        return facts, ""
+    if len(asked) > 1:
+        return facts, f"{' and '.join(asked)}: one of the two can count, which is age {REFERENCES[used]}"
+    reference = ASKED[asked[0]]
+    if used == reference:
+        return facts, ""
+    gestation = facts[GESTATION] if GESTATION in facts else pd.Series(np.nan, index=facts.index)
+    sign = 1 if reference == "conception" else -1
+    days = age_on(facts, reference).fillna(age_on(facts, used) + sign * gestation)
+    known, dated = int(days.notna().sum()), int(facts["age_days"].notna().sum())
+    if 2 * known <= dated:
+        return facts, (
+            f"{asked[0]}: {known} of {dated} visits with an age tell it, or the gestation at birth (an age "
+            f"from birth and one from conception at one visit): adjusted for age {REFERENCES[used]} instead"
+        )
+    if reference == "conception":
+        return facts.assign(age_weeks_pma=days / DAYS_PER_WEEK, age_months=np.nan), ""
+    return facts.assign(age_months=days / DAYS_PER_MONTH, age_weeks_pma=np.nan), ""
 
 
 def target_age(children: np.ndarray, ages: np.ndarray) -> float | None:

@@ -8,6 +8,21 @@ MOST_THREADS = 1024
 OLDEST_MONTHS = 1500.0
 
 
+def add_declarations(parser: argparse.ArgumentParser) -> None:
+    """Declare the options by which a user says what columns of the score table are."""
+    words = "covariates whose numbers are categories, such as levels of education"
+    parser.add_argument("--categories", metavar="E,F", default="", help=words)
+    words = (
+        "scores of one scale at all sessions, though they look like raw scores at one and T scores at another"
+    )
+    parser.add_argument("--one-scale", "--one_scale", metavar="G,H", default="", help=words)
+
+
+def names_in(text: str | None) -> tuple[str, ...]:
+    """Return the names in a list with commas."""
+    return tuple(name.strip() for name in (text or "").split(",") if name.strip())
+
+
 def thread_count(least: int) -> Callable[[str], int]:
     """Return a parser of numbers of threads, from the least one that makes sense."""
 

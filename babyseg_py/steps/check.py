@@ -12,6 +12,8 @@ from babyseg_py.cohort.samplesheet import read_samplesheet
 from babyseg_py.cohort.summary import summary
 from babyseg_py.cohort.verdicts import VERDICTS, check_verdicts
 from babyseg_py.errors import UnusableData, UsageError
+from babyseg_py.statistics.scores import Declared
+from babyseg_py.steps.arguments import add_declarations, names_in
 from babyseg_py.writing import check_outputs
 
 NAMED = 20
@@ -24,6 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--phenotype", metavar="F.tsv", type=Path, help="table of scores and covariates")
     parser.add_argument("--scores", metavar="A,B", default="", help="its columns to relate with volumes")
     parser.add_argument("--covariates", metavar="C,D", default="", help="its columns to adjust for")
+    add_declarations(parser)
     words = (
         "table of verdicts on the sessions: participant_id, session_id, verdict (pass, fail, correct), note"
     )
@@ -46,16 +49,23 @@ def run(args: argparse.Namespace) -> int:
     if (args.sheet is None) == (args.bids is None):
         msg = "give a samplesheet or --bids DIR, one of the two"
         raise UsageError(msg)
-    if args.phenotype is None and (args.scores or args.covariates):
+    named = [args.scores, args.covariates, args.categories, args.one_scale]
+    if args.phenotype is None and any(named):
         msg = "--scores and --covariates name columns of --phenotype, which is not given"
         raise UsageError(msg)
     source = args.sheet or args.bids
     check_outputs([args.output], inputs=[args.sheet, args.phenotype, args.verdicts, args.raters])
     records, problems = _read(source, is_bids=args.bids is not None)
+    of_the_sheet = [str(problem) for problem in in_order(problems) if problem.doubt]
     phenotype = NOTHING
     if args.phenotype:
-        names = [_names(args.scores), _names(args.covariates)]
-        phenotype, more = check_phenotype(args.phenotype, records, scores=names[0], covariates=names[1])
+        phenotype, more = check_phenotype(
+            args.phenotype,
+            records,
+            scores=names_in(args.scores),
+            covariates=names_in(args.covariates),
+            declared=Declared(names_in(args.categories), names_in(args.one_scale)),
+        )
         problems += more
         notes = [str(problem) for problem in in_order(more) if problem.doubt]
         phenotype = phenotype | {"notes": notes}
@@ -71,7 +81,7 @@ def run(args: argparse.Namespace) -> int:
     if args.output:
         from babyseg_py.writing import write_text
 
-        write_text(args.output, to_json(records, phenotype, verdicts, raters))
+        write_text(args.output, to_json(records, phenotype, verdicts, raters, notes=of_the_sheet))
     lines = [*summary(records), *_scores_summary(phenotype), *_verdicts_summary(verdicts)]
     lines += _raters_summary(raters)
     print("\n".join([f"{source}: no errors", *lines]))
@@ -88,10 +98,6 @@ def _read(source: Path, *, is_bids: bool) -> tuple[list[Record], list[Problem]]:
         return read_bids(source)
     except UnusableData as problem:
         return [], [Problem(problem.path, None, None, f"{problem.what}; {problem.advice}")]
-
-
-def _names(text: str) -> list[str]:
-    return [name.strip() for name in text.split(",") if name.strip()]
 
 
 def _report(source: Path, problems: list[Problem]) -> None:

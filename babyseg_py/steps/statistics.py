@@ -3,6 +3,8 @@
 import argparse
 from pathlib import Path
 
+from babyseg_py.steps.arguments import add_declarations, names_in
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of the step."""
@@ -15,6 +17,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--scores", metavar="A,B", help="columns with scores (default: as babyseg check found them)"
     )
     parser.add_argument("--covariates", metavar="C,D", help="covariates beside age (default: as checked)")
+    add_declarations(parser)
     words = "volumes that are associated with scores (default: labels)"
     parser.add_argument("--volume-source", choices=("labels", "posteriors"), default="labels", help=words)
     words = (
@@ -42,7 +45,7 @@ def run(args: argparse.Namespace) -> None:
     content = read_records(args.records)
     tables, out = Path(args.tables), Path(args.out_dir)
     volumes, scans, qc = (_table(tables, name) for name in ("volumes", "scanvolumes", "qc"))
-    phenotype, scores, covariates = _phenotype(args, content.get("phenotype") or {})
+    phenotype, scores, covariates, declared = _phenotype(args, content.get("phenotype") or {})
     inputs = Inputs(
         facts=visit_facts(content["records"]),
         volumes=volumes,
@@ -52,6 +55,7 @@ def run(args: argparse.Namespace) -> None:
         scores=scores,
         covariates=covariates,
         source=args.volume_source,
+        declared=declared,
         harmonise=args.harmonise,
         longitudinal=_table(tables, "longitudinal") if (tables / "longitudinal.tsv").is_file() else None,
         parts=_optional(tables, "parts", PARTS),
@@ -65,6 +69,9 @@ def run(args: argparse.Namespace) -> None:
     print(results.left_out)
     for row in results.tables["analyses"].to_dict("records"):
         print(f"{row['analysis']}: {row['reason']}")
+    twice = sorted(set(names_in(args.covariates)) & set(scores))
+    for note in [*(f"{name} is a score and not adjusted for" for name in twice), *results.notes]:
+        print(f"note: {note}")
 
 
 def _table(folder: Path, name: str):
@@ -95,50 +102,50 @@ def _optional(folder: Path, name: str, columns: list[str]):
 
 
 def _phenotype(args: argparse.Namespace, checked: dict):
-    """Score table as text, names of scores, names of covariates."""
+    """Score table as text, names of scores, names of covariates, what is said of them."""
     import pandas as pd
 
+    from babyseg_py.cohort.score_agreement import as_frame
     from babyseg_py.cohort.score_columns import with_points
     from babyseg_py.cohort.tables import read_table
     from babyseg_py.errors import UnusableData
     from babyseg_py.statistics.associations import AGE_NAMES
-    from babyseg_py.statistics.scores import SHEET_COLUMNS, named_apart
+    from babyseg_py.statistics.scores import SHEET_COLUMNS, UNDECLARED, Declared, named_apart
 
     if not args.phenotype:
-        return pd.DataFrame({"participant_id": [], "session_id": []}, dtype=object), [], []
+        return pd.DataFrame({"participant_id": [], "session_id": []}, dtype=object), [], [], UNDECLARED
     file = with_points(read_table(args.phenotype, ("participant_id", "session_id")))
     faults = [str(problem) for problem in file.problems if not problem.doubt]
     if faults:
         raise UnusableData(args.phenotype, "; ".join(faults), "correct it; babyseg check tells all faults")
-    cells = [{name: _said(name, text) for name, text in row.cells.items()} for row in file.rows]
-    table = pd.DataFrame(cells, columns=list(file.columns), dtype=object)
-    scores = _names(args.scores) or list(checked.get("scores") or [])
-    covariates = _names(args.covariates) or list(checked.get("covariates") or [])
+    scores, covariates, categories, one_scale = (
+        list(names_in(given) or checked.get(key) or [])
+        for key, given in (
+            ("scores", args.scores),
+            ("covariates", args.covariates),
+            ("categories", args.categories),
+            ("one_scale", args.one_scale),
+        )
+    )
     if not scores:
         scores = [c for c in file.columns if c not in {"participant_id", "session_id", *covariates}]
     _require(args.phenotype, file.columns, ["participant_id", *scores], set())
     _require(args.phenotype, file.columns, covariates, {*SHEET_COLUMNS, *AGE_NAMES})
+    _require(args.phenotype, tuple(covariates), categories, set(), what="covariate")
+    _require(args.phenotype, tuple(scores), one_scale, set(), what="score")
     covariates = [name for name in dict.fromkeys(covariates) if name not in scores]
-    return named_apart(table, list(dict.fromkeys(scores)), covariates)
+    scores = list(dict.fromkeys(scores))
+    table, *lists = named_apart(as_frame(file), scores, covariates, categories, one_scale)
+    return table, lists[0], lists[1], Declared(tuple(lists[2]), tuple(lists[3]))
 
 
-def _said(column: str, text: str) -> str | None:
-    """Return a cell, None where it is missing; a child may be called NA."""
-    from babyseg_py.cohort.tables import is_missing
-    from babyseg_py.names import is_label
-
-    return None if is_missing(text) and not (column == "participant_id" and is_label(text)) else text
-
-
-def _names(text: str | None) -> list[str]:
-    return [name.strip() for name in (text or "").split(",") if name.strip()]
-
-
-def _require(path: str, columns: tuple[str, ...], names: list[str], elsewhere: set[str]) -> None:
+def _require(
+    path: str, columns: tuple[str, ...], names: list[str], elsewhere: set[str], *, what: str = "column"
+) -> None:
     from babyseg_py.cohort.problems import nearest
     from babyseg_py.errors import UnusableData
 
     for name in names:
         if name not in columns and name not in elsewhere:
             known = sorted({*columns, *elsewhere})
-            raise UnusableData(path, f"there is no column {name}", nearest(name, known))
+            raise UnusableData(path, f"there is no {what} {name}", nearest(name, known))

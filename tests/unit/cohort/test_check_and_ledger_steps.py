@@ -102,3 +102,14 @@ def test_ledger_of_records_that_are_none(sheet, capsys):
     records = sheet.write("[]", "records.json")
     assert main(["ledger", "--records", str(records), "-o", str(sheet.folder / "ledger.tsv")]) == 65
     assert "babyseg check" in capsys.readouterr().err
+
+
+def test_notes_on_the_samplesheet_are_kept_for_the_report(sheet, capsys):
+    rows = [f"{child},A,T1w,{12 + child / 10},months,birth" for child in range(1, 9)]
+    path = sheet.rows(COLUMNS, *rows, "9,A,T1w,52.5,months,birth")
+    output = sheet.folder / "records.json"
+    assert main(["check", str(path), "-o", str(output)]) == 0
+    told = [line.removeprefix("note: ") for line in capsys.readouterr().err.splitlines()]
+    assert json.loads(output.read_text(encoding="utf-8"))["notes"] == told
+    assert "row 10, column age_unit: 52.5 months from birth at sub-9_ses-A" in told[0]
+    assert "are weeks meant?" in told[0]

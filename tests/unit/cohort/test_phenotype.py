@@ -5,6 +5,8 @@ import pytest
 from babyseg_py.cohort.ages import make_age
 from babyseg_py.cohort.phenotype import check_phenotype
 from babyseg_py.cohort.records import Record
+from babyseg_py.cohort.score_columns import is_age
+from babyseg_py.statistics.scores import Declared
 
 SCANS = [Record(2, "01", "A", "T1w", None, "a"), Record(3, "01", "B", "T1w", None, "b"),
          Record(4, "02", "A", "T1w", None, "c")]  # fmt: skip
@@ -21,6 +23,7 @@ def test_with_prefix_and_without_session(sheet):
     assert [FEW in doubt.message for doubt in doubts] == [True]
     assert found == {
         "file": str(sheet.folder / "scores.tsv"), "scores": ["iq"], "covariates": [],
+        "categories": [], "one_scale": [],
         "without_scores": ["02"], "without_scans": ["03"], "visits_without_scores": [],
         "visits_without_scans": [],
     }  # fmt: skip
@@ -183,3 +186,87 @@ def test_the_nearest_child_without_a_score_is_named(sheet):
     path = sheet.write("participant_id,iq\nkid01,1\nkd02,2\n", "scores.tsv")
     _, problems = check_phenotype(path, scans)
     assert ["is 'kid02' meant?" in problem.message for problem in problems if problem.column] == [True]
+
+
+COHORT = [
+    Record(i, f"{i:02d}", "A", "T1w", None, str(i), make_age(str(i), "months", "birth")) for i in range(2, 26)
+]
+RAW = [7, 0, 21, 13, 2, 28, 9, 17, 4, 25, 11, 19] * 2
+
+
+def told(sheet, columns, **names):
+    rows = ["\t".join(["participant_id", *columns])]
+    for place, record in enumerate(COHORT):
+        rows.append("\t".join([record.participant_id, *(str(of[place]) for of in columns.values())]))
+    path = sheet.write("\n".join(rows) + "\n", "scores.tsv")
+    _, problems = check_phenotype(path, COHORT, **names)
+    assert all(problem.doubt for problem in problems)
+    return "\n".join(map(str, problems))
+
+
+def test_what_is_wrong_with_scores_and_covariates_together_is_told(sheet):
+    columns = {
+        "cbcl_raw": RAW,
+        "cbcl_T": [50 + x for x in RAW],
+        "twin": [f"{2 * x:.1f}" for x in RAW],
+        "mixed": [x // 3 if i % 2 else 50 + x for i, x in enumerate(RAW)],
+        "yes": ["yes"] * 24,
+        "none": ["n/a"] * 24,
+    }
+    covariates = ["twin", "yes", "none", "cbcl_raw", "age_weeks_pma"]
+    words = told(sheet, columns, scores=["cbcl_raw", "cbcl_T", "mixed"], covariates=covariates)
+    for sentence in (
+        "cbcl_raw and cbcl_T look like two forms of one scale (rank correlation 1.00)",
+        "column twin: the covariate tells the same as the score cbcl_raw (correlation 1.000 over 24",
+        "column mixed: 12 values of",
+        "column yes: nothing is adjusted for this covariate, as all 24 values are yes",
+        "column none: nothing is adjusted for this covariate, as it has no value",
+        "column cbcl_raw: is named in --scores and in --covariates",
+        "age_weeks_pma: 0 of 24 visits with an age tell it",
+    ):
+        assert words.count(sentence) == 1, sentence
+
+
+def test_raw_and_t_scores_at_two_sessions_are_told_unless_declared(sheet):
+    rows = [
+        f"{i:02d}\t{session}\t{x + add}" for session, add in (("A", 0), ("B", 48)) for i, x in enumerate(RAW)
+    ]
+    path = sheet.write("participant_id\tsession_id\tcbcl\n" + "\n".join(rows) + "\n", "scores.tsv")
+    _, problems = check_phenotype(path, COHORT)
+    assert sum("not analysed across sessions" in problem.message for problem in problems) == 1
+    found, problems = check_phenotype(path, COHORT, declared=Declared(one_scale=("cbcl",)))
+    assert not any("not analysed" in problem.message for problem in problems)
+    assert found["one_scale"] == ["cbcl"]
+
+
+def test_declared_columns_have_to_be_covariates_or_scores(sheet):
+    declared = Declared(categories=("edu",), one_scale=("education",))
+    text = "participant_id\tiq\teducation\n01\t1\t2\n"
+    _, errors, _ = check(sheet, text, covariates=["education"], declared=declared)
+    assert [error.message for error in errors] == [
+        "--categories names 'edu', which is no covariate; did you mean 'education'?",
+        "--one_scale names 'education', which is no score; known are iq",
+    ]
+
+
+@pytest.mark.parametrize("name", ["age_bayley", "AgeAtTest", "testage"])
+def test_ages_far_from_the_others_of_their_column_are_told(sheet, name):
+    ages = [26 + place % 5 for place in range(24)]
+    ages[3], ages[7] = ages[3] * 30.4375, ages[7] * 30.4375
+    words = told(sheet, {"iq": RAW, name: ages}, scores=["iq"], covariates=[name])
+    assert f"row 5, column {name}: ages in mixed units: row 5 and 1 more would be days" in words
+    assert "mixed units" not in told(sheet, {"iq": RAW, "language": ages}, scores=["iq"])
+
+
+@pytest.mark.parametrize(
+    "name", ["age", "age_bayley", "AgeMonths", "testing_age", "ageattest", "bayleyAge", "AGE"]
+)
+def test_columns_of_ages_are_known_by_their_names(name):
+    assert is_age(name)
+
+
+@pytest.mark.parametrize(
+    "name", ["language", "percentage", "average", "imageQuality", "agency", "dosage", "stage"]
+)
+def test_words_that_only_hold_age_are_none(name):
+    assert not is_age(name)

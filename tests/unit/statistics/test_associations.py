@@ -4,6 +4,7 @@ import pingouin
 import pytest
 
 from babyseg_py.statistics.associations import ADJUSTMENTS, COLUMNS, association_tables
+from babyseg_py.statistics.scores import Declared
 from babyseg_py.statistics.visits import visit_facts
 
 CONTRACT = [
@@ -271,3 +272,26 @@ def test_scores_by_session_take_their_covariates_from_the_same_row(rng):
     late = scores.assign(session_id="B", score="1")
     _, visits = analyse(facts, volumes, pd.concat([early, late.assign(score=None)]), covariates=["epds"])
     assert (visits["score_session_id"] == "A").all()
+
+
+def test_postmenstrual_age_is_used_where_it_is_asked_for(rng):
+    facts, volumes, scores = study(rng)
+    with_gestation = facts.assign(_gestation_days=rng.normal(270, 12, len(facts)))
+    asked, visits = analyse(with_gestation, volumes, scores, covariates=["age_weeks_pma"])
+    assert asked["covariates"].iloc[0] == "age (days postmenstrual)"
+    days = facts["age_days"] + with_gestation["_gestation_days"]
+    np.testing.assert_allclose(visits["age_days"].astype(float), days)
+    refused, _ = analyse(facts, volumes, scores, covariates=["age_weeks_pma"])
+    assert refused["covariates"].iloc[0] == "age (days after birth)"
+    assert refused["notes"].str.contains("age_weeks_pma: 0 of 30 visits with an age tell it").all()
+
+
+def test_numbers_are_categories_where_that_is_declared(rng):
+    facts, volumes, scores = study(rng)
+    scores["education"] = np.resize(["1", "2", "2", "3"], len(scores))
+    declared = Declared(categories=("education",))
+    as_categories, _ = analyse(facts, volumes, scores, covariates=["education"], declared=declared)
+    as_words, _ = analyse(facts, volumes, scores.assign(education="level " + scores["education"]),
+                          covariates=["education"])  # fmt: skip
+    assert as_categories["covariates"].iloc[0] == "age (days after birth); education (1, 3; reference 2)"
+    np.testing.assert_array_equal(as_categories["rho"], as_words["rho"])

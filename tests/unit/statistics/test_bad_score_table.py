@@ -95,7 +95,13 @@ def test_every_fault_is_said_in_the_run_and_in_the_report(study, tmp_path, capsy
     faulty(scores).to_csv(tmp_path / "scores.tsv", sep="\t", index=False, na_rep="n/a")
     records, ledger, out = tmp_path / "records.json", tmp_path / "ledger.tsv", tmp_path / "cohort"
     table = ["--phenotype", str(tmp_path / "scores.tsv")]
-    words = ["check", str(root / "sheet.csv"), *table, "--scores", SCORES, "--covariates", "same"]
+    sheet = pd.read_csv(root / "sheet.csv", dtype=str)
+    months = sheet["participant_id"].eq("015") & sheet["session_id"].eq("v2")
+    sheet.loc[months, "age_value"] = (
+        (sheet.loc[months, "age_value"].astype(float) * 4.348).round(2).astype(str)
+    )
+    sheet.to_csv(tmp_path / "sheet.csv", index=False)
+    words = ["check", str(tmp_path / "sheet.csv"), *table, "--scores", SCORES, "--covariates", "same"]
     assert main([*words, "-o", str(records)]) == 0
     printed = capsys.readouterr().err
     words = ["statistics", "--records", str(records), "--tables", str(root / "tables"), *table]
@@ -105,6 +111,8 @@ def test_every_fault_is_said_in_the_run_and_in_the_report(study, tmp_path, capsy
     words = ["report", "--records", str(records), "--ledger", str(ledger), "--cohort", str(out)]
     assert main([*words, "-o", str(page)]) == 0
     text = html.unescape(page.read_text(encoding="utf-8"))
+    assert printed.count("are weeks meant?") == 1
+    assert "at sub-015_ses-v2 is far from the other children at ses-v2" in text
     associations = read_table(out / "associations.tsv")
     for told, (score, in_notes) in FAULTS.items():
         assert told in printed

@@ -51,7 +51,7 @@ def test_a_fault_of_one_score_is_said_and_the_other_score_is_analysed(rng, chang
     assert (tables["analyses"].set_index("table").loc["associations.tsv", "ran"]) == 1
 
 
-def test_contradicting_rows_of_a_child_leave_it_out(rng):
+def test_contradicting_rows_of_a_child_leave_it_out_of_that_score(rng):
     facts, volumes, phenotype = repeated_study(rng)
     phenotype = phenotype.assign(other="1")
     twice = np.r_[np.arange(len(phenotype)), 0]
@@ -61,6 +61,8 @@ def test_contradicting_rows_of_a_child_leave_it_out(rng):
     of = tables["associations"].query("score == 'score'")
     assert of["notes"].str.contains("1 with contradicting rows in the score table").all()
     assert of["p"].notna().all()
+    other = tables["association_visits"].query("score == 'other'")
+    assert other["used"].sum() == tables["association_visits"].query("score == 'score'")["used"].sum() + 1
 
 
 def test_five_children_are_refused_everywhere_in_words(rng):
@@ -84,6 +86,34 @@ def test_a_covariate_that_is_the_score_is_said_in_every_model(rng):
         )
         assert of["notes"].str.contains("covariates determine the ranks of the score").all()
     assert tables["associations"].query("score == 'other'")["p"].notna().all()
+
+
+@pytest.mark.parametrize(
+    ("values", "why"),
+    [(None, "it has no value"), ("yes", "all 20 values are yes")],
+)
+def test_a_covariate_without_spread_is_left_out_and_the_analyses_go_on(values, why):
+    facts, volumes, phenotype = repeated_study(np.random.default_rng(5), 20, visits=(2,))
+    phenotype = phenotype.assign(other=phenotype["epds"], odd=values)
+    plain = results(facts, volumes, phenotype)
+    tables = results(facts, volumes, phenotype, covariates=["odd"])
+    for name in ("associations", "behaviour_models", "specifications"):
+        key = "estimate" if name == "behaviour_models" else "rho"
+        np.testing.assert_array_equal(tables[name][key].astype(float), plain[name][key].astype(float))
+        known = tables[name][tables[name][key].notna()]
+        assert not known["covariates"].str.contains("odd").any()
+        assert known["notes"].str.contains("not adjusted for odd: ").all()
+    assert tables["associations"]["notes"].str.contains(f"not adjusted for odd: {why}").all()
+
+
+def test_a_contradiction_in_a_covariate_costs_the_analyses_that_use_it(rng):
+    facts, volumes, phenotype = repeated_study(rng)
+    phenotype = phenotype.assign(other=rng.normal(size=len(phenotype)).astype(str))
+    phenotype = pd.concat([phenotype, phenotype.iloc[[0]].assign(epds="77")], ignore_index=True)
+    with_it = results(facts, volumes, phenotype, covariates=["epds"])["associations"]
+    assert with_it["notes"].str.contains("1 with contradicting rows of epds in the score table").all()
+    without = results(facts, volumes, phenotype)["associations"]
+    assert without["n"].min() == with_it["n"].min() + 1
 
 
 def test_one_visit_each_is_used_where_it_can_be(rng):

@@ -39,11 +39,29 @@ def test_a_few_words_among_numbers_are_missing_numbers():
     assert "'unknown'" in coded.notes[0]
 
 
-def test_one_level_or_none_is_a_constant():
-    coded = code_covariates(pd.DataFrame({"sex": ["F", "F", None]}))
-    np.testing.assert_array_equal(coded.design[:, 0], [0, 0, np.nan])
-    assert coded.described == ("sex (no other level; reference F)",)
-    assert code_covariates(pd.DataFrame({"sex": [None, None]}, dtype=object)).design.shape == (2, 1)
+@pytest.mark.parametrize(
+    ("values", "why"),
+    [
+        (["F", "F", None], "all 2 values are F"),
+        (["4", "4.0", None], "all 2 values are 4"),
+        ([None] * 3, "it has no value"),
+    ],
+)
+def test_a_covariate_of_one_value_or_none_is_left_out_and_said(values, why):
+    coded = code_covariates(pd.DataFrame({"epds": ["1", "2", "3"], "odd": values}, dtype=object))
+    assert coded.names == coded.described == ("epds",)
+    assert coded.notes == (f"not adjusted for odd: {why}",)
+
+
+def test_numbers_that_are_declared_as_categories_are_coded_as_such():
+    table = pd.DataFrame({"education": ["10", "2", "2.0", "3", None]})
+    coded = code_covariates(table, ("education",))
+    assert coded.described == ("education (3, 10; reference 2)",)
+    np.testing.assert_array_equal(coded.design[:4], [[0, 1], [0, 0], [0, 0], [1, 0]])
+    assert np.isnan(coded.design[4]).all()
+
+
+def test_no_covariate_is_no_column():
     assert code_covariates(pd.DataFrame(index=range(3))).design.shape == (3, 0)
 
 
@@ -64,8 +82,9 @@ def test_a_child_said_twice(session):
         ["03", session, "1"],
     ]
     table, contradicted = one_row_each(pd.DataFrame(rows, columns=["participant_id", "session_id", "score"]))
-    assert table["participant_id"].tolist() == ["01", "03"]
-    assert contradicted == {"02"}
+    assert table["participant_id"].tolist() == ["01", "02", "03"]
+    assert table["score"].fillna("?").tolist() == ["5", "?", "1"]
+    assert contradicted == {"score": {"02"}}
 
 
 def test_rows_of_one_session_that_fill_other_columns_are_put_together():
@@ -79,8 +98,16 @@ def test_rows_of_one_session_that_fill_other_columns_are_put_together():
     ]
     columns = ["participant_id", "session_id", "language", "motor"]
     table, contradicted = one_row_each(pd.DataFrame(rows, columns=columns))
-    assert table.to_numpy().tolist() == [["01", "A", "100", "7"], ["02", "A", "100", "8"]]
-    assert contradicted == {"03"}
+    assert table.to_numpy()[:2].tolist() == [["01", "A", "100", "7"], ["02", "A", "100", "8"]]
+    assert table[["language", "motor"]].iloc[2].fillna("?").tolist() == ["?", "9"]
+    assert contradicted == {"language": {"03"}}
+
+
+def test_a_contradiction_costs_the_column_at_every_session_of_the_child():
+    rows = [["01", "A", "1", "4"], ["01", "A", "2", "4"], ["01", "B", "1", "5"], ["02", "A", "3", "6"]]
+    table, _ = one_row_each(pd.DataFrame(rows, columns=["participant_id", "session_id", "iq", "motor"]))
+    assert table["iq"].fillna("?").tolist() == ["?", "?", "3"]
+    assert table["motor"].tolist() == ["4", "5", "6"]
 
 
 def test_columns_called_like_those_of_visits_are_named_apart():

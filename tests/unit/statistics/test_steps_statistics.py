@@ -133,15 +133,19 @@ def test_flagged_sessions_are_left_out_unless_asked_for(simulated, tmp_path):
     assert (read(files, "associations")["n"] == 12).all()
 
 
-def test_scores_and_covariates_are_those_that_were_checked(simulated, tmp_path):
+def test_scores_and_covariates_are_those_that_were_checked(simulated, tmp_path, capsys):
     files = simulated(tmp_path, children=12)
     content = json.loads(files.records.read_text())
-    content["phenotype"] = {"scores": ["noise"], "covariates": ["epds", "site", "age"]}
+    covariates = ["epds", "site", "age", "constant"]
+    content["phenotype"] = {"scores": ["noise"], "covariates": covariates, "categories": ["constant"]}
+    rows = files.scores.read_text().splitlines()
+    files.scores.write_text("\n".join([f"{rows[0]}\tconstant", *(f"{row}\t1" for row in rows[1:])]) + "\n")
     files.records.write_text(json.dumps(content))
     assert main(files.tables()) == main(files.statistics("--phenotype", str(files.scores))) == 0
     table = read(files, "associations")
     assert set(table["score"]) == {"noise"}
     assert table["covariates"].iloc[0] == "age (days after birth); epds; site (B; reference A)"
+    assert "note: not adjusted for constant: all 12 values are 1\n" in capsys.readouterr().out
 
 
 def test_posteriors_may_be_asked_for(simulated, tmp_path):

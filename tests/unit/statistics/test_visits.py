@@ -2,7 +2,15 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from babyseg_py.statistics.visits import common_reference, nearest_visits, target_age, visit_facts
+from babyseg_py.statistics.visits import (
+    FACTS,
+    VISIT,
+    common_reference,
+    counted_as_asked,
+    nearest_visits,
+    target_age,
+    visit_facts,
+)
 
 
 def record(participant, session, days=None, reference=None, **more):
@@ -88,3 +96,27 @@ def test_common_reference():
     assert common_reference(visit_facts(rows)) == "birth"
     assert common_reference(visit_facts([*rows, record("04", "A", 300.0, "conception")])) == "conception"
     assert common_reference(visit_facts(rows[2:])) is None
+
+
+@pytest.mark.parametrize("known", [4, 2])
+def test_ages_count_from_what_is_asked_for_where_most_visits_tell_it(known):
+    rows = [record(f"{i}", "A", 70.0 + i, "birth") for i in range(4)]
+    for row in rows[:known]:
+        row["gestation_days"] = 280.0
+    facts = visit_facts(rows)
+    same, note = counted_as_asked(facts, ["sex", "age"])
+    assert same is facts
+    assert note == ""
+    counted, note = counted_as_asked(facts, ["age_weeks_pma"])
+    if known == 4:
+        assert note == ""
+        assert common_reference(counted) == "conception"
+        np.testing.assert_allclose(counted["age_weeks_pma"], (350 + np.arange(4)) / 7)
+    else:
+        assert counted is facts
+        assert note.startswith("age_weeks_pma: 2 of 4 visits with an age tell it")
+        assert note.endswith("adjusted for age after birth instead")
+
+
+def test_facts_without_gestation_have_no_column_of_it():
+    assert visit_facts([record("01", "A", 3.0, "birth")]).columns.tolist() == [*VISIT, *FACTS]
