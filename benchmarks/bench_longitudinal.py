@@ -1,6 +1,6 @@
 """What the template of a child does to the noise of repeat scans and to growth.
 
-    python benchmarks/bench_longitudinal.py [FOLDER] [--first N] [--children N]
+    python benchmarks/bench_longitudinal.py [FOLDER] [--first N] [--children N] [--syn]
 
 Digital children are seen at two ages and scanned twice at each, with another pose, blur, bias and noise; the
 network segments every scan (half an hour; kept in FOLDER, runs/longitudinal if not given, for the next
@@ -8,6 +8,7 @@ time). Noise is the root mean square over structures of the within-pair standard
 "Rescan" has the two scans of one age as visits of one template, in which no change is true. For "volume" and
 "change" one scan of each age makes a template, and the other two make another. Slopes are those through the
 origin, over structures, of the log change on that of the visits segmented one by one, and on the true one.
+``--syn`` compares the Jacobian of the template with that of antspyx's SyN of the later image to the earlier.
 """
 
 import argparse
@@ -15,10 +16,12 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+import ants
 import numpy as np
 import torch
 from _longitudinal_series import REPEATS, Taken, take_series
 
+from babyseg_py.images import load_image
 from babyseg_py.labels import BRAIN_LABELS
 from babyseg_py.registration.child_template import STEPS, make_template
 from babyseg_py.segmentation.longitudinal import jacobian_volumes, pooled
@@ -103,16 +106,51 @@ def rows(children: list[dict]) -> list[tuple[float, ...]]:
     return table
 
 
+def change_by_syn(earlier: Taken, later: Taken) -> np.ndarray:
+    """Log change of the structures by SyN, (structures,): the posteriors of the earlier visit, carried."""
+    fixed, moving = (ants.image_read(str(one.image)) for one in (earlier, later))
+    found = ants.registration(fixed, moving, type_of_transform="SyN")["fwdtransforms"]
+    (warp,), (affine,) = ([f for f in found if f.endswith(end)] for end in (".nii.gz", ".mat"))
+    linear = np.array(ants.read_transform(affine).parameters[:9]).reshape(3, 3)
+    jacobian = ants.create_jacobian_determinant_image(fixed, warp).numpy() * np.linalg.det(linear)
+    seen = read_probabilities(earlier.posteriors).seen
+    start = np.round(np.linalg.solve(load_image(earlier.image).affine, seen.affine)[:3, 3]).astype(int)
+    box = tuple(slice(a, a + n) for a, n in zip(start, seen.steps.shape[1:], strict=True))
+    posteriors = seen.steps[1:].astype(float)
+    return np.log((posteriors * jacobian[box]).sum(axis=(1, 2, 3)) / posteriors.sum(axis=(1, 2, 3)))
+
+
+def beside_syn(taken: list[Taken]) -> None:
+    """Print slope and error of the log change by the Jacobian of the template and of SyN."""
+    true: list[list[float]] = []
+    changes: dict[str, list[np.ndarray]] = {"template": [], "SyN": []}
+    for number in sorted({one.child for one in taken}):
+        visits = [one for one in taken if one.child == number and one.repeat == REPEATS[0]]
+        first, *_, last = sorted(visits, key=lambda one: one.age_months)
+        of = in_template([first, last])
+        true.append([np.log(last.volumes_mm3[n] / first.volumes_mm3[n]) for n in BRAIN_LABELS])
+        changes["template"].append(np.log(of.jacobian[-1] / of.jacobian[0]))
+        changes["SyN"].append(change_by_syn(first, last))
+    print("\n| Jacobian of | slope on true | rms error of the log change % |\n| --- | ---: | ---: |")
+    for name, found in changes.items():
+        error = 100 * np.sqrt(np.mean((np.array(found) - true) ** 2))
+        print(f"| {name} | {slope(np.ravel(found), np.ravel(true)):.3f} | {error:.1f} |")
+
+
 def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("folder", nargs="?", type=Path, default=ROOT / "runs" / "longitudinal")
     parser.add_argument("--first", type=int, default=0, help="number of the first child")
     parser.add_argument("--children", type=int, default=4)
+    parser.add_argument("--syn", action="store_true", help="compare with antspyx's SyN")
     args = parser.parse_args()
     torch.set_num_threads(2)
     args.folder.mkdir(parents=True, exist_ok=True)
     taken = take_series(args.folder, first=args.first, children=args.children)
+    if args.syn:
+        beside_syn(taken)
+        return
     children = []
     for number in sorted({one.child for one in taken}):
         children.append(measure([one for one in taken if one.child == number]))

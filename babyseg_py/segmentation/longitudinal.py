@@ -20,7 +20,7 @@ from babyseg_py.labels import LABELS, STRUCTURES
 from babyseg_py.registration.child_template import STEPS, Seen, Template, transformed
 from babyseg_py.registration.velocity import nodes, sample
 
-STRENGTH = 0.4
+STRENGTH = 0.5
 _SLAB = 400_000  # points that are computed at once
 
 Tensor = torch.Tensor

@@ -24,7 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         parser.add_argument(option, required=option != "--qc", nargs="+", default=[], metavar="F", help=text)
     parser.add_argument("--verdicts", metavar="F.json", help="list of verdicts on the sessions")
     words_of_strength = "share of the others in each visit, from 0 (by itself) to 1 (one for all)"
-    parser.add_argument("--strength", type=float, help=f"{words_of_strength}; 0.4 if left out")
+    parser.add_argument("--strength", type=float, help=f"{words_of_strength}; 0.5 if left out")
     parser.add_argument("--threads", type=int, default=1, help="largest number of threads (%(default)s)")
     parser.add_argument("--out-dir", required=True, metavar="DIR", help="top folder of the results")
 
