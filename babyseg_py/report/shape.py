@@ -114,11 +114,7 @@ def _draw(
     up = np.cross(front, right)
     up = up * np.sign(up.sum())
     flat = np.stack([points @ right, points @ up], axis=1)
-    corners = points[faces]
-    normal = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
-    centre = corners.mean(axis=1)
-    normal *= np.sign(np.einsum("ij,ij->i", normal, centre - points.mean(axis=0)))[:, None]
-    facing = normal @ front / np.maximum(np.linalg.norm(normal, axis=1), 1e-12)
+    centre, facing = points[faces].mean(axis=1), outward(points, faces) @ front
     shown = np.flatnonzero(facing > 0)
     shown = shown[np.argsort(centre[shown] @ front)]
     shades = _COLOURS(0.5 + colour[faces[shown]].mean(axis=1) / 2)
@@ -131,6 +127,26 @@ def _draw(
     axes.set_aspect("equal")
     axes.autoscale_view()
     axes.axis("off")
+
+
+def outward(points: np.ndarray, faces: np.ndarray, /) -> np.ndarray:
+    """Return the unit normals that point out of a closed surface, also where it is bent around itself.
+
+    Parameters
+    ----------
+    points : (n, 3) array
+    faces : (m, 3) array of int
+        Triangles that all turn the same way.
+
+    Returns
+    -------
+    (m, 3) array
+    """
+    corners = points[faces]
+    normal = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
+    inside_is_left = np.einsum("ij,ij", corners.mean(axis=1) - points.mean(axis=0), normal) < 0
+    normal = -normal if inside_is_left else normal
+    return normal / np.maximum(np.linalg.norm(normal, axis=1), 1e-12)[:, None]
 
 
 def _crossing(corners: np.ndarray, p: np.ndarray) -> list[np.ndarray]:

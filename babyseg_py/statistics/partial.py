@@ -155,9 +155,9 @@ def take_off(x: np.ndarray, y: np.ndarray, covariates: np.ndarray, /) -> TakenOf
     bent = [_bend(column) for column in ranks.T if len(np.unique(column)) > 2]
     terms = basis.shape[1] + len(_POWERS) * (len(bent) + 2)
     if n >= _CHILDREN_PER_TERM * terms:
-        basis, _ = basis_of(np.column_stack([basis, *bent]))
+        basis = _extended(basis, bent)
         fitted = _fit(variables, basis)[1]
-    basis, _ = basis_of(np.column_stack([basis, *(_bend(column) for column in fitted.T)]))
+    basis = _extended(basis, [_bend(column) for column in fitted.T])
     return TakenOff(basis, redundant, explained, curved=True)
 
 
@@ -165,6 +165,16 @@ def _fit(variables: np.ndarray, basis: np.ndarray) -> tuple[float, np.ndarray]:
     fitted = basis @ (basis.T @ variables)
     total = np.maximum((variables**2).sum(axis=0), 1e-300)
     return float(((fitted**2).sum(axis=0) / total).min()), fitted
+
+
+def _extended(basis: np.ndarray, more: list[np.ndarray]) -> np.ndarray:
+    """Orthonormal basis of a basis and more columns; what follows from the others is passed over."""
+    left = np.column_stack(more)
+    left = left / np.maximum(np.linalg.norm(left, axis=0), 1e-300)
+    for _ in range(2):  # twice, so that rounding does not let a dependent column through
+        left = left - basis @ (basis.T @ left)
+    own = np.abs(np.diag(np.linalg.qr(left)[1])) > np.sqrt(_ZERO)
+    return np.column_stack([basis, np.linalg.qr(left[:, own])[0]])
 
 
 def _bend(column: np.ndarray) -> np.ndarray:

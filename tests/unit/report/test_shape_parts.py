@@ -8,7 +8,7 @@ import pytest
 
 from babyseg_py.morphometry.alignment import icosphere
 from babyseg_py.report.figures import Shelf
-from babyseg_py.report.shape import shape_table, surfaces
+from babyseg_py.report.shape import outward, shape_table, surfaces
 from babyseg_py.statistics.shape import COLUMNS, WITHOUT
 
 
@@ -64,3 +64,22 @@ def test_asymmetry_is_named_and_comes_after_groups(found, tmp_path):
         "B - A, hippocampus, left less right",
         "left - right, hippocampus",
     ]
+
+
+def bent(points: np.ndarray) -> np.ndarray:
+    """Stretch a ball to a sausage and bend it to three quarters of a ring, as a caudate is bent."""
+    angle, reach = 2.4 * points[:, 1], 10 + 3 * points[:, 0]
+    return np.stack([reach * np.cos(angle), reach * np.sin(angle), 3 * points[:, 2]], axis=1)
+
+
+@pytest.mark.parametrize("mirror", [1, -1])
+def test_normals_point_out_of_a_bent_body(mirror) -> None:
+    """Out is where the surface of a slightly larger ball goes, not away from the middle of the body."""
+    points, faces = icosphere(3)
+    there, further = (bent(share * points) * (mirror, 1, 1) for share in (1.0, 1.001))
+    normals = outward(there, faces)
+    way = (further - there)[faces].mean(axis=1)
+    assert np.all(np.einsum("ij,ij->i", normals, way) > 0)
+    from_the_middle = there[faces].mean(axis=1) - there.mean(axis=0)
+    assert np.mean(np.einsum("ij,ij->i", normals, from_the_middle) < 0) > 0.1
+    np.testing.assert_allclose(np.linalg.norm(normals, axis=1), 1)
