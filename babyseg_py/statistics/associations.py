@@ -20,7 +20,14 @@ from babyseg_py.statistics.permutation import DRAWS, Battery, max_t
 from babyseg_py.statistics.sample import VISIT_COLUMNS, Cohort, Sample, draw_sample
 from babyseg_py.statistics.scales import apart
 from babyseg_py.statistics.scorechecks import score_notes, with_notes
-from babyseg_py.statistics.scores import UNDECLARED, Declared, fill_constant, one_row_each, plain_ids
+from babyseg_py.statistics.scores import (
+    UNDECLARED,
+    Declared,
+    fill_constant,
+    one_row_each,
+    plain_ids,
+    share_of_equal,
+)
 from babyseg_py.statistics.structures import BRAIN_VOLUME, side_of, volume_matrix
 from babyseg_py.statistics.visits import VISIT, counted_as_asked
 
@@ -254,11 +261,9 @@ def _design_notes(sample: Sample, brain: np.ndarray, adjustment: str) -> list[st
         strong = [f"{name} ({factor:.0f})" for name, factor in factors if _INFLATED < factor < np.inf]
         if strong:
             notes.append(f"covariates nearly collinear (variance inflation): {', '.join(strong)}")
-    if len(sample.score):
-        _, counts = np.unique(sample.score, return_counts=True)
-        share = counts.max() / len(sample.score)
-        if _TIED < share < 1:
-            notes.append(f"{100 * share:.0f} % of the scores are equal")
+    share = share_of_equal(sample.score)
+    if _TIED < share < 1:
+        notes.append(f"{100 * share:.0f} % of the scores are equal")
     return notes
 
 

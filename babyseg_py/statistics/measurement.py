@@ -9,6 +9,7 @@ from scipy import stats
 from babyseg_py.statistics.associations import ADJUSTMENTS, Estimate, brain_of, estimate
 from babyseg_py.statistics.partial import basis_of, centred_ranks, take_off
 from babyseg_py.statistics.sample import Cohort, Sample, draw_sample
+from babyseg_py.statistics.scores import normal_quantiles
 from babyseg_py.statistics.structures import BRAIN_VOLUME, side_of, volume_matrix
 from babyseg_py.statistics.visits import VISIT
 
@@ -177,7 +178,7 @@ def pool(plain: Estimate, errors: np.ndarray, /) -> Pooled:
 def _design(plain: Estimate) -> np.ndarray:
     """Intercept, covariates on a unit scale, and the normal scores of the outcome, last."""
     n = len(plain.x)
-    scores = stats.norm.ppf((stats.rankdata(plain.y) - 0.375) / (n + 0.25))
+    scores = normal_quantiles(plain.y)
     covariates = plain.design - plain.design.mean(axis=0)
     basis, _ = basis_of(covariates)
     return np.column_stack([np.ones(n), basis * np.sqrt(n), scores])

@@ -12,7 +12,14 @@ from babyseg_py.statistics.mixed import fit_mixed
 from babyseg_py.statistics.partial import FEWEST, basis_of, false_discovery_rate, smallest_detectable
 from babyseg_py.statistics.permutation import DRAWS, Battery, max_t
 from babyseg_py.statistics.sample import Cohort, usable_visits
-from babyseg_py.statistics.scores import SHEET_COLUMNS, Covariates, as_numbers, code_covariates
+from babyseg_py.statistics.scores import (
+    SHEET_COLUMNS,
+    Covariates,
+    as_numbers,
+    code_covariates,
+    normal_scores,
+    share_of_equal,
+)
 from babyseg_py.statistics.structures import BRAIN_VOLUME, side_of
 from babyseg_py.statistics.visits import REFERENCES, VISIT, age_on, common_reference
 
@@ -24,7 +31,9 @@ COLUMNS = [
 MODEL = "between and within children"
 EFFECTS = ("between", "within")
 ADJUSTMENTS = ("none", "covariate")
+RANKED = "points of the ranked score per SD of the volume"
 AGE_DF = 3
+TIED = 0.2
 _LEAST_DF = 5
 
 
@@ -42,6 +51,8 @@ class Observations:
     reference : str or None
         What ages count from.
     notes : tuple of str
+    ranked : bool
+        Whether the scores are normal scores of their ranks.
     """
 
     visits: pd.DataFrame
@@ -49,6 +60,7 @@ class Observations:
     covariates: Covariates
     reference: str | None
     notes: tuple[str, ...]
+    ranked: bool = False
 
 
 @dataclass(frozen=True)
@@ -77,7 +89,8 @@ def repeated_table(
 
     :math:`y_{ij} = \beta_B \bar x_i + \beta_W (x_{ij} - \bar x_i) + \gamma_B \bar z_i + \gamma_W
     (z_{ij} - \bar z_i) + u_i + e_{ij}` with a random intercept :math:`u_i` of the child, fitted by restricted
-    maximum likelihood. Age and all covariates z are split as volumes are (Mundlak 1978,
+    maximum likelihood. A score of which a fifth or more are equal, as with a floor, enters by its ranks
+    (`normal_scores`). Age and all covariates z are split as volumes are (Mundlak 1978,
     https://doi.org/10.2307/1913646; Curran and Bauer 2011,
     https://doi.org/10.1146/annurev.psych.093008.100356); age enters as a natural spline of its
     logarithm, as a straight line would leave curvature that volume and score share. t has the between–within
@@ -130,12 +143,17 @@ def observations(score: str, covariates: list[str], cohort: Cohort) -> Observati
     complete = np.isfinite(coded.design).all(axis=1)
     if not complete.all():
         notes.append(f"{int((~complete).sum())} observations without age or a covariate are not used")
+    values = pairs.loc[complete, "_score"].to_numpy(float)
+    tied = share_of_equal(values) >= TIED and np.ptp(values) > 0
+    if tied:
+        notes.append(f"{100 * share_of_equal(values):.0f} % of the scores are equal: ranked")
     return Observations(
         pairs.loc[complete, VISIT].reset_index(drop=True),
-        pairs.loc[complete, "_score"].to_numpy(float),
+        normal_scores(values) if tied else values,
         replace(coded, design=coded.design[complete]),
         reference,
         tuple(filter(None, notes)),
+        ranked=tied,
     )
 
 
@@ -187,7 +205,7 @@ def _rows(observed: Observations, matrix: pd.DataFrame, adjustment: str) -> Iter
         described.append("total brain volume (mm³)")
         volumes = volumes.drop(columns=BRAIN_VOLUME)
     common = {
-        "measure": "points of the score per SD of the volume",
+        "measure": RANKED if observed.ranked else "points of the score per SD of the volume",
         "covariates": "; ".join(described) or "none",
         "brain_volume_adjustment": adjustment,
         "age_reference": observed.reference,

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import pandas as pd
+from scipy import stats
 
 from babyseg_py.statistics.visits import VISIT, most_common
 
@@ -252,3 +253,19 @@ def fill_constant(table: pd.DataFrame, names: list[str]) -> pd.DataFrame:
         single = by_child.transform("first").where(by_child.transform("nunique") == 1)
         table[name] = table[name].where(table[name].notna(), single)
     return table
+
+
+def share_of_equal(values: np.ndarray, /) -> float:
+    """Return the share of the most frequent value; 0 without any."""
+    return float(np.unique(values, return_counts=True)[1].max() / len(values)) if len(values) else 0.0
+
+
+def normal_quantiles(values: np.ndarray, /) -> np.ndarray:
+    """Return the normal quantiles of the ranks (Blom 1958), mean ranks for ties."""
+    return stats.norm.ppf((stats.rankdata(values) - 0.375) / (len(values) + 0.25))
+
+
+def normal_scores(values: np.ndarray, /) -> np.ndarray:
+    """Return the normal quantiles of the ranks with the mean and standard deviation of the values."""
+    quantiles = normal_quantiles(values)
+    return values.mean() + (quantiles - quantiles.mean()) / quantiles.std() * values.std()

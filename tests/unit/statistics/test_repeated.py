@@ -8,7 +8,15 @@ import statsmodels.api as sm
 from repeated_study import repeated_cohort
 
 from babyseg_py.statistics.agescales import spline_scale
-from babyseg_py.statistics.repeated import COLUMNS, EFFECTS, Levels, observations, repeated_table, split
+from babyseg_py.statistics.repeated import (
+    COLUMNS,
+    EFFECTS,
+    Levels,
+    observations,
+    repeated_table,
+    split,
+)
+from babyseg_py.statistics.scores import normal_scores
 
 SIDES = ("Left-Amygdala", "Right-Amygdala")
 
@@ -65,6 +73,32 @@ def test_children_with_one_visit_do_not_shrink_the_unit_of_the_effect_within(rng
     deviation = (x - x.groupby(child).transform("mean"))[again]
     assert 0 < again.sum() < len(x)
     assert found == pytest.approx(np.sqrt((deviation**2).mean()))
+
+
+def test_a_score_with_a_floor_enters_by_its_ranks(rng):
+    """What is above the floor may be stretched at will: t and p stay; without a floor they do not."""
+    cohort, matrix, names = repeated_cohort(rng, 40)
+    number = cohort.answers["score"].astype(float)
+    floor = number.quantile(0.3)
+    found = {}
+    for kind, raw in (("floor", number.clip(lower=floor)), ("free", number)):
+        for stretched in (False, True):
+            score = np.exp((raw - floor) / raw.std()) if stretched else raw
+            of = replace(cohort, answers=cohort.answers.assign(score=score.astype(str)))
+            found[kind, stretched] = row_of(repeated_table(["score"], names, of, matrix, "labels"), "between")
+    assert "% of the scores are equal: ranked" in found["floor", False]["notes"]
+    assert found["floor", False]["measure"] == "points of the ranked score per SD of the volume"
+    assert found["floor", True]["p"] == pytest.approx(found["floor", False]["p"], rel=1e-6)
+    assert found["free", True]["p"] != pytest.approx(found["free", False]["p"], rel=1e-2)
+    assert found["free", False]["measure"] == "points of the score per SD of the volume"
+
+
+def test_normal_scores_keep_order_ties_mean_and_spread(rng):
+    values = np.concatenate([np.full(20, 3.0), rng.exponential(size=30) + 3])
+    scores = normal_scores(values)
+    np.testing.assert_array_equal(np.argsort(scores[20:]), np.argsort(values[20:]))
+    assert np.ptp(scores[:20]) == 0
+    assert (scores.mean(), scores.std()) == pytest.approx((values.mean(), values.std()))
 
 
 def test_each_effect_is_found_on_its_own_level():
