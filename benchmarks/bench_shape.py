@@ -1,7 +1,8 @@
 """Whether a planted bump of 1 mm is found where it is, how often nothing is found where there is nothing.
 
 Prints Markdown tables: ``python benchmarks/bench_shape.py [RUNS] [CHILDREN_PER_GROUP] [PART …]`` (200 runs
-and 12 children by default; parts: bump, null, accuracy, asymmetry). Bodies are those of the unit tests.
+and 12 children by default; parts: bump, planted, null, accuracy, asymmetry). Bodies are those of the unit
+tests.
 """
 
 import sys
@@ -27,6 +28,7 @@ from babyseg_py.morphometry.spherical_map import spherical_map
 from babyseg_py.statistics.shape import ALPHA
 from babyseg_py.statistics.surfaces import LEVEL, Map, asymmetry, mean_map, slope_map, vertex_map
 
+NEAR_MM = 5.0
 OUTSIDE_MM = 2.5  # what a description of .3 mm and a 1.3 mm grid may smear a bump by
 
 
@@ -106,6 +108,33 @@ def _found(result: Map | str, template: np.ndarray) -> list:
     ]  # fmt: skip
 
 
+def planted(runs: int, per_group: int) -> None:
+    """Cohorts with a bump of 1 mm on the left of one group, from coefficients; both sides are compared."""
+    head = ["children", "cohorts", "left: p < .05", "within 5 mm of the top", "some of it beyond the bump",
+            "right: p < .05"]  # fmt: skip
+    table("A planted bump of 1 mm in many cohorts", head, _planted(runs, per_group))
+
+
+def _planted(runs: int, per_group: int) -> Iterator[list]:
+    group = np.repeat([0.0, 1.0], per_group)
+    found, near, beyond, right = 0, 0, 0, 0
+    for run in range(runs):
+        rng = np.random.default_rng(9000 + run)
+        terms = [body(rng, "Hippocampus", bump_mm=member).terms() for member in group]
+        terms += [mirrored(body(rng, "Hippocampus", right=True).terms()) for _ in group]
+        points = np.einsum("vk,nkc->nvc", basis(icosphere(LEVEL)[0], 10), align_all(terms))
+        nothing, template = np.zeros((len(group), 0)), points.mean(axis=0)
+        p, _, _, off_by_mm, _, outside_mm2, _ = _found(
+            vertex_map(points[: len(group)], group, nothing), template
+        )
+        found += p < ALPHA
+        near += p < ALPHA and off_by_mm < NEAR_MM
+        beyond += outside_mm2 > 0
+        other = vertex_map(points[len(group) :], group, nothing)
+        right += not isinstance(other, str) and bool((other.p < ALPHA).any())
+    yield [2 * per_group, runs, *(count / runs for count in (found, near, beyond, right))]
+
+
 def null(runs: int, per_group: int) -> None:
     """Cohorts without a difference, in which the groups differ in age and age changes the shape."""
     head = ["children", "cohorts", "with p < .05", "share"]
@@ -169,6 +198,7 @@ if __name__ == "__main__":
     chosen = [word for word in sys.argv[1:] if not word.isdigit()] or [
         "accuracy",
         "bump",
+        "planted",
         "null",
         "asymmetry",
     ]
@@ -176,6 +206,7 @@ if __name__ == "__main__":
     parts = {
         "accuracy": accuracy,
         "bump": lambda: bump(size),
+        "planted": lambda: planted(cohorts, size),
         "null": lambda: null(cohorts, size),
         "asymmetry": lambda: sides(cohorts, size),
     }
