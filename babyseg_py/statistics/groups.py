@@ -9,7 +9,7 @@ import pandas as pd
 from scipy import optimize, stats
 
 from babyseg_py.statistics.partial import basis_of, false_discovery_rate
-from babyseg_py.statistics.scores import code_covariates
+from babyseg_py.statistics.scores import code_covariates, unusable
 from babyseg_py.statistics.structures import BRAIN_VOLUME, side_of, volume_matrix
 from babyseg_py.statistics.visits import REFERENCES, VISIT, age_on, common_reference, nearest_visits
 
@@ -135,9 +135,9 @@ def draw_groups(facts: pd.DataFrame, matrix: pd.DataFrame, covariates: tuple[str
     if len(chosen["group"].unique()) < 2:
         words = ", ".join(f"{name} ({n})" for name, n in sorted(counts.items()))
         return f"there are not two groups of {FEWEST_PER_GROUP} children: {words}"
-    stated = [c for c in covariates if chosen[c].notna().all() and len(chosen[c].unique()) > 1]
-    notes += [f"not adjusted for {c}: missing for some children" for c in covariates if _partly(chosen[c])]
-    coded = code_covariates(chosen[stated])
+    left_out = {name: _why_not(chosen[name]) for name in covariates if chosen[name].notna().any()}
+    notes += [f"not adjusted for {name}: {why}" for name, why in left_out.items() if why]
+    coded = code_covariates(chosen[[name for name, why in left_out.items() if not why]])
     design, described = coded.design, list(coded.described)
     if reference:
         design = np.column_stack([chosen["age"].to_numpy(float), design])
@@ -153,8 +153,9 @@ def draw_groups(facts: pd.DataFrame, matrix: pd.DataFrame, covariates: tuple[str
     )
 
 
-def _partly(column: pd.Series) -> bool:
-    return bool(column.isna().any() and column.notna().any())
+def _why_not(column: pd.Series) -> str:
+    """Say why groups are not adjusted for a covariate of which there are values; empty if they are."""
+    return "missing for some children" if column.isna().any() else unusable(column)
 
 
 def ancova(y: np.ndarray, groups: np.ndarray, design: np.ndarray, /) -> Ancova | str:

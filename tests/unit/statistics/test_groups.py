@@ -105,3 +105,15 @@ def test_small_groups_are_left_out_and_said(rng):
     assert (
         "groups follow from the covariates" in group_table(volumes, alike, source="labels")["notes"].iloc[0]
     )
+
+
+def test_a_covariate_that_is_left_out_is_said(rng):
+    """One sex only, and a site that some children lack, are no covariates; no values at all are silent."""
+    facts, volumes = study(rng)
+    facts = facts.assign(sex="F", site=np.where(np.arange(len(facts)) < 3, None, "berlin"))
+    row = group_table(volumes, facts, source="labels", covariates=("sex", "site")).iloc[0]
+    assert "not adjusted for sex: all 60 values are F" in row["notes"]
+    assert "not adjusted for site: missing for some children" in row["notes"]
+    assert "sex" not in row["covariates"]
+    silent = group_table(volumes, facts.assign(site=None), source="labels", covariates=("site",)).iloc[0]
+    assert "site" not in str(silent["notes"])
