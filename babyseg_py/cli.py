@@ -1,12 +1,14 @@
 """The ``babyseg`` command: argument parsing, messages and exit codes."""
 
 import argparse
+import errno
 import io
 import os
 import re
 import signal
 import sys
 from collections.abc import Sequence
+from functools import partial
 from importlib import import_module
 
 from babyseg_py import __version__
@@ -19,6 +21,7 @@ EXIT_OUT_OF_MEMORY = 137  # as of a process that was killed for it, which the pi
 EXIT_NO_READER = 141
 EXIT_ENDED = 143
 
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EPIPE)
 OUT_OF_MEMORY = re.compile("can.t allocate memory|out of memory", re.IGNORECASE)
 STEPS = {
     "segment": "segment one or more scans of one visit",
@@ -83,7 +86,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     step = next((word for word in words if word in STEPS), None)
     args = _parser(step).parse_args(words)
     if argv is None:
-        signal.signal(signal.SIGTERM, _end)
+        signal.signal(signal.SIGTERM, partial(_end, os.getpid()))
     try:
         code = _module(args.step).run(args) or 0
         sys.stdout.flush()
@@ -107,8 +110,12 @@ ENDS = (
 )
 
 
-def _end(*_: object) -> None:
-    raise Ended
+def _end(step: int, *_: object) -> None:
+    """End the process of a step by `Ended`, and what it forked as if there were no handler."""
+    if os.getpid() == step:
+        raise Ended
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    os.kill(os.getpid(), signal.SIGTERM)
 
 
 def _told(problem: BaseException, args: argparse.Namespace) -> int:
@@ -126,12 +133,17 @@ def _told(problem: BaseException, args: argparse.Namespace) -> int:
 
 
 def _unwritten(step: str, problem: OSError) -> int:
-    """Say which file failed; what was to go to standard output is not tried again at exit."""
+    """Say which file failed; a stream that takes no more is not tried again at exit.
+
+    Only a write that failed for want of space or of a reader comes without the name of a file.
+    """
+    if problem.filename is None and problem.errno not in NO_ROOM:
+        raise problem
     if problem.filename is None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     if isinstance(problem, BrokenPipeError):
         return EXIT_NO_READER
-    name = problem.filename or "standard output"
+    name = problem.filename or "an output"
     what = f"could not be read or written ({problem.strerror or problem})"
     print(f"babyseg {step}: {name}: {what}; check its permissions and the free space", file=sys.stderr)
     return EXIT_UNUSABLE

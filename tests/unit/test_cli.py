@@ -89,8 +89,23 @@ def test_ends_with_a_word_where_the_machine_ends_it(code, number, message) -> No
     assert "Traceback" not in done.stderr
 
 
+def test_what_a_step_forked_ends_as_without_a_handler() -> None:
+    code = """ready, begun = os.pipe()
+    child = os.fork()
+    if not child:
+        os.write(begun, b"1")
+    while not child:
+        pass
+    os.read(ready, 1)
+    os.kill(child, 15)
+    print(os.waitpid(child, 0)[1])"""
+    done = ended(code, stdout=subprocess.PIPE)
+    assert (done.returncode, done.stdout.strip(), done.stderr) == (0, "15", "")
+
+
 def test_a_fault_of_the_program_is_not_taken_for_lack_of_memory() -> None:
     assert "RuntimeError: no" in ended("raise RuntimeError('no')").stderr
+    assert "OSError: no" in ended("raise OSError('no')").stderr
 
 
 def test_an_output_that_takes_no_more_is_no_traceback() -> None:
@@ -98,7 +113,7 @@ def test_an_output_that_takes_no_more_is_no_traceback() -> None:
     with Path("/dev/full").open("w") as full:
         done = ended("print('x' * 100)", stdout=full)
     assert (done.returncode, "Traceback" in done.stderr) == (65, False)
-    assert "standard output: could not be read or written (No space left on device)" in done.stderr
+    assert "an output: could not be read or written (No space left on device)" in done.stderr
     reading, writing = os.pipe()
     os.close(reading)
     done = ended("print('x' * 100)", stdout=writing)
