@@ -5,7 +5,7 @@ finest levels of a network without normalisation run as a stream of slabs; one w
 statistics of whole maps, and runs on them.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -19,6 +19,7 @@ from babyseg_py.models.groupconv import (
     kernels_of,
     laid_out,
     layers_of,
+    layers_scan_by_scan,
     mean_of,
     run_layers,
 )
@@ -102,7 +103,8 @@ def run(net: FastNet, images: Tensor, *, rows: int = ROWS, keep_skips: bool = Tr
     rows : int
         Thickness of the slabs at half resolution; time and memory depend on it, the result does not.
     keep_skips : bool
-        Keep the maps of the second level for the decoder; otherwise they are computed a second time.
+        Keep what is needed again: the maps of the second level for the decoder or, in a network that
+        normalises, those of all scans at its finest levels; otherwise it is computed a second time.
 
     Returns
     -------
@@ -113,7 +115,7 @@ def run(net: FastNet, images: Tensor, *, rows: int = ROWS, keep_skips: bool = Tr
     if any(side % multiple for side in images.shape[1:]):
         raise ValueError(f"grid {tuple(images.shape[1:])} is not a multiple of {multiple}")
     if net.end is None:
-        return _whole(net, images)
+        return _whole(net, images, keep_skips)
     return _streamed(net, net.end, images, rows, keep_skips)
 
 
@@ -174,49 +176,81 @@ def _empty(channels: int, size: Sequence[int], dtype: torch.dtype) -> Tensor:
     return torch.empty((1, channels, *size), dtype=dtype, memory_format=torch.channels_last_3d)
 
 
-def _levels(net: FastNet, maps: list[Tensor], *, first: int) -> tuple[list[list[Tensor]], list[Tensor]]:
-    """Run all levels from an encoder level on; return the maps that are still to be joined.
+def _levels(net: FastNet, maps: list[Tensor], *, first: int) -> tuple[list[Tensor], list[Tensor]]:
+    """Run all encoder levels from one on, and the decoder but for its last level.
 
-    These are the skip connections that are left, none for streamed levels or that of the finest level, and
-    the decoder's maps at half their size.
+    Returns the maps that this last level is to join, if ``first`` leaves any, and those to be upsampled.
     """
     skips = []
     for layers in net.enc[first:]:
         maps = run_layers(maps, layers)
         skips.append(maps)
         maps = [F.max_pool3d(x, 2) for x in maps]
-    for number, layers in enumerate(net.dec[: len(net.dec) - max(first - 1, 0)]):
+    for number, layers in enumerate(net.dec[:-1]):
         maps = run_layers(_beside(skips.pop(), maps) if number else maps, layers)
-    return skips, maps
+    return skips.pop() if skips else [], maps
 
 
 def _beside(skips: list[Tensor], maps: list[Tensor]) -> list[Tensor]:
     """Put whole maps, upsampled, beside those of the skip connection; both lists are emptied."""
     result = []
     while maps:
-        x, skip = maps.pop(0), skips.pop(0)
-        both = _empty(skip.shape[1] + x.shape[1], skip.shape[2:], x.dtype)
-        both[:, : skip.shape[1]] = skip
-        for start in range(0, skip.shape[2], ROWS):
-            stop = min(start + ROWS, skip.shape[2])
-            both[:, skip.shape[1] :, start:stop] = upsampled_rows(x, start, stop)
-        result.append(both)
+        result.append(_both(skips.pop(0), maps.pop(0)))
     return result
 
 
-def _whole(net: FastNet, images: Tensor) -> Tensor:
-    maps = [laid_out(image[None, None].clone(), torch.float32) for image in images]
-    (skips,), maps = _levels(net, maps, first=0)
-    skip, coarse = [mean_of(skips)], [mean_of(maps)]
-    skips.clear()
-    maps.clear()
-    last = _head(net.head, skip, coarse)
+def _both(skip: Tensor, x: Tensor) -> Tensor:
+    both = _empty(skip.shape[1] + x.shape[1], skip.shape[2:], x.dtype)
+    both[:, : skip.shape[1]] = skip
+    for start in range(0, skip.shape[2], ROWS):
+        stop = min(start + ROWS, skip.shape[2])
+        both[:, skip.shape[1] :, start:stop] = upsampled_rows(x, start, stop)
+    return both
+
+
+def _whole(net: FastNet, images: Tensor, keep: bool) -> Tensor:
+    skip, pooled = _first_level(net.enc[0], images, keep)
+    coarse = _last_level(net.dec[-1], *_levels(net, pooled, first=1), keep)
+    last = _head(net.head, [skip], [coarse])
     out = torch.empty((net.config.classes, *images.shape[1:]))
     done = 0
     for (scores,) in group_convolved(cut(last, ROWS), net.last, images.shape[1]):
         out[:, done : done + scores.shape[2]] = scores[0].float().softmax(dim=0)
         done += scores.shape[2]
     return out
+
+
+def _first_level(layers: Layers, images: Tensor, keep: bool) -> tuple[Tensor, list[Tensor]]:
+    """Run the first level on whole maps; return the scans' mean map, and each scan's pooled map."""
+
+    def read(scan: int) -> Tensor:
+        return laid_out(images[scan][None, None].clone(), torch.float32)
+
+    scans, pooled = len(images), []
+    maps: Iterable[Tensor]
+    if keep:
+        maps = run_layers([read(scan) for scan in range(scans)], layers)
+    else:
+        maps = layers_scan_by_scan(scans, read, layers)
+
+    def noting_pooled() -> Iterator[Tensor]:
+        for x in maps:
+            pooled.append(F.max_pool3d(x, 2))
+            yield x
+            del x  # before the next one is made
+
+    return mean_of(noting_pooled()), pooled
+
+
+def _last_level(layers: Layers, skips: list[Tensor], maps: list[Tensor], keep: bool) -> Tensor:
+    """Run the decoder's last level on whole maps; return the scans' mean map."""
+    if keep:
+        return mean_of(run_layers(_beside(skips, maps) if skips else maps, layers))
+
+    def read(scan: int) -> Tensor:
+        return _both(skips[scan], maps[scan]) if skips else maps[scan].clone()
+
+    return mean_of(layers_scan_by_scan(len(maps), read, layers))
 
 
 def _head(head: Layers, skip: list[Tensor], coarse: list[Tensor]) -> list[Tensor]:

@@ -1,6 +1,6 @@
 """Group convolutions for inference: kernels merged, cast and laid out once, maps of each scan kept apart."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -68,15 +68,20 @@ def group_inputs(maps: list[Tensor], kernels: Kernels) -> list[Tensor]:
     last, differences = maps[-1], maps[:-1]
     for x in differences:
         x.sub_(last)
-    return [mean_of([last, *differences], differences=True), *differences]
+    for x in differences:
+        last.add_(x, alpha=1 / len(maps))
+    return [last, *differences]
 
 
-def mean_of(maps: list[Tensor], *, differences: bool = False) -> Tensor:
-    """Return the mean of all scans' maps, put in place of the first; the others may be differences to it."""
-    mean = maps[0]
-    for x in maps[1:]:
-        mean.add_(x, alpha=1 / len(maps)) if differences else mean.add_(x)
-    return mean if differences else mean.div_(len(maps))
+def mean_of(maps: Iterable[Tensor]) -> Tensor:
+    """Return the mean of all scans' maps, which may exist one after the other, in place of the first."""
+    scans = iter(maps)
+    total, count = next(scans), 1
+    for x in scans:
+        total.add_(x)
+        count += 1
+        del x  # before the next one is made
+    return total.div_(count)
 
 
 def group_outputs(results: list[Tensor], kernels: Kernels) -> list[Tensor]:
@@ -159,3 +164,35 @@ def run_layers(maps: list[Tensor], layers: Layers) -> list[Tensor]:
         for number in range(len(maps)):
             maps[number] = activated(maps[number], norm)
     return maps
+
+
+def layers_scan_by_scan(scans: int, read: Callable[[int], Tensor], layers: Layers) -> Iterator[Tensor]:
+    """Yield each scan's maps as `run_layers` would, without room for those of more than one scan.
+
+    The mean that each layer sees is found first, so that all layers but the last run again for the next one.
+
+    Parameters
+    ----------
+    scans : int
+        Their number.
+    read : callable
+        Makes the (1, C, I, J, K) input of the scan of a number, which is overwritten.
+    layers : Layers
+        Convolutions, each followed by an activation.
+    """
+    means: list[Tensor] = []
+    for depth in range(len(layers)):
+        means.append(mean_of(_through(read(scan), layers[:depth], means) for scan in range(scans)))
+    return (_through(read(scan), layers, means) for scan in range(scans))
+
+
+def _through(x: Tensor, layers: Layers, means: Sequence[Tensor]) -> Tensor:
+    """Run layers on one scan, given the mean over the scans of what each of them sees."""
+    for (kernels, norm), mean in zip(layers, means, strict=True):
+        if kernels.half_b is None:
+            x = convolve(x.lerp_(mean, 0.5), kernels, first=True, padding=(1, 1, 1))
+        else:
+            x = convolve(x.sub_(mean), kernels, first=False, padding=(1, 1, 1))
+            x += convolve(mean, kernels, first=True, padding=(1, 1, 1))
+        x = activated(x, norm)
+    return x

@@ -27,7 +27,8 @@ class Plan:
     rows : int
         Thickness of the slabs at half resolution.
     keep_skips : bool
-        Keep the maps of the second level for the decoder, rather than compute them a second time.
+        Keep the maps of the second level for the decoder or, in a network that normalises, those of all scans
+        at its finest levels, rather than compute them a second time.
     predicted_bytes : int
         Memory that this takes beyond weights and images, posteriors included.
     """
@@ -62,7 +63,7 @@ def plan_run(
     """
     limit = USABLE * available_bytes() if limit_bytes is None else limit_bytes
     thick = max(2, ROWS // scans)
-    ways = ((thick, True), (2, True), (2, False)) if streams(config) else ((ROWS, True),)
+    ways = ((thick, True), (2, True), (2, False)) if streams(config) else ((ROWS, True), (ROWS, False))
     plans = [
         Plan(r, k, predicted_bytes(config, grid, scans, itemsize, rows=r, keep_skips=k)) for r, k in ways
     ]
@@ -90,14 +91,11 @@ def predicted_bytes(
     voxels = grid[0] * grid[1] * grid[2]
     result = 4 * config.classes * voxels
     if not streams(config):
-        inputs = (config.decoder[-1] + config.encoder[0], *config.head)[-1]
-        slab = 3 * 4 * config.classes * ROWS * grid[1] * grid[2]
-        at_end = result + slab + itemsize * inputs * voxels
-        return int(BASE_BYTES + GAPS * max(_levels_bytes(config, voxels, scans, itemsize, 0), at_end))
+        return int(BASE_BYTES + GAPS * _whole_bytes(config, grid, scans, itemsize, keep=keep_skips))
     half, quarter, plane = voxels / 8, voxels / 64, grid[1] * grid[2] / 4
     enc, dec = config.encoder, config.decoder
     held: float = (scans + 8) * enc[0] * half + (scans * enc[1] * half if keep_skips else 0)
-    coarse = _levels_bytes(config, voxels, scans, itemsize, 2) / itemsize
+    coarse = _levels_values(config, voxels, scans, 2)
     thick, last = rows + 2, 8 * enc[0] + dec[-1]
     slab = scans * ((enc[1] + dec[-2]) * (thick + rows) + dec[-1] * 2 * (thick + rows))
     if not keep_skips:
@@ -108,46 +106,66 @@ def predicted_bytes(
     return int(BASE_BYTES + GAPS * itemsize * (kernels + held + max(coarse, ending + result / itemsize)))
 
 
-def _levels_bytes(config: GroupNetConfig, voxels: int, scans: int, itemsize: int, first: int) -> float:
-    """Largest sum of whole maps from an encoder level on."""
+def _whole_bytes(
+    config: GroupNetConfig, grid: Sequence[int], scans: int, itemsize: int, *, keep: bool
+) -> float:
+    """Largest sum of whole maps of a network that normalises, finest levels for all scans or one by one."""
+    voxels, plane = grid[0] * grid[1] * grid[2], grid[1] * grid[2]
+    enc, coarse, norms = config.encoder[0], config.decoder[-1] / 8, int(config.norm)
+    pooled = scans * enc / 8
+    # One by one: the mean that the last layer sees, the one so far, what goes in and comes out; half a map of
+    # that is copied (measured).
+    first = max(scans + norms, scans + pooled / enc) if keep else 4.5 + norms + pooled / enc
+    peak = max(first * enc, enc + _levels_values(config, voxels, scans, 1, join=keep) / voxels)
+    if config.head:
+        # Slab by slab through the head's first convolution; its maps take the place of the skip connection's.
+        peak = max(peak, max(enc, config.head[0]) + norms * config.head[0] + coarse)
+    else:
+        peak = max(peak, 2 * enc + config.decoder[-1] + coarse)
+    for a, b in pairwise(config.head):
+        peak = max(peak, a + (1 + norms) * b)
+    inputs = (config.decoder[-1] + enc, *config.head)[-1]
+    slab = 3 * 4 * config.classes * ROWS * plane
+    at_end = 4 * config.classes * voxels + slab + itemsize * inputs * voxels
+    return max(peak * voxels * itemsize, at_end)
+
+
+def _levels_values(
+    config: GroupNetConfig, voxels: int, scans: int, first: int, *, join: bool = True
+) -> float:
+    """Largest number of values of whole maps from an encoder level on, down and up again.
+
+    The level itself is joined for one scan after the other unless for all together.
+    """
     enc, dec, depth = config.encoder, config.decoder, len(config.encoder)
     size = [voxels / 8**level for level in range(depth + 1)]
     peak = held = 0.0
 
-    def layer(inputs: int, outputs: int, level: int) -> None:
+    def layer(inputs: int, outputs: int, level: int, scans: int) -> None:
         nonlocal peak
         a, b = inputs * size[level], outputs * size[level]
         extra = b if config.norm else 0
         peak = max(peak, held + max(scans * a + b, a + scans * b, scans * b + extra))
 
-    widths = (1, *enc)
     for level in range(first, depth):
-        layer(widths[level], enc[level], level)
-        layer(enc[level], enc[level], level)
+        layer(enc[level - 1], enc[level], level, scans)
+        layer(enc[level], enc[level], level, scans)
         held += scans * enc[level] * size[level]
     inputs = enc[-1]
-    for number, outputs in enumerate(dec[: depth - max(first - 1, 0)]):
-        level = depth - number
-        layer(inputs, outputs, level)
-        layer(outputs, outputs, level)
-        if level == 1 and not first:
-            # the mean of the scans: both parts side by side, or slab by slab through the head's first
-            # convolution, whose maps take the place of the skip connection's
-            held, coarse = 0.0, outputs * size[1]
-            both = (2 * enc[0] + outputs) * size[0]
-            if config.head:
-                both = (max(enc[0], config.head[0]) + (config.head[0] if config.norm else 0)) * size[0]
-            peak = max(peak, both + coarse)
-        elif level - 1 >= first:
+    for level, outputs in zip(range(depth, first - 1, -1), dec, strict=False):
+        alone = level == first and not join
+        if alone:
+            held += scans * (enc[level] * size[level] + dec[-2] * size[level + 1]) + inputs * size[level]
+        layer(inputs, outputs, level, 1 if alone else scans)
+        layer(outputs, outputs, level, 1 if alone else scans)
+        if level > first:
             skip = enc[level - 1]
             held -= scans * skip * size[level - 1]
             inputs = outputs + skip
-            both = (inputs * scans + skip) * size[level - 1] + outputs * size[level]
-            peak = max(peak, held + both)
-    if not first:
-        for a, b in pairwise(config.head):
-            peak = max(peak, (a + (2 if config.norm else 1) * b) * size[0])
-    return peak * itemsize
+            if level > first + 1 or join:
+                both = (inputs * scans + skip) * size[level - 1] + outputs * size[level]
+                peak = max(peak, held + both)
+    return peak
 
 
 def available_bytes() -> int:

@@ -74,6 +74,20 @@ def test_slabs_of_any_thickness_give_the_same(rows: int, scans: int) -> None:
         assert torch.allclose(fast(net, x, rows=rows, keep_skips=keep), expected, atol=1e-6)
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("scans", [1, 3])
+def test_scans_one_after_the_other_give_the_same_bits(scans: int, dtype: torch.dtype) -> None:
+    """A network that normalises need not keep the first level's maps of more than one scan."""
+    net, x = network(OURS), images(scans)
+    assert torch.equal(fast(net, x, dtype, keep_skips=False), fast(net, x, dtype))
+
+
+def test_scans_one_after_the_other_through_two_branches() -> None:
+    """With kernels of their own for scan and mean, it is the same but for rounding."""
+    net, x = network(GroupNetConfig(3, (2, 4), (4, 4), (3,), norm=True)), images(3)
+    assert torch.allclose(fast(net, x, keep_skips=False), fast(net, x), rtol=1e-5, atol=5e-6)
+
+
 def test_bfloat16_gives_nearly_the_same_labels() -> None:
     """Labels of scores that differ clearly are those of float32."""
     net, x = network(PUBLISHED), images(3)

@@ -12,6 +12,7 @@ from babyseg_py.models.memory import _cgroup_bytes, available_bytes, plan_run, p
 
 PUBLISHED = GroupNetConfig()
 OURS = GroupNetConfig(22, (16, 32, 64, 96), (96, 96, 64, 24), (16,), norm=True, shared=True)
+NORMALISING = {"encoder": [16, 32], "decoder": [32, 24], "head": [16], "norm": True, "shared": True}
 GB = 10**9
 
 MEASURE = """
@@ -28,9 +29,9 @@ torch.set_num_threads(1)
 config = GroupNetConfig.from_dict({config})
 network, images = GroupNet(config), torch.rand({scans}, *{grid})
 before = resident("VmRSS")
-run(prepare(network, torch.bfloat16), images, rows={rows}, keep_skips=True)
+run(prepare(network, torch.bfloat16), images, rows={rows}, keep_skips={keep})
 measured = resident("VmHWM") - before
-print(predicted_bytes(config, {grid}, {scans}, 2, rows={rows}, keep_skips=True) / measured)
+print(predicted_bytes(config, {grid}, {scans}, 2, rows={rows}, keep_skips={keep}) / measured)
 """
 
 
@@ -61,6 +62,15 @@ def test_the_fastest_way_that_fits_is_taken() -> None:
     plan = plan_run(PUBLISHED, (192, 192, 192), 1, 4, limit_bytes=tight)
     assert (plan.rows, plan.keep_skips) == (2, False)
     assert plan.predicted_bytes <= tight
+
+
+def test_a_network_that_normalises_takes_its_scans_one_after_the_other_if_it_must() -> None:
+    """Less memory than all scans' maps at full resolution need is no reason to refuse twelve scans."""
+    grid = (112, 128, 112)
+    kept, lean = (predicted(OURS, grid, scans=12, keep_skips=keep) for keep in (True, False))
+    assert lean < 0.75 * kept
+    assert plan_run(OURS, grid, 12, 4, limit_bytes=kept).keep_skips
+    assert not plan_run(OURS, grid, 12, 4, limit_bytes=lean).keep_skips
 
 
 def test_more_than_the_pipeline_asks_for_is_not_taken_needlessly() -> None:
@@ -102,14 +112,18 @@ def test_some_memory_is_available() -> None:
 
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="measures by Linux's /proc")
 @pytest.mark.parametrize(
-    ("config", "grid", "scans", "rows"),
+    ("config", "grid", "scans", "rows", "keep"),
     [
-        ({"encoder": [1, 32, 32], "decoder": [32, 32, 32]}, (128, 128, 128), 2, 4),
-        ({"encoder": [16, 32], "decoder": [32, 24], "head": [16], "norm": True}, (96, 128, 128), 1, 8),
+        ({"encoder": [1, 32, 32], "decoder": [32, 32, 32]}, (128, 128, 128), 2, 4, True),
+        (NORMALISING, (96, 128, 128), 1, 8, True),
+        (NORMALISING, (96, 128, 128), 4, 8, True),
+        (NORMALISING, (96, 128, 128), 4, 8, False),
     ],
 )
-def test_prediction_is_what_is_measured(config: dict, grid: tuple[int, ...], scans: int, rows: int) -> None:
+def test_prediction_is_what_is_measured(
+    config: dict, grid: tuple[int, ...], scans: int, rows: int, keep: bool
+) -> None:
     """Within 20 % of what a fresh process takes."""
-    code = MEASURE.format(config=config, grid=grid, scans=scans, rows=rows)
+    code = MEASURE.format(config=config, grid=grid, scans=scans, rows=rows, keep=keep)
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert 0.8 <= float(done.stdout) <= 1.25
