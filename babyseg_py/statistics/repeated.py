@@ -21,6 +21,7 @@ from babyseg_py.statistics.scores import (
     share_of_equal,
 )
 from babyseg_py.statistics.structures import BRAIN_VOLUME, side_of
+from babyseg_py.statistics.study import Gathered
 from babyseg_py.statistics.visits import REFERENCES, VISIT, age_on, common_reference
 
 COLUMNS = [
@@ -82,9 +83,7 @@ class Effect:
     problem: str = ""
 
 
-def repeated_table(
-    scores: list[str], covariates: list[str], cohort: Cohort, matrix: pd.DataFrame, source: str
-) -> pd.DataFrame:
+def repeated_table(of: Gathered) -> pd.DataFrame:
     r"""Regress every score on the volume of the same visit, with all visits of all children.
 
     :math:`y_{ij} = \beta_B \bar x_i + \beta_W (x_{ij} - \bar x_i) + \gamma_B \bar z_i + \gamma_W
@@ -96,32 +95,22 @@ def repeated_table(
     logarithm, as a straight line would leave curvature that volume and score share. t has the between–within
     degrees of freedom: children, or observations less children, less the coefficients of that level.
 
-    Parameters
-    ----------
-    scores, covariates : list of str
-        Names, as `babyseg_py.statistics.associations.gather_cohort` leaves them.
-    cohort : Cohort
-    matrix : pandas.DataFrame
-        Volumes (mm³), a row per visit.
-    source : str
-        ``labels`` or ``posteriors``.
-
     Returns
     -------
     pandas.DataFrame
         Columns `COLUMNS`; a score that cannot be modelled has one row with the reason.
     """
     rows: list[dict] = []
-    for score in scores:
-        common = {"score": score, "model": MODEL, "volume_source": source}
-        observed = observations(score, covariates, cohort)
-        refused = cohort.apart.get(score)
+    for score in of.scores:
+        common = {"score": score, "model": MODEL, "volume_source": of.source}
+        observed = observations(score, of.covariates, of.cohort)
+        refused = of.cohort.apart.get(score)
         problem = f"{refused.words}: not estimated" if refused else why_not(observed)
         if problem:
             rows.append(common | {"n": 0, "notes": "; ".join([problem, *observed.notes])})
             continue
         for adjustment in ADJUSTMENTS:
-            for row in _rows(observed, matrix, adjustment):
+            for row in _rows(observed, of.matrix, adjustment):
                 rows.append(common | row)
     return pd.DataFrame(rows, columns=COLUMNS)
 

@@ -109,8 +109,8 @@ def _phenotype(args: argparse.Namespace, checked: dict):
     from babyseg_py.cohort.score_columns import with_points
     from babyseg_py.cohort.tables import read_table
     from babyseg_py.errors import UnusableData
-    from babyseg_py.statistics.associations import AGE_NAMES
     from babyseg_py.statistics.scores import SHEET_COLUMNS, UNDECLARED, Declared, named_apart
+    from babyseg_py.statistics.study import AGE_NAMES
 
     if not args.phenotype:
         return pd.DataFrame({"participant_id": [], "session_id": []}, dtype=object), [], [], UNDECLARED
