@@ -23,8 +23,9 @@ from babyseg_py.statistics.associations import association_tables, estimate
 from babyseg_py.statistics.centiles import CENTILES, fit_curves
 from babyseg_py.statistics.finding import main_family
 from babyseg_py.statistics.later import later_table
+from babyseg_py.statistics.levels import EFFECTS, Levels
 from babyseg_py.statistics.permutation import max_t
-from babyseg_py.statistics.repeated import EFFECTS, Levels, observations
+from babyseg_py.statistics.repeated import observations
 from babyseg_py.statistics.sample import draw_sample
 from babyseg_py.statistics.structures import BRAIN_VOLUME
 from babyseg_py.statistics.study import Study, gather_cohort
@@ -63,7 +64,8 @@ def _behaviour(runs: int) -> Iterator[list]:
         for run in range(runs):
             of = repeated_cohort(rng, n, between=1.0, within=1.0)
             observed = observations("score", of.covariates, of.cohort)
-            level = Levels.of(observed, observed.covariates.design, np.ones(len(observed.score), bool))
+            children = observed.visits["participant_id"].to_numpy()
+            level = Levels.of(observed.score, children, observed.covariates.design)
             planted, free = (
                 level.effects(of.matrix[f"{side}-Amygdala"].to_numpy()) for side in ("Left", "Right")
             )
@@ -97,7 +99,8 @@ def _maxt(runs: int) -> Iterator[list]:
         for run in range(runs):
             of = repeated_cohort(rng, n)
             observed = observations("score", of.covariates, of.cohort)
-            level = Levels.of(observed, observed.covariates.design, np.ones(len(observed.score), bool))
+            children = observed.visits["participant_id"].to_numpy()
+            level = Levels.of(observed.score, children, observed.covariates.design)
             more = rng.normal(size=(len(of.matrix), 4)) + of.matrix[["Left-Amygdala"]].to_numpy() / 1000
             tests = level.tests(np.column_stack([of.matrix.to_numpy()[:, :2], more]))
             for place, effect in enumerate(EFFECTS):

@@ -8,14 +8,8 @@ import statsmodels.api as sm
 from repeated_study import repeated_cohort
 
 from babyseg_py.statistics.agescales import spline_scale
-from babyseg_py.statistics.repeated import (
-    COLUMNS,
-    EFFECTS,
-    Levels,
-    observations,
-    repeated_table,
-    split,
-)
+from babyseg_py.statistics.levels import EFFECTS, Levels, split
+from babyseg_py.statistics.repeated import COLUMNS, observations, repeated_table
 from babyseg_py.statistics.scores import normal_scores
 
 SIDES = ("Left-Amygdala", "Right-Amygdala")
@@ -128,7 +122,8 @@ def test_null_and_coverage_with_repeated_visits_confounded_by_age():
     for _ in range(100):
         of = repeated_cohort(rng, 24, between=1.0, within=1.0)
         observed = observations("score", of.covariates, of.cohort)
-        level = Levels.of(observed, observed.covariates.design, np.ones(len(observed.score), bool))
+        children = observed.visits["participant_id"].to_numpy()
+        level = Levels.of(observed.score, children, observed.covariates.design)
         planted, null = (level.effects(of.matrix[name].to_numpy()) for name in SIDES)
         for effect in EFFECTS:
             truth = 1e-3 * planted[effect]["predictor_sd"]
