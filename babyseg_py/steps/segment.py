@@ -281,15 +281,15 @@ def _summary(job: Job, done) -> dict[str, Any]:
 
 def _pipeline(args: argparse.Namespace, segmenter) -> None:
     from babyseg_py.names import parse_name
-    from babyseg_py.segmentation import outputs
     from babyseg_py.segmentation.plan import read_plan, scans_of
+    from babyseg_py.segmentation.visit_files import Visit, write_visit
     from babyseg_py.statistics.files import write_dictionary
     from babyseg_py.steps.evaluate import read_labels
 
     plan = read_plan(Path(args.registration))
     scans = scans_of(Path(args.registration), plan, {Path(path).name: Path(path) for path in args.images})
     names = parse_name(f"{args.visit}_dseg.nii.gz")
-    visit = outputs.Visit(
+    visit = Visit(
         participant=str(names["participant"]),
         session=str(names["session"]),
         folder=Path(args.out_dir),
@@ -298,7 +298,7 @@ def _pipeline(args: argparse.Namespace, segmenter) -> None:
         corrected=(Path(args.corrected), read_labels(args.corrected)) if args.corrected else None,
         keep_posteriors=args.keep_posteriors,
     )
-    outputs.write_visit(visit, segmenter, scans, plan)
+    write_visit(visit, segmenter, scans, plan)
     write_dictionary(visit.path("qc", ".tsv", desc="segmentation"), "qc")
     if segmenter.refiner:
         write_dictionary(visit.path("morph", ".tsv", desc="fuller"), "volumes")
