@@ -2,6 +2,8 @@
 
 import argparse
 
+from babyseg_py.steps.arguments import visit_ids
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command line."""
@@ -49,18 +51,6 @@ def run(args: argparse.Namespace) -> None:
         lines = "".join("\t".join(line) + "\n" for line in [header, *rows])
         write_text(Path(args.out_dir) / name, lines)
         write_dictionary(Path(args.out_dir) / name, description)
-
-
-def visit_ids(visit: str) -> tuple[str, str]:
-    """Return participant and session of a visit's id."""
-    from babyseg_py.errors import UsageError
-    from babyseg_py.names import parse_name
-
-    try:
-        names = parse_name(f"{visit}_dseg")
-        return str(names["participant"]), str(names["session"])
-    except (ValueError, KeyError):
-        raise UsageError(f"--visit {visit}: write it as sub-X_ses-Y") from None
 
 
 def _cells(path: str, posterior: dict[int, float], interval: dict[int, tuple]) -> list[tuple[str, ...]]:

@@ -82,17 +82,14 @@ def scan_files(paths: list[str], visit: str) -> dict[str, str]:
         If a name does not say which scan it is of, or two are of the same scan.
     """
     from babyseg_py.errors import UnusableData
-    from babyseg_py.names import parse_name, scan_label, visit_id
+    from babyseg_py.names import scan_of
 
     advice = f"call it {visit}[_run-N]_space-<suffix>_desc-babyseg_dseg.nii.gz"
     found: dict[str, str] = {}
     for path in paths:
         try:
-            parts = parse_name(path)
-            run = None if parts.get("run") is None else int(parts["run"])
-            name = scan_label(str(parts["space"]), run)
-            of = visit_id(str(parts["participant"]), str(parts["session"]))
-        except (ValueError, KeyError):
+            of, name = scan_of(path, contrast="space")
+        except ValueError:
             raise UnusableData(path, "the name does not say which scan it is of", advice) from None
         if of != visit:
             raise UnusableData(path, f"is not of visit {visit}", "give the scans of one visit")
