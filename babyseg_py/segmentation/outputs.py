@@ -17,7 +17,7 @@ from babyseg_py.segmentation.inference import Segmenter
 from babyseg_py.segmentation.quality import Measure
 from babyseg_py.segmentation.sampling import Segmentation, probabilities_on_grid
 from babyseg_py.segmentation.visit import VisitResult
-from babyseg_py.writing import write_json, write_text
+from babyseg_py.writing import tsv_text, write_json, write_text
 
 VOLUME_COLUMNS = [
     *("label", "structure", "volume_mm3", "volume_posterior_mm3"),
@@ -102,7 +102,7 @@ def volume_frame(result: Segmentation | Divided) -> pd.DataFrame:
 
 def write_volumes(result: Segmentation | Divided, path: Path) -> None:
     """Write volumes from labels and from posteriors, and their interval, in mm³."""
-    _write_table(volume_frame(result), path)
+    write_text(path, tsv_text(volume_frame(result), digits=6))
 
 
 def quality_frame(measures: Sequence[Measure]) -> pd.DataFrame:
@@ -116,7 +116,7 @@ def quality_frame(measures: Sequence[Measure]) -> pd.DataFrame:
 
 def write_quality(measures: Sequence[Measure], path: Path) -> None:
     """Write all quality measures, one a row."""
-    _write_table(quality_frame(measures), path)
+    write_text(path, tsv_text(quality_frame(measures), digits=6))
 
 
 def sentences(measures: Sequence[Measure]) -> list[str]:
@@ -137,7 +137,3 @@ def _sentence(same: Sequence[Measure]) -> str:
         return f"{first.message} ({first.metric} {first.value:.3g})"
     where = ", ".join(f"{m.structure} ({m.metric} {m.value:.3g})" for m in same)
     return f"{first.message}: {where}"
-
-
-def _write_table(table: pd.DataFrame, path: Path) -> None:
-    write_text(path, table.to_csv(sep="\t", index=False, na_rep="n/a", float_format="%.6g"))

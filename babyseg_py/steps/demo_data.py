@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from babyseg_py.errors import UsageError
+from babyseg_py.writing import write_text
 
 if TYPE_CHECKING:
     from babyseg_py.images import Volume
@@ -251,7 +252,7 @@ def _write_scores(folder: Path, cohort: list["PlannedChild"], *, seed: int) -> N
         "null_scores": list(NULL_SCORES),
         "raters": [{"rater": name, "error_mm": error} for name, error in ERROR_MM.items()],
     }
-    _replace(folder / "planted.json", json.dumps(planted, indent=2) + "\n")
+    write_text(folder / "planted.json", json.dumps(planted, indent=2) + "\n")
 
 
 def _write_table(path: Path, header: tuple[str, ...], rows: list[list]) -> None:
@@ -261,10 +262,4 @@ def _write_table(path: Path, header: tuple[str, ...], rows: list[list]) -> None:
     text = StringIO()
     writer = csv.writer(text, delimiter="," if path.suffix == ".csv" else "\t", lineterminator="\n")
     writer.writerows([header, *rows])
-    _replace(path, text.getvalue())
-
-
-def _replace(path: Path, text: str) -> None:
-    partial = path.with_name(f".{path.name}.part")
-    partial.write_text(text, encoding="utf-8")
-    partial.replace(path)
+    write_text(path, text.getvalue())

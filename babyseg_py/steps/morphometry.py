@@ -55,7 +55,7 @@ def run(args: argparse.Namespace) -> None:
 
 def _cells(path: str, posterior: dict[int, float], interval: dict[int, tuple]) -> list[tuple[str, ...]]:
     from babyseg_py.morphometry.volumes import volume_table
-    from babyseg_py.steps.evaluate import read_labels
+    from babyseg_py.steps.reading import read_labels
     from babyseg_py.steps.volumes import volume_cells
 
     rows = volume_table(read_labels(path), posterior_mm3=posterior, interval_mm3=interval)

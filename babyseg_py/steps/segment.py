@@ -284,7 +284,7 @@ def _pipeline(args: argparse.Namespace, ids: tuple[str, str], segmenter) -> None
     from babyseg_py.segmentation.plan import read_plan, scans_of
     from babyseg_py.segmentation.visit_files import Visit, write_visit
     from babyseg_py.statistics.files import write_dictionary
-    from babyseg_py.steps.evaluate import read_labels
+    from babyseg_py.steps.reading import read_labels
 
     plan = read_plan(Path(args.registration))
     scans = scans_of(Path(args.registration), plan, {Path(path).name: Path(path) for path in args.images})

@@ -39,8 +39,8 @@ def run(args: argparse.Namespace) -> None:
     from babyseg_py.labels import structure_name
     from babyseg_py.morphometry.visit import ScanLabels, compare_visit, compare_with_manual
     from babyseg_py.statistics.files import write_dictionary
-    from babyseg_py.steps.evaluate import as_tsv, read_labels
-    from babyseg_py.writing import check_outputs, write_text
+    from babyseg_py.steps.reading import read_labels
+    from babyseg_py.writing import check_outputs, tsv_text, write_text
 
     read = [args.dseg, *args.scan_dseg, args.registration, args.reference]
     check_outputs([args.output], inputs=read)
@@ -62,7 +62,7 @@ def run(args: argparse.Namespace) -> None:
         for a in c.agreements
     ]
     table = pd.DataFrame(rows, columns=list(COLUMNS[:-1])).assign(tolerance_mm=args.tolerance)
-    write_text(args.output, as_tsv(table))
+    write_text(args.output, tsv_text(table))
     write_dictionary(args.output, "surfacedistance")
 
 
