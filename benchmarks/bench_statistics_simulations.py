@@ -18,7 +18,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests" / "unit" / 
 from growing_study import growing_visits, true_volume, true_z
 from repeated_study import repeated_cohort
 
-from babyseg_py.labels.table import STRUCTURES
+from babyseg_py.labels.table import BRAIN_VOLUME, STRUCTURES
 from babyseg_py.statistics.associations import association_tables, estimate
 from babyseg_py.statistics.centiles import CENTILES, fit_curves
 from babyseg_py.statistics.finding import main_family
@@ -27,7 +27,6 @@ from babyseg_py.statistics.levels import EFFECTS, Levels
 from babyseg_py.statistics.permutation import max_t
 from babyseg_py.statistics.repeated import observations
 from babyseg_py.statistics.sample import draw_sample
-from babyseg_py.statistics.structures import BRAIN_VOLUME
 from babyseg_py.statistics.study import Study, gather_cohort
 from babyseg_py.statistics.visits import VISIT, visit_facts
 

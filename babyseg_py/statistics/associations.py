@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
+from babyseg_py.labels.table import BRAIN_VOLUME
 from babyseg_py.statistics.partial import (
     ALPHA,
     Partial,
@@ -20,7 +21,7 @@ from babyseg_py.statistics.permutation import DRAWS, Battery, max_t
 from babyseg_py.statistics.sample import VISIT_COLUMNS, Sample, draw_sample
 from babyseg_py.statistics.scorechecks import score_notes, with_notes
 from babyseg_py.statistics.scores import share_of_equal
-from babyseg_py.statistics.structures import BRAIN_VOLUME, side_of
+from babyseg_py.statistics.structures import BRAIN_COVARIATE, side_of
 from babyseg_py.statistics.study import Gathered
 from babyseg_py.statistics.visits import VISIT
 
@@ -88,7 +89,7 @@ def _rows(score: str, sample: Sample, matrix: pd.DataFrame, source: str) -> list
     for adjustment in ADJUSTMENTS:
         shared = [*_design_notes(sample, brain, adjustment), *sample.notes]
         described = [*sample.covariates.described]
-        described += ["total brain volume (mm³)"] if adjustment == "covariate" else []
+        described += [BRAIN_COVARIATE] if adjustment == "covariate" else []
         common |= {"brain_volume_adjustment": adjustment, "covariates": "; ".join(described) or "none"}
         structures = [name for name in matrix.columns if adjustment == "none" or name != BRAIN_VOLUME]
         estimates = [estimate(volumes[s].to_numpy(float), brain, sample, adjustment) for s in structures]

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from babyseg_py.labels.table import BRAIN_VOLUME
 from babyseg_py.statistics.agescales import levelled
 from babyseg_py.statistics.associations import estimate, family_of
 from babyseg_py.statistics.pairing import Rule
@@ -13,7 +14,7 @@ from babyseg_py.statistics.partial import FEWEST
 from babyseg_py.statistics.repeated import COLUMNS
 from babyseg_py.statistics.sample import Cohort, Sample, usable_visits
 from babyseg_py.statistics.scores import SHEET_COLUMNS, Covariates, as_numbers, code_covariates
-from babyseg_py.statistics.structures import BRAIN_VOLUME, side_of
+from babyseg_py.statistics.structures import side_of
 from babyseg_py.statistics.study import Gathered
 from babyseg_py.statistics.visits import (
     REFERENCES,

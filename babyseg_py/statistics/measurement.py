@@ -6,11 +6,12 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
+from babyseg_py.labels.table import BRAIN_VOLUME
 from babyseg_py.statistics.associations import ADJUSTMENTS, Estimate, brain_of, estimate
 from babyseg_py.statistics.partial import basis_of, centred_ranks, take_off
 from babyseg_py.statistics.sample import Sample, draw_sample
 from babyseg_py.statistics.scores import normal_quantiles
-from babyseg_py.statistics.structures import BRAIN_VOLUME, side_of, volume_matrix
+from babyseg_py.statistics.structures import side_of, volume_matrix
 from babyseg_py.statistics.study import Gathered
 from babyseg_py.statistics.visits import VISIT
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pandas as pd
 
+from babyseg_py.labels.table import BRAIN_VOLUME
 from babyseg_py.statistics.agescales import spline_scale
 from babyseg_py.statistics.levels import EFFECTS, Levels
 from babyseg_py.statistics.partial import FEWEST, false_discovery_rate
@@ -19,7 +20,7 @@ from babyseg_py.statistics.scores import (
     normal_scores,
     share_of_equal,
 )
-from babyseg_py.statistics.structures import BRAIN_VOLUME, side_of
+from babyseg_py.statistics.structures import BRAIN_COVARIATE, side_of
 from babyseg_py.statistics.study import Gathered
 from babyseg_py.statistics.visits import REFERENCES, VISIT, age_on, common_reference
 
@@ -157,7 +158,7 @@ def _rows(observed: Observations, matrix: pd.DataFrame, adjustment: str) -> Iter
         if BRAIN_VOLUME not in volumes:
             return
         design = np.column_stack([design, volumes[BRAIN_VOLUME].to_numpy(float)])
-        described.append("total brain volume (mm³)")
+        described.append(BRAIN_COVARIATE)
         volumes = volumes.drop(columns=BRAIN_VOLUME)
     common = {
         "measure": RANKED if observed.ranked else "points of the score per SD of the volume",

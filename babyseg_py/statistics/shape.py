@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from babyseg_py.labels.table import BRAIN_VOLUME
 from babyseg_py.morphometry.alignment import icosphere
 from babyseg_py.morphometry.meshes import vertex_areas
 from babyseg_py.statistics.contrasts import (
@@ -19,9 +20,9 @@ from babyseg_py.statistics.contrasts import (
     with_keys,
 )
 from babyseg_py.statistics.descriptions import read_descriptions
-from babyseg_py.statistics.partial import false_discovery_rate
+from babyseg_py.statistics.partial import ALPHA, false_discovery_rate
 from babyseg_py.statistics.permutation import DRAWS
-from babyseg_py.statistics.structures import BRAIN_VOLUME, volume_matrix
+from babyseg_py.statistics.structures import volume_matrix
 from babyseg_py.statistics.study import Study, gather_cohort
 from babyseg_py.statistics.surface_maps import SurfaceMap, metric_name, sided_name
 from babyseg_py.statistics.surfaces import (
@@ -40,7 +41,6 @@ COLUMNS = [
     "size", "visit_rule", "surface", "notes",
 ]  # fmt: skip
 VERTEX_COLUMNS = ["contrast", "structure", "vertex", "x_mm", "y_mm", "z_mm", "effect_mm", "t", "p_max"]
-ALPHA = 0.05
 SCALED = "scaled by the cube root of brain volume"
 SIZE = f"{SCALED}, the logarithm of which is a covariate too"
 WITHOUT = "there are no surfaces (--shape false, or every visit failed)"

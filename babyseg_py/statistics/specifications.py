@@ -6,12 +6,13 @@ from itertools import product
 import numpy as np
 import pandas as pd
 
+from babyseg_py.labels.table import BRAIN_VOLUME
 from babyseg_py.statistics.agescales import levelled
 from babyseg_py.statistics.associations import ADJUSTMENTS, brain_of, estimate
 from babyseg_py.statistics.repeated import AGE_DF
 from babyseg_py.statistics.sample import Cohort, Sample, draw_sample, usable_visits
 from babyseg_py.statistics.scores import as_numbers
-from babyseg_py.statistics.structures import BRAIN_VOLUME, SOURCES, side_of
+from babyseg_py.statistics.structures import BRAIN_COVARIATE, SOURCES, side_of
 from babyseg_py.statistics.study import Study, gather_cohort
 from babyseg_py.statistics.visits import VISIT, age_on
 
@@ -76,7 +77,7 @@ def _rows(view: View, structures: pd.Index, chosen: str) -> list[dict]:
     for adjustment, outliers in product(ADJUSTMENTS, ("in", "out")):
         main = (outliers, view.visits, view.source) == ("in", "one", chosen)
         words = [*view.sample.covariates.described]
-        words += ["total brain volume (mm³)"] if adjustment == "covariate" else []
+        words += [BRAIN_COVARIATE] if adjustment == "covariate" else []
         for name in structures:
             if name == BRAIN_VOLUME and adjustment != "none":
                 continue

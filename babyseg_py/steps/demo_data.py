@@ -157,14 +157,14 @@ def _volume_rows(job: _Job, labels: "Volume") -> list[list]:
     """Rows of the table of true volumes: every structure, and the brain."""
     import numpy as np
 
-    from babyseg_py.labels import STRUCTURES
+    from babyseg_py.labels import BRAIN_VOLUME, STRUCTURES
 
     counts = np.bincount(labels.data.ravel(), minlength=256)
     ids = [job.child.participant, job.visit.session]
     volume = {s.id: float(counts[s.id]) * labels.voxel_volume_mm3 for s in STRUCTURES}
     rows = [[*ids, s.id, s.name, f"{volume[s.id]:.1f}"] for s in STRUCTURES if s.id]
     brain = sum(volume[s.id] for s in STRUCTURES if s.in_brain_volume)
-    return [*rows, [*ids, "n/a", "Total-Brain-Volume", f"{brain:.1f}"]]
+    return [*rows, [*ids, "n/a", BRAIN_VOLUME, f"{brain:.1f}"]]
 
 
 def _image_name(job: _Job, suffix: str, run: int | None) -> Path:

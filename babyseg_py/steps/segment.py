@@ -11,12 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from babyseg_py.errors import UnusableData, UsageError
+from babyseg_py.errors import EXIT_UNUSABLE, UnusableData, UsageError
 from babyseg_py.labels.fuller import LABEL_SETS
 from babyseg_py.segmentation.choices import DEVICES, PRECISIONS
 from babyseg_py.steps.arguments import age_months, thread_count, visit_ids
 
-EXIT_UNUSABLE = 65
 IMAGE_ENDING = re.compile(r"\.(nii|mgz|mgh)(\.gz)?$", re.IGNORECASE)
 
 

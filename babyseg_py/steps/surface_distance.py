@@ -8,10 +8,6 @@ from babyseg_py.steps.arguments import tolerance_mm
 if TYPE_CHECKING:
     import numpy as np
 
-COLUMNS = (
-    "reference", "candidate", "label", "structure", "dice", "assd_mm", "hd95_mm", "nsd", "tolerance_mm",
-)  # fmt: skip
-
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command line."""
@@ -39,6 +35,7 @@ def run(args: argparse.Namespace) -> None:
     from babyseg_py.labels import structure_name
     from babyseg_py.morphometry.visit import ScanLabels, compare_visit, compare_with_manual
     from babyseg_py.statistics.files import write_dictionary
+    from babyseg_py.statistics.gather import COLUMNS
     from babyseg_py.steps.reading import read_labels
     from babyseg_py.writing import check_outputs, tsv_text, write_text
 
@@ -57,11 +54,14 @@ def run(args: argparse.Namespace) -> None:
             compare_with_manual(manual, args.reference, session, scans, tolerance_mm=args.tolerance)
         )
     rows = [
-        (c.reference, c.candidate, a.label, structure_name(a.label), a.dice, a.assd_mm, a.hd95_mm, a.nsd)
+        (
+            *(c.reference, c.candidate, a.label, structure_name(a.label)),
+            *(a.dice, a.assd_mm, a.hd95_mm, a.nsd, args.tolerance),
+        )
         for c in comparisons
         for a in c.agreements
     ]
-    table = pd.DataFrame(rows, columns=list(COLUMNS[:-1])).assign(tolerance_mm=args.tolerance)
+    table = pd.DataFrame(rows, columns=COLUMNS["surfacedistance"])
     write_text(args.output, tsv_text(table))
     write_dictionary(args.output, "surfacedistance")
 

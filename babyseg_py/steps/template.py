@@ -93,11 +93,12 @@ def _usable(
 
     from babyseg_py.statistics.files import read_table
     from babyseg_py.statistics.flags import flagged_visits
+    from babyseg_py.statistics.gather import COLUMNS
     from babyseg_py.statistics.verdicts import with_verdicts
     from babyseg_py.statistics.visits import VISIT
 
     facts = pd.DataFrame([(child, session) for session in sessions], columns=VISIT)
-    columns = [*VISIT, "scan", "structure", "metric", "value", "low", "high", "flag", "message"]
+    columns = [*VISIT, *COLUMNS["qc"]]
     parts = [
         read_table(path).assign(participant_id=child, session_id=session) for session, path in qc.items()
     ]
