@@ -12,10 +12,9 @@ from functools import partial
 from importlib import import_module
 
 from babyseg_py import __version__
-from babyseg_py.errors import UnusableData, UsageError
+from babyseg_py.errors import EXIT_UNUSABLE, UnusableData, UsageError
 
 EXIT_USAGE = 2
-EXIT_UNUSABLE = 65
 EXIT_INTERRUPTED = 130
 EXIT_OUT_OF_MEMORY = 137  # as of a process that was killed for it, which the pipeline runs again
 EXIT_NO_READER = 141

@@ -4,6 +4,8 @@ import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+EXIT_UNUSABLE = 65  # of the command whose data is unusable, EX_DATAERR of sysexits.h
+
 
 @dataclass
 class UnusableData(Exception):

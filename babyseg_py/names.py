@@ -119,6 +119,45 @@ def parse_name(filename: str | PurePath) -> dict[str, str | int]:
     return found | {"suffix": suffix, "extension": dot + rest}
 
 
+def visit_of(filename: str | PurePath) -> tuple[str, str]:
+    """Return the participant and the session of a file name, both without prefix.
+
+    Raises
+    ------
+    ValueError
+        As of `parse_name`, or the name lacks one of them.
+    """
+    found = parse_name(filename)
+    lacking = [prefix for entity, prefix in PREFIXES.items() if entity not in found]
+    if lacking:
+        msg = f"{PurePath(filename).name!r} has no {lacking[0]}- with a label"
+        raise ValueError(msg)
+    return str(found["participant"]), str(found["session"])
+
+
+def scan_of(filename: str | PurePath, *, contrast: str = "suffix") -> tuple[str, str]:
+    """Return the id of the visit that a file is of, and the scan within it as `scan_label` writes it.
+
+    Parameters
+    ----------
+    filename : str or Path
+        For example ``sub-01_ses-A_run-2_desc-n4_T1w.nii.gz``.
+    contrast : str
+        What the contrast of the scan stands in: ``suffix``, or ``space`` in names of label maps.
+
+    Raises
+    ------
+    ValueError
+        As of `visit_of`, or the name lacks the contrast.
+    """
+    found = parse_name(filename)
+    if contrast not in found:
+        msg = f"{PurePath(filename).name!r} has no {contrast}"
+        raise ValueError(msg)
+    run = found.get("run")
+    return visit_id(*visit_of(filename)), scan_label(str(found[contrast]), None if run is None else int(run))
+
+
 def visit_id(participant: str, session: str) -> str:
     """Return the id of a visit, such as ``sub-01_ses-A``."""
     return f"sub-{_checked('participant', participant)}_ses-{_checked('session', session)}"

@@ -1,7 +1,9 @@
 """Output files that appear whole or not at all, and never over another file unasked."""
 
+import csv
 import json
 import os
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -108,6 +110,34 @@ def write_text(path: Path | str, content: str) -> None:
     What UTF-8 cannot hold, a byte of a file's name, is written as an escape.
     """
     write_bytes(path, content.encode("utf-8", errors="backslashreplace"))
+
+
+def tsv_text(table: Any, *, digits: int = 10) -> str:
+    """Return a data frame as tab-separated text, ``n/a`` for what is missing.
+
+    There is no quoting (as BIDS asks), so that tabs and line ends within a text become spaces.
+
+    Parameters
+    ----------
+    table : pandas.DataFrame
+        The table; its index is left out.
+    digits : int
+        Significant digits of numbers.
+    """
+    clean = table.copy()
+    for column in clean.select_dtypes(exclude="number"):
+        texts = (text for text in clean[column].unique() if isinstance(text, str))
+        broken = {text: re.sub(r"[\t\r\n]+", " ", text) for text in texts if set(text) & set("\t\r\n")}
+        if broken:
+            clean[column] = clean[column].replace(broken)
+    return clean.to_csv(
+        sep="\t",
+        index=False,
+        na_rep="n/a",
+        float_format=f"%.{digits}g",
+        lineterminator="\n",
+        quoting=csv.QUOTE_NONE,
+    )
 
 
 def write_json(path: Path | str, content: Any) -> None:

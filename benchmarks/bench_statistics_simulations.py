@@ -6,6 +6,7 @@ default; parts: behaviour, maxt, centiles, finding). Cohorts are those of the un
 
 import sys
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,15 +18,16 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests" / "unit" / 
 from growing_study import growing_visits, true_volume, true_z
 from repeated_study import repeated_cohort
 
-from babyseg_py.labels.table import STRUCTURES
+from babyseg_py.labels.table import BRAIN_VOLUME, STRUCTURES
 from babyseg_py.statistics.associations import association_tables, estimate
 from babyseg_py.statistics.centiles import CENTILES, fit_curves
 from babyseg_py.statistics.finding import main_family
-from babyseg_py.statistics.later import later_tables
+from babyseg_py.statistics.later import later_table
+from babyseg_py.statistics.levels import EFFECTS, Levels
 from babyseg_py.statistics.permutation import max_t
-from babyseg_py.statistics.repeated import EFFECTS, Levels, observations
+from babyseg_py.statistics.repeated import observations
 from babyseg_py.statistics.sample import draw_sample
-from babyseg_py.statistics.structures import BRAIN_VOLUME
+from babyseg_py.statistics.study import Study, gather_cohort
 from babyseg_py.statistics.visits import VISIT, visit_facts
 
 AGES = 30.4375 * np.array([3.0, 6.0, 12.0, 24.0])
@@ -59,21 +61,22 @@ def _behaviour(runs: int) -> Iterator[list]:
         null, covered = (np.zeros((runs, 2)) for _ in range(2))
         one, later = np.zeros(runs), np.full((runs, 3), np.nan)
         for run in range(runs):
-            cohort, matrix, names = repeated_cohort(rng, n, between=1.0, within=1.0)
-            observed = observations("score", names, cohort)
-            level = Levels.of(observed, observed.covariates.design, np.ones(len(observed.score), bool))
+            of = repeated_cohort(rng, n, between=1.0, within=1.0)
+            observed = observations("score", of.covariates, of.cohort)
+            children = observed.visits["participant_id"].to_numpy()
+            level = Levels.of(observed.score, children, observed.covariates.design)
             planted, free = (
-                level.effects(matrix[f"{side}-Amygdala"].to_numpy()) for side in ("Left", "Right")
+                level.effects(of.matrix[f"{side}-Amygdala"].to_numpy()) for side in ("Left", "Right")
             )
             for place, effect in enumerate(EFFECTS):
                 truth = 1e-3 * planted[effect]["predictor_sd"]
                 null[run, place] = free[effect]["p"] < 0.05
                 covered[run, place] = planted[effect]["ci_low"] <= truth <= planted[effect]["ci_high"]
-            sample, _ = draw_sample("score", names, cohort)
+            sample, _ = draw_sample("score", of.covariates, of.cohort)
             keys = list(map(tuple, sample.visits[VISIT].to_numpy()))
-            x = matrix.loc[keys, "Right-Amygdala"].to_numpy()
+            x = of.matrix.loc[keys, "Right-Amygdala"].to_numpy()
             one[run] = estimate(x, x, sample, "none").result.p < 0.05
-            paired = later_tables(["score"], names, cohort, matrix[["Right-Amygdala"]], "labels")
+            paired = later_table(replace(of, matrix=of.matrix[["Right-Amygdala"]]))
             p = paired.groupby("model", sort=False)["p"].first().to_numpy(float)
             later[run] = np.where(np.isfinite(p), p < 0.05, np.nan)
         yield [n, *null.mean(axis=0), *covered.mean(axis=0), one.mean(), *np.nanmean(later, axis=0)]
@@ -93,11 +96,12 @@ def _maxt(runs: int) -> Iterator[list]:
         rng = np.random.default_rng(100 + n)
         found = np.zeros((runs, 2))
         for run in range(runs):
-            cohort, matrix, names = repeated_cohort(rng, n)
-            observed = observations("score", names, cohort)
-            level = Levels.of(observed, observed.covariates.design, np.ones(len(observed.score), bool))
-            more = rng.normal(size=(len(matrix), 4)) + matrix[["Left-Amygdala"]].to_numpy() / 1000
-            tests = level.tests(np.column_stack([matrix.to_numpy()[:, :2], more]))
+            of = repeated_cohort(rng, n)
+            observed = observations("score", of.covariates, of.cohort)
+            children = observed.visits["participant_id"].to_numpy()
+            level = Levels.of(observed.score, children, observed.covariates.design)
+            more = rng.normal(size=(len(of.matrix), 4)) + of.matrix[["Left-Amygdala"]].to_numpy() / 1000
+            tests = level.tests(np.column_stack([of.matrix.to_numpy()[:, :2], more]))
             for place, effect in enumerate(EFFECTS):
                 found[run, place] = max_t([tests[effect]], draws=299, seed=run)[0].min() <= 0.05
         yield [n, *found.mean(axis=0)]
@@ -159,9 +163,8 @@ def _finding(runs: int) -> Iterator[list]:
     held, picked, tests = np.zeros(runs), np.zeros(runs), 0
     for run in range(runs):
         volumes, facts, answers = _unrelated(rng, 40, scores)
-        found, _ = association_tables(
-            volumes, facts, answers, scores=scores, covariates=[], flagged=set(), source="labels"
-        )
+        study = Study(volumes, facts, answers, scores, [], set(), "labels")
+        found, _ = association_tables(gather_cohort(study))
         family = main_family(found).tests
         tests = len(family)
         held[run] = family["p_all"].iloc[0] < 0.05

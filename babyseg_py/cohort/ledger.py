@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from babyseg_py.errors import UnusableData
-from babyseg_py.names import parse_name, scan_label
+from babyseg_py.names import parse_name, scan_label, visit_id, visit_of
 from babyseg_py.statistics.verdicts import METRIC as VERDICT
 from babyseg_py.statistics.verdicts import verdict_words
 
@@ -212,9 +212,8 @@ def _read_failure(path: Path) -> Failure:
 
 def _visit_of(path: Path) -> str:
     try:
-        entities = parse_name(path)
-        return f"sub-{entities['participant']}_ses-{entities['session']}"
-    except (ValueError, KeyError):
+        return visit_id(*visit_of(path))
+    except ValueError:
         raise UnusableData(str(path), "the name does not say which visit it is of", "keep its name") from None
 
 

@@ -11,7 +11,7 @@ import pandas as pd
 from babyseg_py.errors import UnusableData
 from babyseg_py.images import Volume, load_image, load_labels
 from babyseg_py.labels import structure_name
-from babyseg_py.names import CORRECTED_METRIC, bids_name, parse_name, visit_id
+from babyseg_py.names import CORRECTED_METRIC, bids_name, visit_id, visit_of
 from babyseg_py.statistics.files import read_table
 
 PLANES = {"R": "sagittal", "L": "sagittal", "A": "coronal", "P": "coronal", "S": "axial", "I": "axial"}
@@ -106,8 +106,7 @@ def read_sessions(results: Path) -> list[Session]:
 
 
 def _read_session(uncertainty: Path) -> Session:
-    names = parse_name(uncertainty)
-    child, session = str(names["participant"]), str(names["session"])
+    child, session = visit_of(uncertainty)
     folder = uncertainty.parent
 
     def path(suffix: str, extension: str, **entities: str) -> Path:

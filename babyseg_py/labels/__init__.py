@@ -2,6 +2,7 @@
 
 from babyseg_py.labels.table import (
     BRAIN_LABELS,
+    BRAIN_VOLUME,
     LABELS,
     LEFT_RIGHT_PAIRS,
     STRUCTURES,
@@ -9,4 +10,12 @@ from babyseg_py.labels.table import (
     structure_name,
 )
 
-__all__ = ["BRAIN_LABELS", "LABELS", "LEFT_RIGHT_PAIRS", "STRUCTURES", "Structure", "structure_name"]
+__all__ = [
+    "BRAIN_LABELS",
+    "BRAIN_VOLUME",
+    "LABELS",
+    "LEFT_RIGHT_PAIRS",
+    "STRUCTURES",
+    "Structure",
+    "structure_name",
+]

@@ -41,6 +41,8 @@ def _read() -> tuple[Structure, ...]:
     return tuple(Structure(**{**row, "colour": tuple(row["colour"])}) for row in rows)
 
 
+BRAIN_VOLUME = "Total-Brain-Volume"  # how tables name the sum of what is counted in it
+
 STRUCTURES = _read()
 LABELS = tuple(s.id for s in STRUCTURES)
 BRAIN_LABELS = tuple(s.id for s in STRUCTURES if s.id)

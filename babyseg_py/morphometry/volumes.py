@@ -14,9 +14,8 @@ from babyseg_py.errors import UnusableData
 from babyseg_py.images import Volume
 from babyseg_py.images.geometry import bounding_box, crop_or_pad
 from babyseg_py.images.nifti import UNREADABLE
-from babyseg_py.labels import BRAIN_LABELS, LEFT_RIGHT_PAIRS, STRUCTURES, structure_name
+from babyseg_py.labels import BRAIN_LABELS, BRAIN_VOLUME, LEFT_RIGHT_PAIRS, STRUCTURES, structure_name
 
-BRAIN_VOLUME = "Total-Brain-Volume"
 INTRACRANIAL = "Intracranial-Estimate"
 CLOSING_RADIUS_MM = 10.0
 COLUMNS = (

@@ -2,6 +2,7 @@
 
 import pandas as pd
 
+from babyseg_py.labels.table import BRAIN_VOLUME
 from babyseg_py.report.figures import Shelf
 from babyseg_py.report.finding import main_association
 from babyseg_py.report.longitudinal import at_median_age, why_not
@@ -9,7 +10,6 @@ from babyseg_py.report.parts import Absent, Facts, Part, Prose
 from babyseg_py.report.results import Results
 from babyseg_py.report.structures import both_sides
 from babyseg_py.report.words import age, brain_words, count, interval, listing, number, p_equals, plain_name
-from babyseg_py.statistics.structures import BRAIN_VOLUME
 
 SMALL_N = 30
 GOOD_ICC = 0.75

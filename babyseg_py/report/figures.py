@@ -14,7 +14,7 @@ from PIL import Image
 
 from babyseg_py.report.parts import Picture
 from babyseg_py.statistics.files import write_dictionary
-from babyseg_py.writing import write_bytes
+from babyseg_py.writing import tsv_text, write_bytes, write_text
 
 ACCENT, INK, GREY, PALE, FLAG = "#0f5c6e", "#1d2a2f", "#7c888d", "#d9e0e2", "#b35c00"
 WIDTH_IN = 10.0
@@ -70,10 +70,7 @@ class Shelf:
         if self.folder is not None:
             write_bytes(self.folder / f"{name}.svg", svg)
             write_bytes(self.folder / f"{name}.png", png)
-            rows = numbers.to_csv(
-                sep="\t", index=False, na_rep="n/a", float_format="%.6g", lineterminator="\n"
-            )
-            write_bytes(self.folder / f"{name}.tsv", rows.encode("utf-8"))
+            write_text(self.folder / f"{name}.tsv", tsv_text(numbers, digits=6))
             write_dictionary(self.folder / f"{name}.tsv", table)
         small = len(svg) <= SVG_LIMIT
         source = data_uri(svg, "image/svg+xml") if small else data_uri(_few_colours(png), "image/png")

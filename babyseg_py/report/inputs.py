@@ -6,7 +6,8 @@ from matplotlib.figure import Figure
 from babyseg_py.report.figures import ACCENT, FLAG, PALE, WIDTH_IN, Shelf
 from babyseg_py.report.parts import Absent, Part, Plot, Prose, Table
 from babyseg_py.report.results import Results
-from babyseg_py.report.words import DAYS_PER_MONTH, MISSING, count, listing
+from babyseg_py.report.words import MISSING, count, listing
+from babyseg_py.statistics.visits import DAYS_PER_MONTH
 
 AXES = {
     "birth": ("age from birth (months)", DAYS_PER_MONTH),

@@ -8,7 +8,6 @@ from babyseg_py.report.parts import Absent, Part, Picture, Plot, Table
 from babyseg_py.report.results import Results
 from babyseg_py.report.structures import PANELS, both_sides
 from babyseg_py.report.words import (
-    DAYS_PER_MONTH,
     brain_words,
     count,
     interval,
@@ -17,6 +16,7 @@ from babyseg_py.report.words import (
     plain_name,
     text,
 )
+from babyseg_py.statistics.visits import DAYS_PER_MONTH
 
 BANDS = (3, 50, 97)
 _COLUMNS = 4

@@ -10,13 +10,13 @@ from babyseg_py.report.parts import Absent, Part, Picture, Plot, Table
 from babyseg_py.report.results import Results
 from babyseg_py.report.structures import PARTS, by_structure, in_order
 from babyseg_py.report.words import MISSING, base_name, count, number, plain_name, sentence_case
+from babyseg_py.statistics.methods import MANUAL
 
 KINDS = (
     ("repeat scans of one contrast", ACCENT),
     ("scans of two contrasts", FLAG),
     ("scan against session", GREY),
 )
-MANUAL = "manual"
 WHOLE = "Whole brain"
 HALF_IN = 4.9
 # What the metrics of the quality table are called, in the order in which they are drawn.

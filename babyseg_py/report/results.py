@@ -10,7 +10,7 @@ import pandas as pd
 import yaml
 
 from babyseg_py.errors import UnusableData
-from babyseg_py.names import parse_name, scan_label, visit_id
+from babyseg_py.names import parse_name, scan_label, visit_id, visit_of
 from babyseg_py.statistics.files import read_cells
 
 TABLES = {
@@ -274,10 +274,9 @@ def _by_visit(paths: Sequence[Path | str]) -> tuple[dict[str, Path], dict[str, P
     to_scale: dict[str, Path] = {}
     for path in sorted(map(Path, paths)):
         try:
-            name = parse_name(path)
-            found = to_scale if name.get("desc") == "toscale" else pictures
-            found[visit_id(str(name["participant"]), str(name["session"]))] = path
-        except (ValueError, KeyError) as problem:
+            found = to_scale if parse_name(path).get("desc") == "toscale" else pictures
+            found[visit_id(*visit_of(path))] = path
+        except ValueError as problem:
             advice = "name it sub-X_ses-Y_desc-contours_snapshot.png"
             raise UnusableData(str(path), "its name does not say which visit it shows", advice) from problem
     return pictures, to_scale

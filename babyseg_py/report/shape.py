@@ -14,9 +14,9 @@ from babyseg_py.report.figures import INK, WIDTH_IN, Shelf, file_name
 from babyseg_py.report.parts import Absent, Part, Picture, Plot, Table
 from babyseg_py.report.results import Results
 from babyseg_py.report.words import count, number, p_equals, p_value, plain_name, text
+from babyseg_py.statistics.partial import ALPHA
 
 SURFACES_DRAWN = 6
-ALPHA = 0.05
 # Where a left structure is seen from: towards the viewer, and to the right of the picture.
 VIEWS = {
     "from lateral": ((-1, 0, 0), (0, -1, 0)),

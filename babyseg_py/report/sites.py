@@ -9,7 +9,8 @@ from babyseg_py.report.inputs import AXES
 from babyseg_py.report.longitudinal import estimated, why_not
 from babyseg_py.report.parts import Part, Picture, Plot, Table
 from babyseg_py.report.results import Results
-from babyseg_py.report.words import DAYS_PER_MONTH, count, listing, number, p_value, plain_name, text
+from babyseg_py.report.words import count, listing, number, p_value, plain_name, text
+from babyseg_py.statistics.visits import DAYS_PER_MONTH
 
 DRAWN = 3
 LOOKS = (("o", ACCENT), ("s", FLAG), ("D", INK), ("v", "#8a6d1f"), ("^", "#6b4f8f"), ("P", GREY))

@@ -2,12 +2,12 @@
 
 import pandas as pd
 
-from babyseg_py.labels.table import STRUCTURES
+from babyseg_py.labels.table import BRAIN_VOLUME, STRUCTURES
 from babyseg_py.report.words import base_name
 from babyseg_py.statistics.structures import volume_matrix
 
 PANELS = (
-    "Total-Brain-Volume", "Intracranial-Estimate", "Cerebral-Cortex", "Cerebral-White-Matter", "Cerebellum",
+    BRAIN_VOLUME, "Intracranial-Estimate", "Cerebral-Cortex", "Cerebral-White-Matter", "Cerebellum",
     "Brain-Stem", "Thalamus", "Basal-Ganglia", "Caudate", "Hippocampus", "Amygdala", "VentralDC",
     "Lateral-Ventricle",
 )  # fmt: skip

@@ -2,7 +2,8 @@
 
 import math
 
-DAYS_PER_MONTH = 30.4375
+from babyseg_py.statistics.visits import DAYS_PER_MONTH
+
 MISSING = "n/a"
 ADJUSTMENTS = {
     "none": "brain volume not adjusted for",

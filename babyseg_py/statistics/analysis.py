@@ -15,7 +15,7 @@ from babyseg_py.statistics.growth import growth_table
 from babyseg_py.statistics.growthmodels import growth_models
 from babyseg_py.statistics.harmonised import USED, harmonised_volumes
 from babyseg_py.statistics.inputs import Inputs, Usable, usable_of
-from babyseg_py.statistics.later import later_tables
+from babyseg_py.statistics.later import later_table
 from babyseg_py.statistics.matching import matching_tables
 from babyseg_py.statistics.measurement import measurement_table
 from babyseg_py.statistics.methods import MANUAL, method_tables
@@ -120,9 +120,7 @@ def notes_of(usable: Usable) -> tuple[str, ...]:
 
 def shape_of(usable: Usable) -> Shapes:
     """Compare surfaces between groups and along scores, scaled by the brain volumes as measured."""
-    of = usable.inputs
-    flagged = usable.visits_out
-    return compare_shapes(usable.clean, of.facts, of.answers, of.shapes, flagged=flagged, **of.chosen)
+    return compare_shapes(usable.study(usable.clean), usable.inputs.shapes)
 
 
 def sites_of(usable: Usable) -> Tables:
@@ -225,34 +223,26 @@ def matched_of(usable: Usable) -> Tables:
 
 def associations_of(usable: Usable) -> Tables:
     """Associations with scores, and the visits that they use."""
-    of, flagged = usable.inputs, usable.visits_out
-    rows, used = association_tables(usable.volumes, of.facts, of.answers, flagged=flagged, **of.chosen)
+    rows, used = association_tables(usable.gathered)
     return {"associations": rows, "association_visits": used}
 
 
 def models_of(usable: Usable) -> Tables:
     """Models of repeated visits."""
-    cohort, matrix, covariates = usable.gathered
-    scores, source = usable.inputs.chosen["scores"], usable.inputs.source
-    parts = [make(scores, covariates, cohort, matrix, source) for make in (repeated_table, later_tables)]
+    parts = [repeated_table(usable.gathered), later_table(usable.gathered)]
     models = pd.concat([table.astype(object) for table in parts], ignore_index=True)
     return {"behaviour_models": with_notes(models, usable.notes)}
 
 
 def measurement_of(usable: Usable) -> Tables:
     """Associations with the error of the volumes reckoned with."""
-    cohort, matrix, covariates = usable.gathered
-    scores, source = usable.inputs.chosen["scores"], usable.inputs.source
-    table = measurement_table(
-        usable.volumes, cohort, matrix, scores=scores, covariates=covariates, source=source
-    )
+    table = measurement_table(usable.volumes, usable.gathered)
     return {"measurement_error": with_notes(table, usable.notes)}
 
 
 def specifications_of(usable: Usable) -> Tables:
     """Every reasonable way of adjusting."""
-    of, flagged = usable.inputs, usable.visits_out
-    table = specification_table(usable.volumes, of.facts, of.answers, flagged=flagged, **of.chosen)
+    table = specification_table(usable.study(usable.volumes))
     return {"specifications": with_notes(table, usable.notes)}
 
 

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
+from babyseg_py.labels.table import BRAIN_VOLUME
 from babyseg_py.statistics.partial import (
     ALPHA,
     Partial,
@@ -17,19 +18,12 @@ from babyseg_py.statistics.partial import (
     smallest_detectable,
 )
 from babyseg_py.statistics.permutation import DRAWS, Battery, max_t
-from babyseg_py.statistics.sample import VISIT_COLUMNS, Cohort, Sample, draw_sample
-from babyseg_py.statistics.scales import apart
+from babyseg_py.statistics.sample import VISIT_COLUMNS, Sample, draw_sample
 from babyseg_py.statistics.scorechecks import score_notes, with_notes
-from babyseg_py.statistics.scores import (
-    UNDECLARED,
-    Declared,
-    fill_constant,
-    one_row_each,
-    plain_ids,
-    share_of_equal,
-)
-from babyseg_py.statistics.structures import BRAIN_VOLUME, side_of, volume_matrix
-from babyseg_py.statistics.visits import VISIT, counted_as_asked
+from babyseg_py.statistics.scores import share_of_equal
+from babyseg_py.statistics.structures import BRAIN_COVARIATE, side_of
+from babyseg_py.statistics.study import Gathered
+from babyseg_py.statistics.visits import VISIT
 
 ADJUSTMENTS = ("none", "covariate", "proportion", "residual")
 COLUMNS = [
@@ -39,7 +33,6 @@ COLUMNS = [
     "rho_detectable", "rho_detectable_family",
 ]  # fmt: skip
 CI_METHOD = "analytic: Fisher z, Bonett-Wright standard error, covariates taken off n"
-AGE_NAMES = {"age", "age_days", "age_months", "age_weeks_pma"}
 _INFLATED, _TIED, _EXPLAINED = 10.0, 0.5, 0.5
 
 
@@ -66,36 +59,8 @@ class Estimate:
     design: np.ndarray
 
 
-def association_tables(
-    volumes: pd.DataFrame,
-    facts: pd.DataFrame,
-    phenotype: pd.DataFrame,
-    *,
-    scores: list[str],
-    covariates: list[str],
-    flagged: set[tuple[str, str]],
-    source: str,
-    declared: Declared = UNDECLARED,
-) -> tuple[pd.DataFrame, pd.DataFrame]:
+def association_tables(of: Gathered) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Partial rank correlation of every structure with every score, under four adjustments for brain volume.
-
-    Parameters
-    ----------
-    volumes : pandas.DataFrame
-        Long table of volumes of all visits.
-    facts : pandas.DataFrame
-        All visits of the samplesheet, from `visit_facts`.
-    phenotype : pandas.DataFrame
-        participant_id, session_id if the scores have one, scores and covariates; text.
-    scores, covariates : list of str
-        Columns of ``phenotype``; a covariate may also be sex, site or group of the samplesheet. Age at the
-        visit is always a covariate where there are ages.
-    flagged : set of (participant_id, session_id)
-        Visits that are not used.
-    source : str
-        ``labels`` or ``posteriors``.
-    declared : Declared
-        What is said of columns.
 
     Returns
     -------
@@ -104,59 +69,15 @@ def association_tables(
     visits : pandas.DataFrame
         Columns `VISIT_COLUMNS`: which visit was used for every child and score, or why none.
     """
-    cohort, matrix, covariates = gather_cohort(
-        volumes,
-        facts,
-        phenotype,
-        scores=scores,
-        covariates=covariates,
-        flagged=flagged,
-        source=source,
-        declared=declared,
-    )
     rows: list[dict] = []
     used = [pd.DataFrame(columns=VISIT_COLUMNS)]
-    for score in scores:
-        sample, visits = draw_sample(score, covariates, cohort)
-        rows += _rows(score, sample, matrix, source)
+    for score in of.scores:
+        sample, visits = draw_sample(score, of.covariates, of.cohort)
+        rows += _rows(score, sample, of.matrix, of.source)
         used.append(visits.astype(object))
-    table = with_notes(pd.DataFrame(rows, columns=COLUMNS), score_notes(scores, covariates, cohort))
+    notes = score_notes(of.scores, of.covariates, of.cohort)
+    table = with_notes(pd.DataFrame(rows, columns=COLUMNS), notes)
     return table, pd.concat(used, ignore_index=True)
-
-
-def gather_cohort(
-    volumes: pd.DataFrame,
-    facts: pd.DataFrame,
-    phenotype: pd.DataFrame,
-    *,
-    scores: list[str],
-    covariates: list[str],
-    flagged: set[tuple[str, str]],
-    source: str,
-    declared: Declared = UNDECLARED,
-) -> tuple[Cohort, pd.DataFrame, list[str]]:
-    """Return the cohort, its volumes (a row per visit) and its covariates without age, as every analysis has.
-
-    Parameters are those of `association_tables`.
-    """
-    matrix = volume_matrix(volumes, source)
-    facts, age_note = counted_as_asked(facts, [name for name in covariates if name not in phenotype])
-    covariates = [name for name in covariates if name in phenotype or name not in AGE_NAMES]
-    own = [name for name in covariates if name in phenotype]
-    wanted = list(dict.fromkeys([*VISIT, *scores, *own]))
-    answers, contradicted = one_row_each(plain_ids(phenotype)[wanted])
-    found = {name: apart(answers, name) for name in scores if name not in declared.one_scale}
-    cohort = Cohort(
-        facts,
-        matrix.index,
-        flagged,
-        fill_constant(answers, own),
-        contradicted,
-        categories=declared.categories,
-        apart={name: one for name, one in found.items() if one},
-        age_note=age_note,
-    )
-    return cohort, matrix, covariates
 
 
 def _rows(score: str, sample: Sample, matrix: pd.DataFrame, source: str) -> list[dict]:
@@ -168,7 +89,7 @@ def _rows(score: str, sample: Sample, matrix: pd.DataFrame, source: str) -> list
     for adjustment in ADJUSTMENTS:
         shared = [*_design_notes(sample, brain, adjustment), *sample.notes]
         described = [*sample.covariates.described]
-        described += ["total brain volume (mm³)"] if adjustment == "covariate" else []
+        described += [BRAIN_COVARIATE] if adjustment == "covariate" else []
         common |= {"brain_volume_adjustment": adjustment, "covariates": "; ".join(described) or "none"}
         structures = [name for name in matrix.columns if adjustment == "none" or name != BRAIN_VOLUME]
         estimates = [estimate(volumes[s].to_numpy(float), brain, sample, adjustment) for s in structures]

@@ -4,8 +4,9 @@ import numpy as np
 import pandas as pd
 
 from babyseg_py.labels import STRUCTURES
+from babyseg_py.labels.table import BRAIN_VOLUME
 from babyseg_py.statistics.growth import growth_table
-from babyseg_py.statistics.structures import BRAIN_VOLUME, SOURCES
+from babyseg_py.statistics.structures import SOURCES
 from babyseg_py.statistics.visits import DAYS_PER_MONTH, VISIT, age_on
 
 COLUMNS = [

@@ -8,13 +8,12 @@ from itertools import combinations
 import numpy as np
 import pandas as pd
 
-from babyseg_py.statistics.groups import draw_groups
+from babyseg_py.statistics.groups import FEWEST_PER_GROUP, draw_groups
 from babyseg_py.statistics.partial import centred_ranks
 from babyseg_py.statistics.sample import Cohort, draw_sample
 from babyseg_py.statistics.visits import VISIT, nearest_visits
 
 FEWEST = 10
-FEWEST_PER_GROUP = 5
 SIDES = ("left", "right")
 ASYMMETRY = "asymmetry"
 

@@ -2,7 +2,6 @@
 
 import csv
 import json
-import re
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -10,7 +9,7 @@ import pandas as pd
 
 from babyseg_py.errors import UnusableData
 from babyseg_py.statistics.dictionary import describe
-from babyseg_py.writing import write_json, write_text
+from babyseg_py.writing import tsv_text, write_json, write_text
 
 MISSING = "n/a"
 _NUMBERS = (
@@ -99,10 +98,7 @@ def typed(cells: pd.DataFrame, path: str) -> pd.DataFrame:
 
 
 def write_table(table: pd.DataFrame, path: Path | str, *, kind: str = "") -> None:
-    """Write a table and, beside it, the BIDS data dictionary of its columns.
-
-    Numbers are written with ten significant digits; there is no quoting (as BIDS asks), so that tabs and line
-    ends within a text become spaces.
+    """Write a table as `tsv_text` does and, beside it, the BIDS data dictionary of its columns.
 
     Parameters
     ----------
@@ -114,16 +110,7 @@ def write_table(table: pd.DataFrame, path: Path | str, *, kind: str = "") -> Non
         Name of the table in the dictionaries, if it is not the name of the file.
     """
     target = Path(path)
-    clean = table.copy()
-    for column in clean.select_dtypes(exclude="number"):
-        texts = (text for text in clean[column].unique() if isinstance(text, str))
-        broken = {text: re.sub(r"[\t\r\n]+", " ", text) for text in texts if set(text) & set("\t\r\n")}
-        if broken:
-            clean[column] = clean[column].replace(broken)
-    text = clean.to_csv(
-        sep="\t", index=False, na_rep=MISSING, float_format="%.10g", lineterminator="\n", quoting=3
-    )
-    write_text(target, text)
+    write_text(target, tsv_text(table))
     write_dictionary(target, kind or target.stem)
 
 

@@ -8,9 +8,10 @@ import numpy as np
 import pandas as pd
 from scipy import optimize, stats
 
+from babyseg_py.labels.table import BRAIN_VOLUME
 from babyseg_py.statistics.partial import basis_of, false_discovery_rate
 from babyseg_py.statistics.scores import code_covariates, unusable
-from babyseg_py.statistics.structures import BRAIN_VOLUME, side_of, volume_matrix
+from babyseg_py.statistics.structures import BRAIN_COVARIATE, side_of, volume_matrix
 from babyseg_py.statistics.visits import REFERENCES, VISIT, age_on, common_reference, nearest_visits
 
 COLUMNS = [
@@ -207,7 +208,7 @@ def _structure(values: pd.DataFrame, name: str, sample: Sample, adjustment: str)
     y, design, described = values[name].to_numpy(float), sample.design, [*sample.described]
     if adjustment == "covariate":
         design = np.column_stack([design, values[BRAIN_VOLUME].to_numpy(float)])
-        described.append("total brain volume (mm³)")
+        described.append(BRAIN_COVARIATE)
     there = np.isfinite(y) & np.isfinite(design).all(axis=1)
     notes = list(sample.notes)
     if not there.all():

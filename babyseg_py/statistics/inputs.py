@@ -6,11 +6,10 @@ from pathlib import Path
 
 import pandas as pd
 
-from babyseg_py.statistics.associations import gather_cohort
 from babyseg_py.statistics.flags import flagged_scans, flagged_visits, without_flagged_structures
-from babyseg_py.statistics.sample import Cohort
 from babyseg_py.statistics.scorechecks import score_notes
 from babyseg_py.statistics.scores import UNDECLARED, Declared, unusable
+from babyseg_py.statistics.study import Gathered, Study, gather_cohort
 from babyseg_py.statistics.visits import VISIT
 
 NO_SCORES = pd.DataFrame({"participant_id": [], "session_id": []}, dtype=object)
@@ -77,22 +76,6 @@ class Inputs:
             shapes=None,
         )
 
-    @property
-    def chosen(self) -> dict:
-        """Scores, covariates, what is said of them and source of volumes, as all analyses of scores have."""
-        scored = self.phenotype is not None
-        return {
-            "scores": self.scores if scored else [],
-            "covariates": self.covariates if scored else [],
-            "source": self.source,
-            "declared": self.declared,
-        }
-
-    @property
-    def answers(self) -> pd.DataFrame:
-        """The score table; without one, a table of nobody."""
-        return NO_SCORES if self.phenotype is None else self.phenotype
-
 
 @dataclass(frozen=True)
 class Usable:
@@ -131,22 +114,29 @@ class Usable:
         """Volumes of the scans that are not flagged, in visits that are not flagged."""
         return self.scans[~self.flagged(self.scans)]
 
-    @cached_property
-    def gathered(self) -> tuple[Cohort, pd.DataFrame, list[str]]:
-        """Children with their answers, volumes by visit, and covariates: what relates both begins with."""
+    def study(self, volumes: pd.DataFrame) -> Study:
+        """Return these volumes with the scores and covariates; without a score table there are none."""
         of = self.inputs
-        return gather_cohort(self.volumes, of.facts, of.answers, flagged=self.visits_out, **of.chosen)
+        phenotype, scores, covariates = of.phenotype, of.scores, of.covariates
+        if phenotype is None:
+            phenotype, scores, covariates = NO_SCORES, [], []
+        flagged = self.visits_out
+        return Study(volumes, of.facts, phenotype, scores, covariates, flagged, of.source, of.declared)
+
+    @cached_property
+    def gathered(self) -> Gathered:
+        """The volumes of all visits with scores and covariates, as most analyses of both begin."""
+        return gather_cohort(self.study(self.volumes))
 
     @cached_property
     def notes(self) -> dict[str, list[str]]:
         """What looks wrong with each score and its covariates."""
-        cohort, _, covariates = self.gathered
-        return score_notes(self.inputs.chosen["scores"], covariates, cohort)
+        return score_notes(self.gathered.scores, self.gathered.covariates, self.gathered.cohort)
 
     @property
     def useless(self) -> list[str]:
         """Which covariates nothing can be adjusted for, and why."""
-        cohort, _, covariates = self.gathered
+        cohort, covariates = self.gathered.cohort, self.gathered.covariates
         tables = {name: cohort.answers if name in cohort.answers else cohort.facts for name in covariates}
         why = {name: unusable(of[name], cohort.categories) for name, of in tables.items() if len(of)}
         return [f"not adjusted for {name}: {words}" for name, words in why.items() if words]

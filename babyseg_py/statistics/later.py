@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from babyseg_py.labels.table import BRAIN_VOLUME
 from babyseg_py.statistics.agescales import levelled
 from babyseg_py.statistics.associations import estimate, family_of
 from babyseg_py.statistics.pairing import Rule
@@ -13,7 +14,8 @@ from babyseg_py.statistics.partial import FEWEST
 from babyseg_py.statistics.repeated import COLUMNS
 from babyseg_py.statistics.sample import Cohort, Sample, usable_visits
 from babyseg_py.statistics.scores import SHEET_COLUMNS, Covariates, as_numbers, code_covariates
-from babyseg_py.statistics.structures import BRAIN_VOLUME, side_of
+from babyseg_py.statistics.structures import side_of
+from babyseg_py.statistics.study import Gathered
 from babyseg_py.statistics.visits import (
     REFERENCES,
     VISIT,
@@ -47,9 +49,7 @@ class Pairs:
     reference: str
 
 
-def later_tables(
-    scores: list[str], covariates: list[str], cohort: Cohort, matrix: pd.DataFrame, source: str
-) -> pd.DataFrame:
+def later_table(of: Gathered) -> pd.DataFrame:
     """Correlate a score with the volume at an earlier visit, and changes of scores with changes of volumes.
 
     Partial Spearman correlations, one pair of times per child, at least 30 days apart. *Earlier brain, later
@@ -65,11 +65,6 @@ def later_tables(
     time, as the error of both would grow where time is short, which rank correlations take for an
     association.
 
-    Parameters
-    ----------
-    scores, covariates, cohort, matrix, source
-        As of `babyseg_py.statistics.repeated.repeated_table`.
-
     Returns
     -------
     pandas.DataFrame
@@ -77,11 +72,11 @@ def later_tables(
         reason for each model.
     """
     rows: list[dict] = []
-    matrix = _levelled_volumes(cohort, matrix)
-    for score in scores:
+    matrix = _levelled_volumes(of.cohort, of.matrix)
+    for score in of.scores:
         for model, make in ((EARLIER, _earlier), (GIVEN, _given), (CHANGE, _change)):
-            for row in _model(make, score, covariates, cohort, matrix):
-                rows.append({"score": score, "model": model, "volume_source": source} | row)
+            for row in _model(make, score, of.covariates, of.cohort, matrix):
+                rows.append({"score": score, "model": model, "volume_source": of.source} | row)
     return pd.DataFrame(rows, columns=COLUMNS)
 
 

@@ -6,11 +6,13 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
+from babyseg_py.labels.table import BRAIN_VOLUME
 from babyseg_py.statistics.associations import ADJUSTMENTS, Estimate, brain_of, estimate
 from babyseg_py.statistics.partial import basis_of, centred_ranks, take_off
-from babyseg_py.statistics.sample import Cohort, Sample, draw_sample
+from babyseg_py.statistics.sample import Sample, draw_sample
 from babyseg_py.statistics.scores import normal_quantiles
-from babyseg_py.statistics.structures import BRAIN_VOLUME, side_of, volume_matrix
+from babyseg_py.statistics.structures import side_of, volume_matrix
+from babyseg_py.statistics.study import Gathered
 from babyseg_py.statistics.visits import VISIT
 
 ENDS = ("volume_ci_low", "volume_ci_high")
@@ -63,21 +65,15 @@ def error_matrix(volumes: pd.DataFrame) -> pd.DataFrame | None:
     return volume_matrix(squares, "labels") ** 0.5 if squares["volume_mm3"].notna().any() else None
 
 
-def measurement_table(
-    volumes: pd.DataFrame, cohort: Cohort, matrix: pd.DataFrame, *, scores: list[str], covariates: list[str],
-    source: str,
-) -> pd.DataFrame:  # fmt: skip
+def measurement_table(volumes: pd.DataFrame, of: Gathered) -> pd.DataFrame:
     """Estimate every association of one visit per child again, with the error of the volumes in its interval.
 
     Parameters
     ----------
     volumes : pandas.DataFrame
         Long table of volumes; without the columns of `ENDS` the result has no row.
-    cohort, matrix, covariates
-        From `babyseg_py.statistics.associations.gather_cohort`.
-    scores : list of str
-    source : str
-        ``labels`` or ``posteriors``.
+    of : Gathered
+        The same volumes with scores and covariates.
 
     Returns
     -------
@@ -88,20 +84,20 @@ def measurement_table(
     rows: list[dict] = []
     if errors is None:
         return pd.DataFrame(columns=COLUMNS)
-    for score in scores:
-        sample, _ = draw_sample(score, covariates, cohort)
+    for score in of.scores:
+        sample, _ = draw_sample(score, of.covariates, of.cohort)
         keys = pd.MultiIndex.from_frame(sample.visits[VISIT])
-        of, se = matrix.reindex(keys), errors.reindex(keys)
-        brain = brain_of(of)
+        measured, se = of.matrix.reindex(keys), errors.reindex(keys)
+        brain = brain_of(measured)
         for adjustment in ADJUSTMENTS:
-            for name in of.columns:
+            for name in measured.columns:
                 if name == BRAIN_VOLUME and adjustment != "none":
                     continue
                 known = se[name].to_numpy(float) if name in se else None
-                plain, pooled = _estimates(of[name].to_numpy(float), known, brain, sample, adjustment)
+                plain, pooled = _estimates(measured[name].to_numpy(float), known, brain, sample, adjustment)
                 rows.append(
-                    {"score": score, "structure": name, "side": side_of(name, of.columns)}
-                    | {"brain_volume_adjustment": adjustment, "volume_source": source}
+                    {"score": score, "structure": name, "side": side_of(name, measured.columns)}
+                    | {"brain_volume_adjustment": adjustment, "volume_source": of.source}
                     | _row(plain, pooled, sample.covariates.notes)
                 )
     return pd.DataFrame(rows, columns=COLUMNS)

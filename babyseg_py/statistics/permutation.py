@@ -1,6 +1,6 @@
 """Family-wise error by permutation: the largest statistic of a family, under shuffled residuals."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,12 +11,10 @@ _CHUNK = 250
 _TIE = 1e-9
 _SMALLEST = 1e-12
 
-Shuffle = Callable[[np.random.Generator, int], np.ndarray]
-
 
 @dataclass(frozen=True)
 class Battery:
-    r"""Battery of one response against several variables, all with the same rows and covariates.
+    r"""Tests of one response against several variables, all with the same rows and covariates.
 
     Parameters
     ----------
@@ -48,9 +46,9 @@ def max_t(family: Sequence[Battery], *, draws: int = DRAWS, seed: int = SEED) ->
 
     Residuals of the response, given the covariates, are shuffled, added to its fitted values and tested again
     (Freedman and Lane 1983, https://doi.org/10.2307/1391660; for its standing among the ways to permute with
-    covariates see Winkler et al. 2014, https://doi.org/10.1016/j.neuroimage.2014.01.060). Battery that share
-    their rows are shuffled together, which keeps their correlation; sets of unlike rows are shuffled
-    independently, which is conservative.
+    covariates see Winkler et al. 2014, https://doi.org/10.1016/j.neuroimage.2014.01.060). Variables of one
+    battery are shuffled together, which keeps their correlation; batteries are shuffled independently, which
+    is conservative.
 
     Parameters
     ----------
@@ -69,10 +67,10 @@ def max_t(family: Sequence[Battery], *, draws: int = DRAWS, seed: int = SEED) ->
     prepared = [_prepare(tests) for tests in family]
     observed = [
         _t(units.T @ left / norm, tests.df) if tests.observed is None else tests.observed
-        for tests, (left, units, norm) in _zip(family, prepared)
+        for tests, (left, units, norm) in zip(family, prepared, strict=True)
     ]
     largest = np.zeros(draws)
-    for tests, (left, units, _) in _zip(family, prepared):
+    for tests, (left, units, _) in zip(family, prepared, strict=True):
         if not np.isfinite(units).any():
             continue
         for start in range(0, draws, _CHUNK):
@@ -128,10 +126,6 @@ def max_t_of_signs(
 def _p(t: np.ndarray, ranked: np.ndarray) -> np.ndarray:
     above = len(ranked) - np.searchsorted(ranked, t * (1 - _TIE), side="left")
     return np.where(np.isfinite(t), (1 + above) / (1 + len(ranked)), np.nan)
-
-
-def _zip(family: Sequence[Battery], prepared: list) -> zip:
-    return zip(family, prepared, strict=True)
 
 
 def _prepare(tests: Battery) -> tuple[np.ndarray, np.ndarray, float]:

@@ -3,7 +3,8 @@
 import numpy as np
 import pandas as pd
 
-from babyseg_py.statistics.structures import BRAIN_VOLUME, SOURCES
+from babyseg_py.labels.table import BRAIN_VOLUME
+from babyseg_py.statistics.structures import SOURCES
 from babyseg_py.statistics.visits import DAYS_PER_MONTH, VISIT, age_on
 
 COLUMNS = [

@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from babyseg_py.labels.table import BRAIN_VOLUME
 from babyseg_py.morphometry.alignment import icosphere
 from babyseg_py.morphometry.meshes import vertex_areas
-from babyseg_py.statistics.associations import gather_cohort
 from babyseg_py.statistics.contrasts import (
     ASYMMETRY,
     Contrast,
@@ -20,10 +20,10 @@ from babyseg_py.statistics.contrasts import (
     with_keys,
 )
 from babyseg_py.statistics.descriptions import read_descriptions
-from babyseg_py.statistics.partial import false_discovery_rate
+from babyseg_py.statistics.partial import ALPHA, false_discovery_rate
 from babyseg_py.statistics.permutation import DRAWS
-from babyseg_py.statistics.scores import UNDECLARED, Declared
-from babyseg_py.statistics.structures import BRAIN_VOLUME, volume_matrix
+from babyseg_py.statistics.structures import volume_matrix
+from babyseg_py.statistics.study import Study, gather_cohort
 from babyseg_py.statistics.surface_maps import SurfaceMap, metric_name, sided_name
 from babyseg_py.statistics.surfaces import (
     LEVEL,
@@ -41,7 +41,6 @@ COLUMNS = [
     "size", "visit_rule", "surface", "notes",
 ]  # fmt: skip
 VERTEX_COLUMNS = ["contrast", "structure", "vertex", "x_mm", "y_mm", "z_mm", "effect_mm", "t", "p_max"]
-ALPHA = 0.05
 SCALED = "scaled by the cube root of brain volume"
 SIZE = f"{SCALED}, the logarithm of which is a covariate too"
 WITHOUT = "there are no surfaces (--shape false, or every visit failed)"
@@ -64,18 +63,7 @@ class Shapes:
     maps: tuple[SurfaceMap, ...] = ()
 
 
-def compare_shapes(
-    volumes: pd.DataFrame,
-    facts: pd.DataFrame,
-    phenotype: pd.DataFrame,
-    shapes: Path | None,
-    *,
-    scores: list[str],
-    covariates: list[str],
-    flagged: set[tuple[str, str]],
-    source: str,
-    declared: Declared = UNDECLARED,
-) -> Shapes:
+def compare_shapes(study: Study, shapes: Path | None) -> Shapes:
     """Compare the surfaces of the described structures between groups, along scores and between sides.
 
     One visit per child; the rules for visits and covariates are those of the group comparison and of the
@@ -89,8 +77,8 @@ def compare_shapes(
 
     Parameters
     ----------
-    volumes, facts, phenotype, scores, covariates, flagged, source, declared
-        As of `babyseg_py.statistics.associations.association_tables`.
+    study : Study
+        Its volumes are those of the visits that are not flagged.
     shapes : Path or None
         Folder of the ``_shape.json`` of the visits.
 
@@ -99,29 +87,13 @@ def compare_shapes(
     Shapes
     """
     found = read_descriptions(shapes) if shapes else {}
-    matrix = volume_matrix(volumes, source)
+    matrix = volume_matrix(study.volumes, study.source)
     measured = matrix.index[[key in found for key in matrix.index]]
     if BRAIN_VOLUME not in matrix or not len(measured):
         return Shapes(_tables([{"notes": WITHOUT}], []))
     brain = matrix.loc[measured, BRAIN_VOLUME]
     brain = brain[brain > 0]
-    cohort, _, names = gather_cohort(
-        volumes,
-        facts,
-        phenotype,
-        scores=scores,
-        covariates=covariates,
-        flagged=flagged,
-        source=source,
-        declared=declared,
-    )
-    cohort = replace(cohort, segmented=brain.index)
-    clean = matrix.loc[[key for key in brain.index if key not in flagged]]
-    contrasts = [
-        *group_contrasts(facts, clean),
-        *(score_contrast(score, names, cohort) for score in scores),
-        asymmetry_contrast(facts, clean.index),
-    ]
+    contrasts = _contrasts(study, matrix, brain.index)
     usable = with_keys([one for one in contrasts if isinstance(one, Contrast)])
     wanted = sorted({key for one in usable for key in one.visits})
     aligned = {
@@ -129,7 +101,7 @@ def compare_shapes(
         for name in sorted({structure for one in found.values() for structure in one.names})
     }
     refused = [_refused(one) for one in contrasts if isinstance(one, NoContrast)]
-    return _gathered([_compare(aligned, contrast, brain) for contrast in usable], refused)
+    return _joined([_compare(aligned, contrast, brain) for contrast in usable], refused)
 
 
 @dataclass(frozen=True)
@@ -140,7 +112,19 @@ class _Compared:
     map: SurfaceMap | None = None
 
 
-def _gathered(families: list[list[_Compared]], refused: list[dict]) -> Shapes:
+def _contrasts(study: Study, matrix: pd.DataFrame, measured: pd.MultiIndex) -> list[Contrast | NoContrast]:
+    """Make every contrast of the visits that have surfaces and a brain volume."""
+    gathered = gather_cohort(study)
+    cohort = replace(gathered.cohort, segmented=measured)
+    clean = matrix.loc[[key for key in measured if key not in study.flagged]]
+    return [
+        *group_contrasts(study.facts, clean),
+        *(score_contrast(score, gathered.covariates, cohort) for score in gathered.scores),
+        asymmetry_contrast(study.facts, clean.index),
+    ]
+
+
+def _joined(families: list[list[_Compared]], refused: list[dict]) -> Shapes:
     compared = [one for family in families for one in _adjusted(family)]
     kept = [table for family in families for table in _kept([one.map for one in family if one.map])]
     tables = _tables([*(one.row for one in compared), *refused], kept)

@@ -6,12 +6,14 @@ from itertools import product
 import numpy as np
 import pandas as pd
 
+from babyseg_py.labels.table import BRAIN_VOLUME
 from babyseg_py.statistics.agescales import levelled
-from babyseg_py.statistics.associations import ADJUSTMENTS, brain_of, estimate, gather_cohort
+from babyseg_py.statistics.associations import ADJUSTMENTS, brain_of, estimate
 from babyseg_py.statistics.repeated import AGE_DF
 from babyseg_py.statistics.sample import Cohort, Sample, draw_sample, usable_visits
-from babyseg_py.statistics.scores import UNDECLARED, Declared, as_numbers
-from babyseg_py.statistics.structures import BRAIN_VOLUME, SOURCES, side_of
+from babyseg_py.statistics.scores import as_numbers
+from babyseg_py.statistics.structures import BRAIN_COVARIATE, SOURCES, side_of
+from babyseg_py.statistics.study import Study, gather_cohort
 from babyseg_py.statistics.visits import VISIT, age_on
 
 COLUMNS = [
@@ -38,17 +40,7 @@ def main_adjustment(structure: str) -> str:
     return "none" if structure == BRAIN_VOLUME else MAIN_ADJUSTMENT
 
 
-def specification_table(
-    volumes: pd.DataFrame,
-    facts: pd.DataFrame,
-    phenotype: pd.DataFrame,
-    *,
-    scores: list[str],
-    covariates: list[str],
-    flagged: set[tuple[str, str]],
-    source: str,
-    declared: Declared = UNDECLARED,
-) -> pd.DataFrame:
+def specification_table(study: Study) -> pd.DataFrame:
     """Correlate every structure with every score in 32 ways (Simonsohn et al. 2020).
 
     They are all combinations of four adjustments for brain volume, outliers in or out, one visit per child or
@@ -59,34 +51,21 @@ def specification_table(
     its visits, once the cohort's curve over age (natural spline, 3 df) is taken off volumes and brain volume,
     and its scores are averaged in the same way (https://doi.org/10.1038/s41562-020-0912-z).
 
-    Parameters
-    ----------
-    volumes, facts, phenotype, scores, covariates, flagged, source, declared
-        As of `babyseg_py.statistics.associations.association_tables`.
-
     Returns
     -------
     pandas.DataFrame
         Columns `COLUMNS`; rank orders the ways of one score and structure from the lowest rho.
     """
     rows: list[dict] = []
-    for of in SOURCES:
-        cohort, matrix, names = gather_cohort(
-            volumes,
-            facts,
-            phenotype,
-            scores=scores,
-            covariates=covariates,
-            flagged=flagged,
-            source=of,
-            declared=declared,
-        )
-        for score in scores:
-            sample, _ = draw_sample(score, names, cohort)
-            one = View("one", of, sample, matrix.reindex(pd.MultiIndex.from_frame(sample.visits[VISIT])))
-            every = _all_visits(score, sample, cohort, matrix, of)
-            for view in (one, _of_nobody(every) if score in cohort.apart else every):
-                rows += [{"score": score} | row for row in _rows(view, matrix.columns, source)]
+    for source in SOURCES:
+        of = gather_cohort(replace(study, source=source))
+        for score in of.scores:
+            sample, _ = draw_sample(score, of.covariates, of.cohort)
+            volumes = of.matrix.reindex(pd.MultiIndex.from_frame(sample.visits[VISIT]))
+            one = View("one", source, sample, volumes)
+            every = _all_visits(score, sample, of.cohort, of.matrix, source)
+            for view in (one, _of_nobody(every) if score in of.cohort.apart else every):
+                rows += [{"score": score} | row for row in _rows(view, of.matrix.columns, study.source)]
     table = pd.DataFrame(rows, columns=COLUMNS)
     table["rank"] = table.groupby(["score", "structure"])["rho"].rank(method="first")
     return table.sort_values(["score", "structure", "specification"], kind="stable", ignore_index=True)
@@ -98,7 +77,7 @@ def _rows(view: View, structures: pd.Index, chosen: str) -> list[dict]:
     for adjustment, outliers in product(ADJUSTMENTS, ("in", "out")):
         main = (outliers, view.visits, view.source) == ("in", "one", chosen)
         words = [*view.sample.covariates.described]
-        words += ["total brain volume (mm³)"] if adjustment == "covariate" else []
+        words += [BRAIN_COVARIATE] if adjustment == "covariate" else []
         for name in structures:
             if name == BRAIN_VOLUME and adjustment != "none":
                 continue

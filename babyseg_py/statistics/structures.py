@@ -5,7 +5,7 @@ import pandas as pd
 
 from babyseg_py.statistics.visits import VISIT
 
-BRAIN_VOLUME = "Total-Brain-Volume"
+BRAIN_COVARIATE = "total brain volume (mm³)"
 SOURCES = {"labels": "volume_mm3", "posteriors": "volume_posterior_mm3"}
 _LEFT, _RIGHT = "Left-", "Right-"
 

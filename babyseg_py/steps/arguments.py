@@ -4,6 +4,9 @@ import argparse
 import math
 from collections.abc import Callable
 
+from babyseg_py.errors import UsageError
+from babyseg_py.names import visit_of
+
 MOST_THREADS = 1024
 OLDEST_MONTHS = 1500.0
 
@@ -16,6 +19,14 @@ def add_declarations(parser: argparse.ArgumentParser) -> None:
         "scores of one scale at all sessions, though they look like raw scores at one and T scores at another"
     )
     parser.add_argument("--one-scale", "--one_scale", metavar="G,H", default="", help=words)
+
+
+def visit_ids(visit: str) -> tuple[str, str]:
+    """Return participant and session of the id of a visit, as --visit has it."""
+    try:
+        return visit_of(f"{visit}_dseg")
+    except ValueError:
+        raise UsageError(f"--visit {visit}: write it as sub-X_ses-Y") from None
 
 
 def names_in(text: str | None) -> tuple[str, ...]:

@@ -36,7 +36,7 @@ def run(args: argparse.Namespace) -> None:
     from babyseg_py.images import save_image
     from babyseg_py.images.nifti import require_nifti_names
     from babyseg_py.labels.lut import label_files
-    from babyseg_py.steps.evaluate import read_labels
+    from babyseg_py.steps.reading import read_labels
     from babyseg_py.writing import check_outputs
 
     if len(args.raters) < 2:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from babyseg_py.errors import UsageError
+from babyseg_py.writing import write_text
 
 if TYPE_CHECKING:
     from babyseg_py.images import Volume
@@ -156,14 +157,14 @@ def _volume_rows(job: _Job, labels: "Volume") -> list[list]:
     """Rows of the table of true volumes: every structure, and the brain."""
     import numpy as np
 
-    from babyseg_py.labels import STRUCTURES
+    from babyseg_py.labels import BRAIN_VOLUME, STRUCTURES
 
     counts = np.bincount(labels.data.ravel(), minlength=256)
     ids = [job.child.participant, job.visit.session]
     volume = {s.id: float(counts[s.id]) * labels.voxel_volume_mm3 for s in STRUCTURES}
     rows = [[*ids, s.id, s.name, f"{volume[s.id]:.1f}"] for s in STRUCTURES if s.id]
     brain = sum(volume[s.id] for s in STRUCTURES if s.in_brain_volume)
-    return [*rows, [*ids, "n/a", "Total-Brain-Volume", f"{brain:.1f}"]]
+    return [*rows, [*ids, "n/a", BRAIN_VOLUME, f"{brain:.1f}"]]
 
 
 def _image_name(job: _Job, suffix: str, run: int | None) -> Path:
@@ -251,7 +252,7 @@ def _write_scores(folder: Path, cohort: list["PlannedChild"], *, seed: int) -> N
         "null_scores": list(NULL_SCORES),
         "raters": [{"rater": name, "error_mm": error} for name, error in ERROR_MM.items()],
     }
-    _replace(folder / "planted.json", json.dumps(planted, indent=2) + "\n")
+    write_text(folder / "planted.json", json.dumps(planted, indent=2) + "\n")
 
 
 def _write_table(path: Path, header: tuple[str, ...], rows: list[list]) -> None:
@@ -261,10 +262,4 @@ def _write_table(path: Path, header: tuple[str, ...], rows: list[list]) -> None:
     text = StringIO()
     writer = csv.writer(text, delimiter="," if path.suffix == ".csv" else "\t", lineterminator="\n")
     writer.writerows([header, *rows])
-    _replace(path, text.getvalue())
-
-
-def _replace(path: Path, text: str) -> None:
-    partial = path.with_name(f".{path.name}.part")
-    partial.write_text(text, encoding="utf-8")
-    partial.replace(path)
+    write_text(path, text.getvalue())

@@ -7,7 +7,6 @@ from pathlib import Path
 
 from babyseg_py.steps.arguments import thread_count
 
-DAYS_PER_MONTH = 365.25 / 12
 LESS = 0.002  # loss of agreement that counts, in Dice
 
 
@@ -129,6 +128,7 @@ def _structures(text: str) -> tuple[int, ...]:
 
 def _ages(sheet: str) -> dict[str, float]:
     """Chronological age in months of each visit, where the sheet tells it."""
+    from babyseg_py.cohort.ages import UNIT_DAYS
     from babyseg_py.cohort.samplesheet import read_samplesheet
     from babyseg_py.names import visit_id
 
@@ -136,7 +136,7 @@ def _ages(sheet: str) -> dict[str, float]:
     for problem in problems:
         print(f"babyseg finetune: {problem}", file=sys.stderr)
     return {
-        visit_id(r.participant_id, r.session_id): r.age.days / DAYS_PER_MONTH
+        visit_id(r.participant_id, r.session_id): r.age.days / UNIT_DAYS["months"]
         for r in records
         if r.age and r.age.reference == "birth"
     }

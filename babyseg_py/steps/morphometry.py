@@ -2,6 +2,8 @@
 
 import argparse
 
+from babyseg_py.steps.arguments import visit_ids
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command line."""
@@ -51,21 +53,9 @@ def run(args: argparse.Namespace) -> None:
         write_dictionary(Path(args.out_dir) / name, description)
 
 
-def visit_ids(visit: str) -> tuple[str, str]:
-    """Return participant and session of a visit's id."""
-    from babyseg_py.errors import UsageError
-    from babyseg_py.names import parse_name
-
-    try:
-        names = parse_name(f"{visit}_dseg")
-        return str(names["participant"]), str(names["session"])
-    except (ValueError, KeyError):
-        raise UsageError(f"--visit {visit}: write it as sub-X_ses-Y") from None
-
-
 def _cells(path: str, posterior: dict[int, float], interval: dict[int, tuple]) -> list[tuple[str, ...]]:
     from babyseg_py.morphometry.volumes import volume_table
-    from babyseg_py.steps.evaluate import read_labels
+    from babyseg_py.steps.reading import read_labels
     from babyseg_py.steps.volumes import volume_cells
 
     rows = volume_table(read_labels(path), posterior_mm3=posterior, interval_mm3=interval)

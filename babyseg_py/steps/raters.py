@@ -3,6 +3,8 @@
 import argparse
 from typing import TYPE_CHECKING
 
+from babyseg_py.steps.arguments import visit_ids
+
 if TYPE_CHECKING:
     import pandas as pd
 
@@ -30,8 +32,7 @@ def run(args: argparse.Namespace) -> None:
     from babyseg_py.statistics.raters import PERFORMANCE, VOLUMES
     from babyseg_py.statistics.visits import VISIT
     from babyseg_py.steps.consensus import METHODS, join, on_one_grid_all, performance, write_consensus
-    from babyseg_py.steps.evaluate import read_labels
-    from babyseg_py.steps.morphometry import visit_ids
+    from babyseg_py.steps.reading import read_labels
 
     visit = visit_ids(args.visit)
     if not 2 <= len(set(args.names)) == len(args.names) == len(args.maps):

@@ -3,7 +3,7 @@
 import argparse
 from typing import TYPE_CHECKING
 
-from babyseg_py.steps.arguments import thread_count
+from babyseg_py.steps.arguments import thread_count, visit_ids
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -70,17 +70,14 @@ def _scan_names(images: list[str], visit: str) -> "dict[str, Path]":
     from pathlib import Path
 
     from babyseg_py.errors import UnusableData
-    from babyseg_py.names import parse_name, scan_label, visit_id
+    from babyseg_py.names import scan_of
 
     advice = f"give scans named {visit}[_run-N][_desc-n4]_<suffix>.nii.gz"
     found: dict[str, Path] = {}
     for image in images:
         try:
-            parts = parse_name(image)
-            run = None if parts.get("run") is None else int(parts["run"])
-            of = visit_id(str(parts["participant"]), str(parts["session"]))
-            name = scan_label(str(parts["suffix"]), run)
-        except (ValueError, KeyError):
+            of, name = scan_of(image)
+        except ValueError:
             raise UnusableData(image, "the name does not say which scan it is", advice) from None
         if of != visit:
             raise UnusableData(image, f"is not of visit {visit}", advice)
@@ -126,13 +123,13 @@ def _transform(folder: "Path", visit: str, entry: dict, placement: "Placement", 
     """Write the ITK file of one scan and return its name."""
     import numpy as np
 
-    from babyseg_py.names import bids_name, parse_name
+    from babyseg_py.names import bids_name
     from babyseg_py.registration.itk import write_transform
 
-    parts = parse_name(f"{visit}_xfm.mat")
+    participant, session = visit_ids(visit)
     name = bids_name(
-        participant=str(parts["participant"]),
-        session=str(parts["session"]),
+        participant=participant,
+        session=session,
         run=entry["run"],
         suffix="xfm",
         extension=".mat",

@@ -11,12 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from babyseg_py.errors import UnusableData, UsageError
+from babyseg_py.errors import EXIT_UNUSABLE, UnusableData, UsageError
 from babyseg_py.labels.fuller import LABEL_SETS
 from babyseg_py.segmentation.choices import DEVICES, PRECISIONS
-from babyseg_py.steps.arguments import age_months, thread_count
+from babyseg_py.steps.arguments import age_months, thread_count, visit_ids
 
-EXIT_UNUSABLE = 65
 IMAGE_ENDING = re.compile(r"\.(nii|mgz|mgh)(\.gz)?$", re.IGNORECASE)
 
 
@@ -107,15 +106,16 @@ def run(args: argparse.Namespace) -> int:
         raise UsageError("say where the labels go with -o dseg.nii.gz")
     if args.mask and args.labels != "fuller":
         raise UsageError("--mask needs --labels fuller, which knows the fluid spaces")
-    jobs = [] if args.out_dir else _jobs(args)
+    visit = visit_ids(args.visit) if args.out_dir else None
+    jobs = [] if visit else _jobs(args)
     threads = args.threads or os.cpu_count() or 1
     os.environ["OMP_NUM_THREADS"] = str(threads)
     # Threads that wait must not spin: beside other tasks that cost a fifth of the processor time.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
     segmenter = _load(args, threads)
-    if args.out_dir:
-        _pipeline(args, segmenter)
+    if visit:
+        _pipeline(args, visit, segmenter)
         return 0
     return _visits(args, jobs, segmenter)
 
@@ -279,26 +279,24 @@ def _summary(job: Job, done) -> dict[str, Any]:
     }
 
 
-def _pipeline(args: argparse.Namespace, segmenter) -> None:
-    from babyseg_py.names import parse_name
-    from babyseg_py.segmentation import outputs
+def _pipeline(args: argparse.Namespace, ids: tuple[str, str], segmenter) -> None:
     from babyseg_py.segmentation.plan import read_plan, scans_of
+    from babyseg_py.segmentation.visit_files import Visit, write_visit
     from babyseg_py.statistics.files import write_dictionary
-    from babyseg_py.steps.evaluate import read_labels
+    from babyseg_py.steps.reading import read_labels
 
     plan = read_plan(Path(args.registration))
     scans = scans_of(Path(args.registration), plan, {Path(path).name: Path(path) for path in args.images})
-    names = parse_name(f"{args.visit}_dseg.nii.gz")
-    visit = outputs.Visit(
-        participant=str(names["participant"]),
-        session=str(names["session"]),
+    visit = Visit(
+        participant=ids[0],
+        session=ids[1],
         folder=Path(args.out_dir),
         flip=not args.no_flip,
         age_months=args.age_months,
         corrected=(Path(args.corrected), read_labels(args.corrected)) if args.corrected else None,
         keep_posteriors=args.keep_posteriors,
     )
-    outputs.write_visit(visit, segmenter, scans, plan)
+    write_visit(visit, segmenter, scans, plan)
     write_dictionary(visit.path("qc", ".tsv", desc="segmentation"), "qc")
     if segmenter.refiner:
         write_dictionary(visit.path("morph", ".tsv", desc="fuller"), "volumes")

@@ -2,6 +2,8 @@
 
 import argparse
 
+from babyseg_py.steps.arguments import visit_ids
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command line."""
@@ -27,7 +29,6 @@ def run(args: argparse.Namespace) -> None:
     )
     from babyseg_py.names import bids_name
     from babyseg_py.statistics.files import write_table
-    from babyseg_py.steps.morphometry import visit_ids
 
     participant, session = visit_ids(args.visit)
     folder = Path(args.out_dir)

@@ -2,8 +2,14 @@
 
 import argparse
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from babyseg_py.steps.arguments import add_declarations, names_in
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from babyseg_py.statistics.scores import Declared
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -44,22 +50,22 @@ def run(args: argparse.Namespace) -> None:
 
     content = read_records(args.records)
     tables, out = Path(args.tables), Path(args.out_dir)
-    volumes, scans, qc = (_table(tables, name) for name in ("volumes", "scanvolumes", "qc"))
+    volumes, scans, qc = (_table(tables, name, _columns(name)) for name in ("volumes", "scanvolumes", "qc"))
     phenotype, scores, covariates, declared = _phenotype(args, content.get("phenotype") or {})
     inputs = Inputs(
         facts=visit_facts(content["records"]),
         volumes=volumes,
         scans=scans,
         qc=qc[qc["metric"] == VERDICT] if args.include_flagged else qc,
-        phenotype=phenotype if args.phenotype else None,
+        phenotype=phenotype,
         scores=scores,
         covariates=covariates,
         source=args.volume_source,
         declared=declared,
         harmonise=args.harmonise,
-        longitudinal=_table(tables, "longitudinal") if (tables / "longitudinal.tsv").is_file() else None,
-        parts=_optional(tables, "parts", PARTS),
-        raters=_optional(tables, "rater_volumes", RATED),
+        longitudinal=_if_there(tables, "longitudinal", _columns("longitudinal")),
+        parts=_if_there(tables, "parts", PARTS),
+        raters=_if_there(tables, "rater_volumes", RATED),
         shapes=Path(args.shapes) if args.shapes else None,
     )
     results = analyse(inputs)
@@ -74,46 +80,43 @@ def run(args: argparse.Namespace) -> None:
         print(f"note: {note}")
 
 
-def _table(folder: Path, name: str):
-    """One table of the cohort, with every column that `babyseg tables` writes."""
-    from babyseg_py.statistics.files import missing_columns, read_table
+def _columns(name: str) -> list[str]:
+    """Columns that ``babyseg tables`` gives every table of this name; intervals of volumes may be missing."""
     from babyseg_py.statistics.gather import COLUMNS, INTERVAL
-    from babyseg_py.statistics.visits import VISIT
 
-    path = folder / f"{name}.tsv"
-    table = read_table(path)
     of_a_scan = ["run", "suffix"] if name == "scanvolumes" else []
-    wanted = [column for column in COLUMNS[name] if column not in INTERVAL]
-    missing_columns(path, table.columns, [*VISIT, *of_a_scan, *wanted])
-    return table
+    return [*of_a_scan, *(column for column in COLUMNS[name] if column not in INTERVAL)]
 
 
-def _optional(folder: Path, name: str, columns: list[str]):
-    """One table of the cohort that only some runs have, None without it."""
+def _table(folder: Path, name: str, columns: list[str]) -> "pd.DataFrame":
+    """One table of the cohort, in which these columns have to be."""
     from babyseg_py.statistics.files import missing_columns, read_table
     from babyseg_py.statistics.visits import VISIT
 
     path = folder / f"{name}.tsv"
-    if not path.is_file():
-        return None
     table = read_table(path)
     missing_columns(path, table.columns, [*VISIT, *columns])
     return table
 
 
-def _phenotype(args: argparse.Namespace, checked: dict):
-    """Score table as text, names of scores, names of covariates, what is said of them."""
-    import pandas as pd
+def _if_there(folder: Path, name: str, columns: list[str]) -> "pd.DataFrame | None":
+    """One table of the cohort that only some runs have, None without it."""
+    return _table(folder, name, columns) if (folder / f"{name}.tsv").is_file() else None
 
+
+def _phenotype(
+    args: argparse.Namespace, checked: dict
+) -> "tuple[pd.DataFrame | None, list[str], list[str], Declared]":
+    """Score table as text, names of scores, names of covariates, what is said of them."""
     from babyseg_py.cohort.score_agreement import as_frame
     from babyseg_py.cohort.score_columns import with_points
     from babyseg_py.cohort.tables import read_table
     from babyseg_py.errors import UnusableData
-    from babyseg_py.statistics.associations import AGE_NAMES
     from babyseg_py.statistics.scores import SHEET_COLUMNS, UNDECLARED, Declared, named_apart
+    from babyseg_py.statistics.study import AGE_NAMES
 
     if not args.phenotype:
-        return pd.DataFrame({"participant_id": [], "session_id": []}, dtype=object), [], [], UNDECLARED
+        return None, [], [], UNDECLARED
     file = with_points(read_table(args.phenotype, ("participant_id", "session_id")))
     faults = [str(problem) for problem in file.problems if not problem.doubt]
     if faults:

@@ -28,7 +28,7 @@ def run(args: argparse.Namespace) -> None:
     from babyseg_py.cohort.worklist import in_order, read_sessions, worst_slices
     from babyseg_py.errors import UsageError
     from babyseg_py.labels.lut import write_itksnap_labels
-    from babyseg_py.writing import appearing, check_outputs
+    from babyseg_py.writing import check_outputs, write_text
 
     if args.sessions < 1 or args.slices < 1:
         raise UsageError("--sessions and --slices must be at least 1")
@@ -43,8 +43,7 @@ def run(args: argparse.Namespace) -> None:
         slices = worst_slices(session, args.slices)
         lines += ["\t".join(_row(rank, session, priority, found)) for found in slices]
         print("\n".join(_commands(rank, session, slices, snap)), end="\n\n")
-    with appearing(target) as partial:
-        partial.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    write_text(target, "\n".join(lines) + "\n")
     write_itksnap_labels(snap)
     if len(open_ones) < len(sessions):
         print(f"left out, as corrected already: {len(sessions) - len(open_ones)} of {len(sessions)} sessions")

@@ -8,10 +8,6 @@ from babyseg_py.steps.arguments import tolerance_mm
 if TYPE_CHECKING:
     import numpy as np
 
-COLUMNS = (
-    "reference", "candidate", "label", "structure", "dice", "assd_mm", "hd95_mm", "nsd", "tolerance_mm",
-)  # fmt: skip
-
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command line."""
@@ -39,8 +35,9 @@ def run(args: argparse.Namespace) -> None:
     from babyseg_py.labels import structure_name
     from babyseg_py.morphometry.visit import ScanLabels, compare_visit, compare_with_manual
     from babyseg_py.statistics.files import write_dictionary
-    from babyseg_py.steps.evaluate import as_tsv, read_labels
-    from babyseg_py.writing import check_outputs, write_text
+    from babyseg_py.statistics.gather import COLUMNS
+    from babyseg_py.steps.reading import read_labels
+    from babyseg_py.writing import check_outputs, tsv_text, write_text
 
     read = [args.dseg, *args.scan_dseg, args.registration, args.reference]
     check_outputs([args.output], inputs=read)
@@ -57,12 +54,15 @@ def run(args: argparse.Namespace) -> None:
             compare_with_manual(manual, args.reference, session, scans, tolerance_mm=args.tolerance)
         )
     rows = [
-        (c.reference, c.candidate, a.label, structure_name(a.label), a.dice, a.assd_mm, a.hd95_mm, a.nsd)
+        (
+            *(c.reference, c.candidate, a.label, structure_name(a.label)),
+            *(a.dice, a.assd_mm, a.hd95_mm, a.nsd, args.tolerance),
+        )
         for c in comparisons
         for a in c.agreements
     ]
-    table = pd.DataFrame(rows, columns=list(COLUMNS[:-1])).assign(tolerance_mm=args.tolerance)
-    write_text(args.output, as_tsv(table))
+    table = pd.DataFrame(rows, columns=COLUMNS["surfacedistance"])
+    write_text(args.output, tsv_text(table))
     write_dictionary(args.output, "surfacedistance")
 
 
@@ -82,17 +82,14 @@ def scan_files(paths: list[str], visit: str) -> dict[str, str]:
         If a name does not say which scan it is of, or two are of the same scan.
     """
     from babyseg_py.errors import UnusableData
-    from babyseg_py.names import parse_name, scan_label, visit_id
+    from babyseg_py.names import scan_of
 
     advice = f"call it {visit}[_run-N]_space-<suffix>_desc-babyseg_dseg.nii.gz"
     found: dict[str, str] = {}
     for path in paths:
         try:
-            parts = parse_name(path)
-            run = None if parts.get("run") is None else int(parts["run"])
-            name = scan_label(str(parts["space"]), run)
-            of = visit_id(str(parts["participant"]), str(parts["session"]))
-        except (ValueError, KeyError):
+            of, name = scan_of(path, contrast="space")
+        except ValueError:
             raise UnusableData(path, "the name does not say which scan it is of", advice) from None
         if of != visit:
             raise UnusableData(path, f"is not of visit {visit}", "give the scans of one visit")

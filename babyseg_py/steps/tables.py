@@ -78,16 +78,15 @@ def run(args: argparse.Namespace) -> None:
 def _visit_tables(paths: list[str], description: str, suffix: str) -> dict[Path, tuple[str, str]]:
     """Participant and session of every table, from its BIDS name; folders are searched."""
     from babyseg_py.errors import UnusableData
-    from babyseg_py.names import parse_name
+    from babyseg_py.names import visit_of
 
     found: dict[Path, tuple[str, str]] = {}
     for path in map(Path, paths):
         files = sorted(path.rglob(f"sub-*_desc-{description}_{suffix}.tsv")) if path.is_dir() else [path]
         for file in files:
             try:
-                name = parse_name(file)
-                found[file] = (str(name["participant"]), str(name["session"]))
-            except (ValueError, KeyError):
+                found[file] = visit_of(file)
+            except ValueError:
                 what = "the name does not say which visit it is of"
                 advice = f"call it sub-X_ses-Y_desc-{description}_{suffix}.tsv"
                 raise UnusableData(str(file), what, advice) from None

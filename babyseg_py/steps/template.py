@@ -69,14 +69,13 @@ def run(args: argparse.Namespace) -> None:
 def _by_session(paths: list[str], child: str) -> dict[str, str]:
     """Files by session, in the order of the sessions."""
     from babyseg_py.errors import UnusableData
-    from babyseg_py.names import parse_name
+    from babyseg_py.names import visit_of
 
     found: dict[str, str] = {}
     for path in paths:
         try:
-            name = parse_name(path)
-            of, session = str(name["participant"]), str(name["session"])
-        except (ValueError, KeyError):
+            of, session = visit_of(path)
+        except ValueError:
             raise UnusableData(path, "the name does not say which visit it is of", "keep its name") from None
         if of != child:
             raise UnusableData(path, f"is not of child sub-{child}", "give the visits of one child")
@@ -94,11 +93,12 @@ def _usable(
 
     from babyseg_py.statistics.files import read_table
     from babyseg_py.statistics.flags import flagged_visits
+    from babyseg_py.statistics.gather import COLUMNS
     from babyseg_py.statistics.verdicts import with_verdicts
     from babyseg_py.statistics.visits import VISIT
 
     facts = pd.DataFrame([(child, session) for session in sessions], columns=VISIT)
-    columns = [*VISIT, "scan", "structure", "metric", "value", "low", "high", "flag", "message"]
+    columns = [*VISIT, *COLUMNS["qc"]]
     parts = [
         read_table(path).assign(participant_id=child, session_id=session) for session, path in qc.items()
     ]

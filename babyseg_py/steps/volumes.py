@@ -13,7 +13,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     """Write the volumes of all structures and totals, from labels and from posteriors."""
     from babyseg_py.morphometry.volumes import COLUMNS, posterior_volumes_mm3, volume_table
-    from babyseg_py.steps.evaluate import read_labels
+    from babyseg_py.steps.reading import read_labels
     from babyseg_py.writing import check_outputs, write_text
 
     check_outputs([args.output], inputs=[args.labels, args.posteriors])

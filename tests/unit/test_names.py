@@ -2,7 +2,7 @@
 
 import pytest
 
-from babyseg_py.names import bids_name, parse_name, scan_id, scan_label, visit_id
+from babyseg_py.names import bids_name, parse_name, scan_id, scan_label, scan_of, visit_id, visit_of
 
 SESSION_LABELS = {"suffix": "dseg", "space": "session", "desc": "babyseg"}
 CONTRACT = [
@@ -73,6 +73,17 @@ def test_ids():
     assert scan_label("T1w") == "T1w"
     assert scan_label("T1w", 1) == "run-1_T1w"
     assert parse_name(scan_label("T1w", 1)) == {"run": 1, "suffix": "T1w", "extension": ""}
+
+
+def test_visit_and_scan_of_a_file():
+    name = "out/sub-01_ses-A_run-2_space-T1w_desc-babyseg_dseg.nii.gz"
+    assert visit_of(name) == ("01", "A")
+    assert scan_of(name, contrast="space") == ("sub-01_ses-A", "run-2_T1w")
+    assert scan_of("sub-01_ses-A_desc-n4_T2w.nii.gz") == ("sub-01_ses-A", "T2w")
+    with pytest.raises(ValueError, match="has no ses-"):
+        visit_of("sub-01_T1w.nii.gz")
+    with pytest.raises(ValueError, match="has no space"):
+        scan_of("sub-01_ses-A_dseg.nii.gz", contrast="space")
 
 
 @pytest.mark.parametrize(

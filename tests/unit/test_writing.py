@@ -1,11 +1,13 @@
-"""Files appear whole or not at all, and never over another one unasked."""
+"""Files appear whole or not at all, and never over another one unasked; the text of tables."""
 
 import resource
 
+import numpy as np
+import pandas as pd
 import pytest
 
 from babyseg_py.errors import UnusableData, UsageError
-from babyseg_py.writing import appearing, check_outputs
+from babyseg_py.writing import appearing, check_outputs, tsv_text
 
 
 def test_file_that_cannot_be_finished_leaves_nothing(tmp_path) -> None:
@@ -44,3 +46,12 @@ def test_outputs_are_checked_before(tmp_path) -> None:
         check_outputs([new, tmp_path / "." / "b.nii.gz"], force=True)
     with pytest.raises(UsageError, match="is a folder"):
         check_outputs([tmp_path], force=True)
+
+
+def test_text_of_a_table() -> None:
+    """Missing cells are n/a; nothing is quoted, so that no text may hold a tab or the end of a line."""
+    texts, values = ['a "b"', "c\td\r\ne", None], [1 / 3, np.nan, 2.0]
+    table = pd.DataFrame({"name": texts, "value": values, "n": [1, 2, 3]})
+    assert tsv_text(table, digits=3) == 'name\tvalue\tn\na "b"\t0.333\t1\nc d e\tn/a\t2\nn/a\t2\t3\n'
+    assert tsv_text(table.iloc[:0]) == "name\tvalue\tn\n"
+    assert table["name"].iloc[1] == "c\td\r\ne"

@@ -7,6 +7,7 @@ import pandas as pd
 from shape_study import body
 
 from babyseg_py.statistics.shape import compare_shapes
+from babyseg_py.statistics.study import Study
 from babyseg_py.statistics.visits import visit_facts
 
 
@@ -46,9 +47,7 @@ def shapes_of(study, **changes):
     nobody = pd.DataFrame({"participant_id": [], "session_id": []}, dtype=object)
     chosen = {"phenotype": nobody, "scores": [], "shapes": folder} | changes
     phenotype, shapes, scores = chosen["phenotype"], chosen["shapes"], chosen["scores"]
-    return compare_shapes(
-        volumes, facts, phenotype, shapes, scores=scores, covariates=[], flagged=set(), source="labels"
-    )
+    return compare_shapes(Study(volumes, facts, phenotype, scores, [], set(), "labels"), shapes)
 
 
 def scores_of(**columns):

@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from babyseg_py.statistics.associations import gather_cohort
+from babyseg_py.statistics.study import Study, gather_cohort
 from babyseg_py.statistics.visits import visit_facts
 
 
@@ -48,14 +48,6 @@ def repeated_study(rng, n=40, *, between=0.0, within=0.0, visits=(1, 2, 3, 4)):
 
 
 def repeated_cohort(rng, n=40, *, covariates=(), **options):
-    """Return cohort, matrix and covariates, as the models of repeated visits take them."""
+    """Return a cohort as the models of repeated visits take it."""
     facts, volumes, phenotype = repeated_study(rng, n, **options)
-    return gather_cohort(
-        volumes,
-        facts,
-        phenotype,
-        scores=["score"],
-        covariates=list(covariates),
-        flagged=set(),
-        source="labels",
-    )
+    return gather_cohort(Study(volumes, facts, phenotype, ["score"], list(covariates), set(), "labels"))

@@ -5,6 +5,7 @@ import pytest
 
 from babyseg_py.statistics.associations import ADJUSTMENTS, COLUMNS, association_tables
 from babyseg_py.statistics.scores import Declared
+from babyseg_py.statistics.study import Study, gather_cohort
 from babyseg_py.statistics.visits import visit_facts
 
 CONTRACT = [
@@ -58,7 +59,7 @@ def study(rng, n=30, *, sessions=("A",), reference="birth"):
 
 def analyse(facts, volumes, scores, **options):
     chosen = {"scores": ["score"], "covariates": [], "flagged": set(), "source": "labels"} | options
-    return association_tables(volumes, facts, scores, **chosen)
+    return association_tables(gather_cohort(Study(volumes, facts, scores, **chosen)))
 
 
 def row_of(table, structure="Left-Amygdala", adjustment="none"):
@@ -255,9 +256,8 @@ def test_no_volumes_is_a_row_per_adjustment_and_no_scores_is_none(rng):
     assert len(table) == 4
     assert table["notes"].str.contains("no volumes: not estimated").all()
     assert (visits["used"] == 0).all()
-    table, visits = association_tables(
-        volumes, facts, scores, scores=[], covariates=[], flagged=set(), source="labels"
-    )
+    nothing = Study(volumes, facts, scores, [], [], set(), "labels")
+    table, visits = association_tables(gather_cohort(nothing))
     assert table.empty
     assert visits.empty
     assert list(table.columns) == COLUMNS

@@ -6,12 +6,8 @@ import pytest
 from repeated_study import repeated_cohort
 
 from babyseg_py.statistics.agescales import levelled
-from babyseg_py.statistics.later import CHANGE, EARLIER, GIVEN, later_tables
+from babyseg_py.statistics.later import CHANGE, EARLIER, GIVEN, later_table
 from babyseg_py.statistics.partial import partial_spearman
-
-
-def fit(cohort, matrix, names):
-    return later_tables(["score"], names, cohort, matrix, "labels")
 
 
 def row_of(table, model, structure="Left-Amygdala"):
@@ -20,8 +16,8 @@ def row_of(table, model, structure="Left-Amygdala"):
 
 
 def test_two_visits_each_give_the_partial_correlations_one_computes_by_hand(rng):
-    cohort, matrix, names = repeated_cohort(rng, visits=(2,))
-    table = fit(cohort, matrix, names)
+    gathered = repeated_cohort(rng, visits=(2,))
+    cohort, matrix, table = gathered.cohort, gathered.matrix, later_table(gathered)
     ages = cohort.facts.pivot_table(index="participant_id", columns="session_id", values="age_days")
     days = cohort.facts["age_days"].to_numpy()
     level = levelled(cohort.answers[["score"]].to_numpy(float), days, at=np.median(days))
@@ -49,10 +45,7 @@ def test_two_visits_each_give_the_partial_correlations_one_computes_by_hand(rng)
 
 
 def test_change_follows_change_where_the_effect_is_within_the_child():
-    cohort, matrix, names = repeated_cohort(
-        np.random.default_rng(2), 80, within=8.0, covariates=["epds", "sex"]
-    )
-    table = fit(cohort, matrix, names)
+    table = later_table(repeated_cohort(np.random.default_rng(2), 80, within=8.0, covariates=["epds", "sex"]))
     change = row_of(table, CHANGE)
     assert change["p_maxt"] < 0.01
     assert change["ci_low"] > 0
@@ -63,20 +56,19 @@ def test_change_follows_change_where_the_effect_is_within_the_child():
 
 
 def test_a_later_score_needs_no_scan_at_its_own_visit(rng):
-    cohort, matrix, names = repeated_cohort(rng, visits=(2,))
-    first = matrix[matrix.index.get_level_values(1) == "v1"]
-
-    table = fit(replace(cohort, segmented=first.index), first, names)
+    gathered = repeated_cohort(rng, visits=(2,))
+    first = gathered.matrix[gathered.matrix.index.get_level_values(1) == "v1"]
+    cohort = replace(gathered.cohort, segmented=first.index)
+    table = later_table(replace(gathered, cohort=cohort, matrix=first))
     assert row_of(table, EARLIER)["n"] == 40
     change = table[table["model"] == CHANGE].iloc[0]
     assert "0 children with two scored visits with volumes" in change["notes"]
 
 
 def test_without_ages_nothing_is_later(rng):
-
-    cohort, matrix, names = repeated_cohort(rng)
-    blank = cohort.facts.assign(age_months=np.nan, age_weeks_pma=np.nan, age_days=np.nan)
-    table = fit(replace(cohort, facts=blank), matrix, names)
+    gathered = repeated_cohort(rng)
+    blank = gathered.cohort.facts.assign(age_months=np.nan, age_weeks_pma=np.nan, age_days=np.nan)
+    table = later_table(replace(gathered, cohort=replace(gathered.cohort, facts=blank)))
     assert table["notes"].str.contains("no ages in the sheet").all()
     assert len(table) == 3
     assert pd.isna(table["structure"]).all()

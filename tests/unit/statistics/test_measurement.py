@@ -6,9 +6,9 @@ import pytest
 from measured_study import coverage, measured_sample, true_rho
 from repeated_study import repeated_study
 
-from babyseg_py.statistics.associations import gather_cohort
 from babyseg_py.statistics.measurement import COLUMNS, _pooled, error_matrix, measurement_table, pool
 from babyseg_py.statistics.partial import basis_of, centred_ranks
+from babyseg_py.statistics.study import Study, gather_cohort
 
 
 def test_volumes_without_error_change_nothing(rng):
@@ -75,9 +75,8 @@ def test_the_table_is_filled_only_where_volumes_have_intervals(rng):
     known.loc[known["structure"] == "Total-Brain-Volume", ["volume_ci_low", "volume_ci_high"]] = np.nan
     for given, filled in ((volumes, False), (known, True)):
         chosen = {"scores": ["score"], "covariates": ["epds"], "flagged": set(), "source": "labels"}
-        cohort, matrix, names = gather_cohort(given, facts, phenotype, **chosen)
-        asked = {"scores": ["score"], "covariates": names, "source": "labels"}
-        table = measurement_table(given, cohort, matrix, **asked)
+        gathered = gather_cohort(Study(given, facts, phenotype, **chosen))
+        table = measurement_table(given, gathered)
         assert list(table.columns) == COLUMNS
         assert len(table) == (13 if filled else 0)
     row = table[(table["structure"] == "Left-Amygdala") & (table["brain_volume_adjustment"] == "none")].iloc[
@@ -89,5 +88,5 @@ def test_the_table_is_filled_only_where_volumes_have_intervals(rng):
     assert whole["n"] == row["n"]
     assert np.isfinite(whole["rho"])
     assert whole["notes"] == "there is no interval of this volume"
-    again = measurement_table(given, cohort, matrix, **asked)
+    again = measurement_table(given, gathered)
     pd.testing.assert_frame_equal(table, again)

@@ -8,22 +8,22 @@ import statsmodels.api as sm
 from repeated_study import repeated_cohort
 
 from babyseg_py.statistics.agescales import spline_scale
-from babyseg_py.statistics.repeated import (
-    COLUMNS,
-    EFFECTS,
-    Levels,
-    observations,
-    repeated_table,
-    split,
-)
+from babyseg_py.statistics.levels import EFFECTS, Levels, split
+from babyseg_py.statistics.repeated import COLUMNS, observations, repeated_table
 from babyseg_py.statistics.scores import normal_scores
 
 SIDES = ("Left-Amygdala", "Right-Amygdala")
 
 
 def fit(rng, n=40, *, covariates=(), **options):
-    cohort, matrix, names = repeated_cohort(rng, n, covariates=covariates, **options)
-    return repeated_table(["score"], names, cohort, matrix, "labels"), cohort, matrix
+    gathered = repeated_cohort(rng, n, covariates=covariates, **options)
+    return repeated_table(gathered), gathered.cohort, gathered.matrix
+
+
+def answered(gathered, **columns):
+    """Change columns of the score table."""
+    cohort = gathered.cohort
+    return replace(gathered, cohort=replace(cohort, answers=cohort.answers.assign(**columns)))
 
 
 def row_of(table, effect, structure="Left-Amygdala", adjustment="none"):
@@ -77,15 +77,15 @@ def test_children_with_one_visit_do_not_shrink_the_unit_of_the_effect_within(rng
 
 def test_a_score_with_a_floor_enters_by_its_ranks(rng):
     """What is above the floor may be stretched at will: t and p stay; without a floor they do not."""
-    cohort, matrix, names = repeated_cohort(rng, 40)
-    number = cohort.answers["score"].astype(float)
+    gathered = repeated_cohort(rng, 40)
+    number = gathered.cohort.answers["score"].astype(float)
     floor = number.quantile(0.3)
     found = {}
     for kind, raw in (("floor", number.clip(lower=floor)), ("free", number)):
         for stretched in (False, True):
             score = np.exp((raw - floor) / raw.std()) if stretched else raw
-            of = replace(cohort, answers=cohort.answers.assign(score=score.astype(str)))
-            found[kind, stretched] = row_of(repeated_table(["score"], names, of, matrix, "labels"), "between")
+            table = repeated_table(answered(gathered, score=score.astype(str)))
+            found[kind, stretched] = row_of(table, "between")
     assert "% of the scores are equal: ranked" in found["floor", False]["notes"]
     assert found["floor", False]["measure"] == "points of the ranked score per SD of the volume"
     assert found["floor", True]["p"] == pytest.approx(found["floor", False]["p"], rel=1e-6)
@@ -120,10 +120,11 @@ def test_null_and_coverage_with_repeated_visits_confounded_by_age():
     rng = np.random.default_rng(11)
     found = []
     for _ in range(100):
-        cohort, matrix, names = repeated_cohort(rng, 24, between=1.0, within=1.0)
-        observed = observations("score", names, cohort)
-        level = Levels.of(observed, observed.covariates.design, np.ones(len(observed.score), bool))
-        planted, null = (level.effects(matrix[name].to_numpy()) for name in SIDES)
+        of = repeated_cohort(rng, 24, between=1.0, within=1.0)
+        observed = observations("score", of.covariates, of.cohort)
+        children = observed.visits["participant_id"].to_numpy()
+        level = Levels.of(observed.score, children, observed.covariates.design)
+        planted, null = (level.effects(of.matrix[name].to_numpy()) for name in SIDES)
         for effect in EFFECTS:
             truth = 1e-3 * planted[effect]["predictor_sd"]
             covered = planted[effect]["ci_low"] <= truth <= planted[effect]["ci_high"]
@@ -134,11 +135,11 @@ def test_null_and_coverage_with_repeated_visits_confounded_by_age():
 
 
 def test_missing_volumes_leave_the_others_alone_and_are_permuted_apart(rng):
-    cohort, matrix, names = repeated_cohort(rng)
-    before = repeated_table(["score"], names, cohort, matrix, "labels")
-    matrix = matrix.copy()
+    gathered = repeated_cohort(rng)
+    before = repeated_table(gathered)
+    matrix = gathered.matrix.copy()
     matrix.loc[matrix.index[:5], "Right-Amygdala"] = np.nan
-    after = repeated_table(["score"], names, cohort, matrix, "labels")
+    after = repeated_table(replace(gathered, matrix=matrix))
     assert row_of(after, "within")["p"] == row_of(before, "within")["p"]
     right = row_of(after, "within", "Right-Amygdala")
     assert right["n_observations"] == row_of(before, "within")["n_observations"] - 5
@@ -160,30 +161,27 @@ def test_too_few_repeats_are_a_row_with_the_reason(rng, options, words):
 
 
 def test_scores_of_the_child_as_a_whole_have_no_level_within(rng):
-    cohort, matrix, names = repeated_cohort(rng)
-    whole = replace(cohort, answers=cohort.answers.assign(session_id=None))
-    table = repeated_table(["score"], names, whole, matrix, "labels")
+    gathered = repeated_cohort(rng)
+    table = repeated_table(answered(gathered, session_id=None))
     assert "is there a column session_id?" in table["notes"].iloc[0]
-    fixed = cohort.answers.groupby("participant_id")["score"].transform("first")
-    table = repeated_table(
-        ["score"], names, replace(cohort, answers=cohort.answers.assign(score=fixed)), matrix, "labels"
-    )
+    fixed = gathered.cohort.answers.groupby("participant_id")["score"].transform("first")
+    table = repeated_table(answered(gathered, score=fixed))
     assert "does not change within any child" in row_of(table, "within")["notes"]
     assert np.isfinite(row_of(table, "between")["p"])
 
 
 def test_a_covariate_that_is_the_score_leaves_no_estimate_of_noise(rng):
-    cohort, matrix, _ = repeated_cohort(rng)
-    same = replace(cohort, answers=cohort.answers.assign(copy=cohort.answers["score"]))
-    table = repeated_table(["score"], ["copy"], same, matrix, "labels")
+    gathered = repeated_cohort(rng)
+    same = answered(gathered, copy=gathered.cohort.answers["score"])
+    table = repeated_table(replace(same, covariates=["copy"]))
     assert table["notes"].str.contains("the covariates determine the score").all()
     assert table["p"].isna().all()
 
 
 def test_without_ages_and_covariates_volumes_alone_are_related(rng):
-    cohort, matrix, _ = repeated_cohort(rng, 40, within=4.0)
-    ages = ["age_days", "age_months", "age_weeks_pma"]
-    unknown = replace(cohort, facts=cohort.facts.assign(**dict.fromkeys(ages, np.nan), age_reference=None))
-    table = repeated_table(["score"], [], unknown, matrix, "labels")
+    gathered = repeated_cohort(rng, 40, within=4.0)
+    ages = dict.fromkeys(["age_days", "age_months", "age_weeks_pma"], np.nan)
+    facts = gathered.cohort.facts.assign(**ages, age_reference=None)
+    table = repeated_table(replace(gathered, cohort=replace(gathered.cohort, facts=facts)))
     assert row_of(table, "within")["p"] < 0.05
     assert table["notes"].str.contains("no ages in the sheet").all()

@@ -4,13 +4,13 @@ import pytest
 from repeated_study import repeated_study
 
 from babyseg_py.statistics.analysis import analyse
-from babyseg_py.statistics.associations import gather_cohort
 from babyseg_py.statistics.inputs import Inputs
-from babyseg_py.statistics.later import later_tables
+from babyseg_py.statistics.later import later_table
 from babyseg_py.statistics.repeated import repeated_table
 from babyseg_py.statistics.sample import draw_sample
 from babyseg_py.statistics.scales import apart, mixed_children, two_scales
 from babyseg_py.statistics.scores import Declared
+from babyseg_py.statistics.study import Study, gather_cohort
 
 
 def answers(first, second=None):
@@ -112,12 +112,12 @@ def test_analyses_across_sessions_of_unlike_scales_do_not_run(rng):
 def test_one_visit_each_is_of_one_scale_and_a_declared_scale_is_analysed(rng):
     facts, volumes, phenotype = mixed_study(rng)
     chosen = {"scores": ["score"], "covariates": [], "flagged": set(), "source": "labels"}
-    cohort, matrix, _ = gather_cohort(volumes, facts, phenotype, **chosen)
-    sample, visits = draw_sample("score", [], cohort)
+    gathered = gather_cohort(Study(volumes, facts, phenotype, **chosen))
+    sample, visits = draw_sample("score", [], gathered.cohort)
     assert set(visits["score_session_id"].dropna()) == {"v1"}
     assert any("session v2 left out" in note for note in sample.notes)
     declared = Declared(one_scale=("score",))
-    cohort, matrix, _ = gather_cohort(volumes, facts, phenotype, **chosen, declared=declared)
-    assert cohort.apart == {}
-    for make in (repeated_table, later_tables):
-        assert make(["score"], [], cohort, matrix, "labels")["p"].notna().any()
+    gathered = gather_cohort(Study(volumes, facts, phenotype, **chosen, declared=declared))
+    assert gathered.cohort.apart == {}
+    for make in (repeated_table, later_table):
+        assert make(gathered)["p"].notna().any()

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -5,6 +7,7 @@ from repeated_study import repeated_study
 
 from babyseg_py.statistics.associations import association_tables
 from babyseg_py.statistics.specifications import COLUMNS, specification_table
+from babyseg_py.statistics.study import Study, gather_cohort
 
 
 @pytest.fixture
@@ -15,7 +18,7 @@ def chosen():
 
 def test_there_are_32_ways_and_one_of_them_is_the_main_one(rng, chosen):
     facts, volumes, phenotype = repeated_study(rng)
-    table = specification_table(volumes, facts, phenotype, **chosen)
+    table = specification_table(Study(volumes, facts, phenotype, **chosen))
     assert list(table.columns) == COLUMNS
     for structure, of in table.groupby("structure"):
         assert len(of) == (8 if structure == "Total-Brain-Volume" else 32)
@@ -27,8 +30,9 @@ def test_there_are_32_ways_and_one_of_them_is_the_main_one(rng, chosen):
 
 def test_the_main_way_is_the_row_of_the_associations(rng, chosen):
     facts, volumes, phenotype = repeated_study(rng)
-    main = specification_table(volumes, facts, phenotype, **chosen).query("main == 1").set_index("structure")
-    table, _ = association_tables(volumes, facts, phenotype, **chosen)
+    study = Study(volumes, facts, phenotype, **chosen)
+    main = specification_table(study).query("main == 1").set_index("structure")
+    table, _ = association_tables(gather_cohort(study))
     for structure, way in (("Left-Amygdala", "covariate"), ("Total-Brain-Volume", "none")):
         of = table[(table["structure"] == structure) & (table["brain_volume_adjustment"] == way)].iloc[0]
         for column in ("n", "rho", "ci_low", "ci_high", "p", "covariates"):
@@ -39,7 +43,7 @@ def test_outliers_are_left_out_where_it_says_so(rng, chosen):
     facts, volumes, phenotype = repeated_study(rng, visits=(1,))
     here = (volumes["structure"] == "Left-Amygdala") & (volumes["participant_id"] == "003")
     volumes.loc[here, ["volume_mm3", "volume_posterior_mm3"]] *= 20
-    of = specification_table(volumes, facts, phenotype, **chosen).query("structure == 'Left-Amygdala'")
+    of = specification_table(Study(volumes, facts, phenotype, **chosen)).query("structure == 'Left-Amygdala'")
     assert (of.loc[of["outliers"] == "out", "n_outliers"] >= 1).all()
     assert (of.loc[of["outliers"] == "in", "n"] == 40).all()
     assert (of["n"] + of["n_outliers"] == 40).all()
@@ -50,7 +54,7 @@ def test_all_visits_use_what_one_visit_leaves_out(chosen):
     stronger = []
     for _ in range(6):
         facts, volumes, phenotype = repeated_study(rng, 60, between=4.0, visits=(4,))
-        ways = specification_table(volumes, facts, phenotype, **chosen).query(
+        ways = specification_table(Study(volumes, facts, phenotype, **chosen)).query(
             "structure == 'Left-Amygdala' and brain_volume_adjustment == 'none' and outliers == 'in'"
         )
         rho = ways[ways["volume_source"] == "labels"].set_index("visits")["rho"]
@@ -60,8 +64,9 @@ def test_all_visits_use_what_one_visit_leaves_out(chosen):
 
 def test_without_scores_it_is_empty(rng, chosen):
     facts, volumes, phenotype = repeated_study(rng)
-    nothing = specification_table(volumes, facts, phenotype, **(chosen | {"scores": [], "covariates": []}))
+    study = Study(volumes, facts, phenotype, **chosen)
+    nothing = specification_table(replace(study, scores=[], covariates=[]))
     assert nothing.empty
     without_ages = facts.assign(age_months=np.nan, age_days=np.nan)
-    table = specification_table(volumes, without_ages, phenotype, **chosen)
+    table = specification_table(replace(study, facts=without_ages))
     assert pd.to_numeric(table["rho"]).notna().all()

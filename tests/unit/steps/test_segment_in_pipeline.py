@@ -1,0 +1,106 @@
+"""`babyseg segment` as a step of the pipeline, with a network that is quick nonsense."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from babyseg_py.images import Volume, load_image, load_labels, save_labels
+from babyseg_py.labels import LEFT_RIGHT_PAIRS, structure_name
+
+
+def test_the_pipeline_follows_the_recipe_of_the_weights(folder, segment) -> None:
+    """The session's grid, each scan's own grid, and no question about overwriting."""
+    shift = np.eye(4)
+    shift[:3, 3] = (8, -4, 0)
+    plan = {
+        "grid": {"shape": [24, 28, 20], "affine": np.diag([4.0, 4.0, 4.0, 1.0]).tolist()},
+        "scans": [
+            {"scan": suffix, "image": f"{name}.nii.gz", "used": True, "matrix": matrix.tolist(), "flags": []}
+            for suffix, name, matrix in (("T2w", "b", shift), ("T1w", "a", np.eye(4)))
+        ],
+    }
+    (folder / "r.json").write_text(json.dumps(plan))
+    words = ["--visit", "sub-1_ses-A", "--registration", "r.json", "--out-dir", "out"]
+    assert segment("a.nii.gz", "b.nii.gz", *words) == 0
+    assert segment("a.nii.gz", "b.nii.gz", *words) == 0
+    own = load_labels(folder / "out" / "sub-1_ses-A_space-T2w_desc-babyseg_dseg.nii.gz")
+    assert segment("b.nii.gz", "-o", "b_alone.nii.gz") == 0
+    inner = load_image(folder / "b.nii.gz").data > 0
+    assert np.mean((own.data == load_labels(folder / "b_alone.nii.gz").data)[inner]) > 0.999
+    assert (folder / "out" / "sub-1_ses-A_space-session_desc-babyseg_dseg.nii.gz").is_file()
+
+
+def test_a_scan_that_shows_nothing_of_the_session_is_left_out_of_the_visit(folder, segment) -> None:
+    """The labels are those without it; it has none of its own, and the quality table says why."""
+    far = np.eye(4)
+    far[:3, 3] = 500
+    scans = [
+        {"scan": suffix, "image": f"{name}.nii.gz", "used": True, "matrix": matrix.tolist(), "flags": []}
+        for suffix, name, matrix in (("T2w", "b", far), ("T1w", "a", np.eye(4)))
+    ]
+    grid = {"shape": [24, 28, 20], "affine": np.diag([4.0, 4.0, 4.0, 1.0]).tolist()}
+    for name, some in (("both", scans), ("one", scans[1:])):
+        (folder / "r.json").write_text(json.dumps({"grid": grid, "reference": "a.nii.gz", "scans": some}))
+        words = ["--visit", "sub-1_ses-A", "--registration", "r.json", "--out-dir", name]
+        assert segment("a.nii.gz", "b.nii.gz", *words) == 0
+    names = {path.name for path in (folder / "one").iterdir()}
+    assert {path.name for path in (folder / "both").iterdir()} == names
+    for name in names:
+        if name.endswith(".nii.gz"):
+            assert (folder / "both" / name).read_bytes() == (folder / "one" / name).read_bytes()
+    qc = pd.read_csv(folder / "both" / "sub-1_ses-A_desc-segmentation_qc.tsv", sep="\t")
+    assert list(qc.query("metric == 'left_out'")["scan"]) == ["T2w"]
+    sidecar = folder / "both" / "sub-1_ses-A_space-session_desc-babyseg_dseg.json"
+    assert "T2w was left out: hardly any of it" in sidecar.read_text()
+
+
+def test_corrected_labels_take_the_place_of_the_networks(folder, segment, capsys) -> None:
+    """Labels, volumes and sidecar are the correction's; the table says how far the network was from it."""
+    affine = np.diag([4.0, 4.0, 4.0, 1.0])
+    scan = {"scan": "T1w", "image": "a.nii.gz", "used": True, "matrix": np.eye(4).tolist(), "flags": []}
+    plan = {"grid": {"shape": [24, 28, 20], "affine": affine.tolist()}, "scans": [scan]}
+    (folder / "r.json").write_text(json.dumps(plan))
+    words = ["a.nii.gz", "--visit", "sub-1_ses-A", "--registration", "r.json", "--out-dir"]
+    assert segment(*words, "first") == 0
+    stem = "sub-1_ses-A_space-session_desc-babyseg_dseg"
+    network = load_labels(folder / "first" / f"{stem}.nii.gz")
+    changed = network.data.copy()
+    first, second = np.unique(changed[changed > 0])[:2]
+    changed[changed == first] = second
+    corrected = "sub-1_ses-A_space-session_desc-corrected_dseg.nii.gz"
+    save_labels(network.with_data(changed), folder / corrected)
+
+    assert segment(*words, "next", "--corrected", corrected) == 0
+    assert np.array_equal(load_labels(folder / "next" / f"{stem}.nii.gz").data, changed)
+    sidecar = json.loads((folder / "next" / f"{stem}.json").read_text())
+    assert sidecar["Manual"] is True
+    assert corrected in sidecar["Sources"]
+    volumes = json.loads((folder / "next" / "sub-1_ses-A_desc-posterior_volumes.json").read_text())["session"]
+    assert volumes[str(second)] == pytest.approx(np.count_nonzero(changed == second) * 64)
+    assert volumes[str(first)] == 0
+    table = pd.read_csv(folder / "next" / "sub-1_ses-A_desc-segmentation_qc.tsv", sep="\t")
+    table = table[table["metric"] == "dice_with_correction"].set_index("structure", drop=True)
+    assert table.loc[structure_name(first), "value"] == 0
+    own = np.count_nonzero(network.data == second)
+    dice = 2 * own / (own + np.count_nonzero(changed == second))
+    assert table.loc[structure_name(second), "value"] == pytest.approx(dice, rel=1e-4)
+    assert not table["flag"].any()
+
+    swapped = changed.copy()
+    for left, right in LEFT_RIGHT_PAIRS:
+        swapped[changed == left], swapped[changed == right] = right, left
+    save_labels(network.with_data(swapped), folder / corrected)
+    assert segment(*words, "swapped", "--corrected", corrected) == 65
+    assert "has left and right exchanged" in capsys.readouterr().err
+
+    save_labels(Volume(changed, affine + np.outer([1, 0, 0, 0], [0, 0, 0, 500])), folder / corrected)
+    assert segment(*words, "elsewhere", "--corrected", corrected) == 65
+    assert "hardly overlaps" in capsys.readouterr().err
+
+
+def test_a_visit_that_is_none_is_a_wrong_option(folder, segment, capsys) -> None:
+    words = ["--visit", "foo", "--registration", "r.json", "--out-dir", "out"]
+    assert segment("a.nii.gz", *words) == 2
+    assert "--visit foo: write it as sub-X_ses-Y" in capsys.readouterr().err
