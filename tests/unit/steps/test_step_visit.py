@@ -181,6 +181,31 @@ def test_morphometry_measures_the_reference_segmentation_too(visit, capsys):
     assert {row["scan"] for row in _read(table)} == {"run-1_T1w", "run-2_T1w"}
 
 
+def test_what_the_reference_does_not_have_was_not_drawn(visit, capsys):
+    """Ventricles and left white matter alone: the rest and totals of it are n/a; an empty map is unusable."""
+    image = nib.load(_scan_file(visit, "run-1"))
+    path = visit / "reference.nii.gz"
+    words = ["--posterior-volumes", str(visit / "posterior.json"), "--out-dir", str(visit / "out")]
+    table = visit / "out" / f"{VISIT}_desc-scanvolumes_morph.tsv"
+    data = np.asarray(image.dataobj)
+    nib.save(nib.Nifti1Image(np.where(data == 41, 0, data).astype(np.uint8), image.affine), path)
+    assert main(["morphometry", *_words(visit, *words, "--reference", str(path))]) == 0
+    volumes = {row["structure"]: row["volume_mm3"] for row in _read(table) if row["scan"] == "manual"}
+    voxel = 0.8 * 1.1 * 2.0
+    assert float(volumes["Lateral-Ventricle"]) == pytest.approx(36 * voxel, abs=1e-3)
+    known = {name for name, volume in volumes.items() if volume != "n/a"}
+    ventricles = {"Lateral-Ventricle", "Left-Lateral-Ventricle", "Right-Lateral-Ventricle"}
+    assert known == {*ventricles, "Left-Cerebral-White-Matter"}
+    assert _distances(visit, "--reference", str(path))[0] == 0
+    rows = _read(visit / f"{VISIT}_desc-surfacedistance_qc.tsv")
+    assert [row["label"] for row in rows if row["reference"] == "manual"] == ["2", "4", "43"]
+    nib.save(nib.Nifti1Image(np.zeros_like(data), image.affine), path)
+    capsys.readouterr()
+    assert main(["morphometry", *_words(visit, *words, "--reference", str(path))]) == 0
+    assert "nothing was drawn in it" in capsys.readouterr().err
+    assert "manual" not in {row["scan"] for row in _read(table)}
+
+
 def test_posterior_volumes_that_cannot_be_used(visit, capsys):
     (visit / "posterior.json").write_text('{"session": {}}')
     words = ["--posterior-volumes", str(visit / "posterior.json"), "--out-dir", str(visit / "out")]
