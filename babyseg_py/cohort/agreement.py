@@ -36,6 +36,7 @@ def disagreements(records: Sequence[Record], file: str) -> list[Problem]:
     doubts = [*_padded(records), *_too_early(records), *_other_unit(records)]
     told = {record.participant_id for record, _, _ in doubts}
     doubts += [fault for fault in unit_doubts(records) if fault[0].participant_id not in told]
+    doubts += _alike(records)
     for child in _groups(records, lambda record: record.participant_id).values():
         wrong = age_faults(child)
         faults += wrong
@@ -93,18 +94,35 @@ def _spellings(records: Sequence[Record]) -> Iterable[Fault]:
         "suffix": lambda record: ("", record.suffix),
     }
     for column, key in columns.items():
-        seen: dict[tuple[str, str], Record] = {}
-        told = set()
-        for record in records:
-            within, own = key(record)
-            first = seen.setdefault((within, own.lower()), record)
-            before = key(first)[1]
-            if before != own and (within, own) not in told:
-                told.add((within, own))
-                words = (
-                    f"{shown(own)} and, in row {first.row}, {shown(before)} differ in capital letters alone"
-                )
-                yield record, column, f"{words}; write both alike or choose another label"
+        for record, words in _capitals(records, key):
+            yield record, column, f"{words}; write both alike or choose another label"
+
+
+def _alike(records: Sequence[Record]) -> Iterable[Fault]:
+    """Sites, or groups, that differ in case alone are mostly one."""
+    for column in ("site", "group"):
+        stated = [record for record in records if getattr(record, column) is not None]
+        for record, words in _capitals(stated, lambda record, column=column: ("", getattr(record, column))):
+            yield record, column, f"{words} and are taken for two {column}s; write both alike if they are one"
+
+
+def _capitals(
+    records: Sequence[Record], key: Callable[[Record], tuple[str, str]]
+) -> Iterable[tuple[Record, str]]:
+    """Yield the first record of each spelling that another one differs from in case alone, and the words.
+
+    The key of a record is where its text has to be unlike others, and the text.
+    """
+    seen: dict[tuple[str, str], Record] = {}
+    told = set()
+    for record in records:
+        within, own = key(record)
+        first = seen.setdefault((within, own.casefold()), record)
+        before = key(first)[1]
+        if before != own and (within, own) not in told:
+            told.add((within, own))
+            words = f"{shown(own)} and, in row {first.row}, {shown(before)} differ in capital letters alone"
+            yield record, words
 
 
 def _same_image(records: Sequence[Record]) -> Iterable[Fault]:

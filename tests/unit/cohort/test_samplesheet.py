@@ -239,3 +239,14 @@ def test_ten_thousand_rows_are_looked_at_each(sheet):
 def test_sheet_that_cannot_be_read(sheet):
     with pytest.raises(UnusableData, match="no row"):
         read_samplesheet(sheet.write(f"{IDS},image\n"))
+
+
+def test_groups_and_sites_that_differ_in_capitals_are_told(sheet):
+    columns = f"{IDS},site,group"
+    path = sheet.rows(columns, "1,A,T1w,Oslo,case", "2,A,T1w,OSLO,control", "3,A,T1w,Oslo,Case", "4,A,T1w,,")
+    records, problems = read_samplesheet(path)
+    assert [record.group for record in records] == ["case", "control", "Case", None]
+    assert all(problem.doubt for problem in problems)
+    assert [(problem.row, problem.column) for problem in problems] == [(3, "site"), (4, "group")]
+    words = "'Case' and, in row 2, 'case' differ in capital letters alone and are taken for two groups"
+    assert words in problems[1].message
