@@ -11,6 +11,7 @@ from babyseg_py.cohort.problems import Problem, shown
 from babyseg_py.cohort.records import Record
 
 EARLIEST_SCAN_WEEKS = 16
+_HOSTS_IGNORE_CASE = frozenset({"https", "http", "ftp"})
 OLDEST_USUAL_DAYS = 6 * UNIT_DAYS["years"]
 
 
@@ -100,9 +101,12 @@ def _spellings(records: Sequence[Record]) -> Iterable[Fault]:
 
 def _alike(records: Sequence[Record]) -> Iterable[Fault]:
     """Sites, or groups, that differ in case alone are mostly one."""
-    for column in ("site", "group"):
-        stated = [record for record in records if getattr(record, column) is not None]
-        for record, words in _capitals(stated, lambda record, column=column: ("", getattr(record, column))):
+    columns: dict[str, Callable[[Record], tuple[str, str]]] = {
+        "site": lambda record: ("", record.site or ""),
+        "group": lambda record: ("", record.group or ""),
+    }
+    for column, key in columns.items():
+        for record, words in _capitals([record for record in records if key(record)[1]], key):
             yield record, column, f"{words} and are taken for two {column}s; write both alike if they are one"
 
 
@@ -153,14 +157,29 @@ def _same_dseg(records: Sequence[Record]) -> Iterable[Fault]:
 
 
 def real_place(place: str, links: dict[str, str]) -> str:
-    """Return a path with its links followed; each folder is looked up once and kept in `links`."""
+    """Return what is the same for all names of one file, whichever link leads to it.
+
+    It is the path with its links followed, the place on the disk of a file with several hard links, or the
+    address with the kind and, on the web, the host in small letters. Each folder is looked up once and kept
+    in `links`.
+    """
+    scheme, of_uri, rest = place.partition("://")
+    if of_uri:
+        host, slash, path = rest.partition("/")
+        kind = scheme.lower()
+        return f"{kind}://{host.lower() if kind in _HOSTS_IGNORE_CASE else host}{slash}{path}"
     folder, slash, name = place.rpartition("/")
-    if "://" in place or not slash:
+    if not slash:
         return place
+    try:
+        status = Path(place).stat()
+    except OSError:
+        return place
+    if status.st_nlink > 1 and status.st_ino:
+        return f"file {status.st_ino} of device {status.st_dev}"
     if folder not in links:
         links[folder] = str(Path(folder or "/").resolve())
-    path = Path(place)
-    return str(path.resolve()) if path.is_symlink() else f"{links[folder]}/{name}"
+    return str(Path(place).resolve()) if Path(place).is_symlink() else f"{links[folder]}/{name}"
 
 
 def _unlike(

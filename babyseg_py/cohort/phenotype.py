@@ -143,6 +143,8 @@ def _keys(table: Table, problems: list[Problem], scanned: Collection[str]) -> di
         found: list[str | None] = []
         for column, prefix in zip(IDENTIFIERS, ("sub-", "ses-"), strict=True):
             text = row.cells.get(column, "")
+            if column in row.faulty:
+                continue
             optional = column == "session_id" and is_missing(text)
             try:
                 found.append(None if optional else fields.label(text, prefix))
