@@ -48,8 +48,16 @@ def test_check_lists_all_errors_of_all_tables(sheet, capsys):
         "sheet.csv, row 2, column age_value",
         "sheet.csv, row 3, column participant_id",
     ]
-    assert lines[-1].endswith("3 errors, listed above; correct all of them and start again")
+    both = f"{path}, {scores}: 3 errors, listed above; correct all of them and start again"
+    assert lines[-1] == f"babyseg check: {both}"
     assert not output.exists()
+
+
+def test_the_last_line_blames_the_table_that_is_at_fault(sheet, capsys):
+    path = sheet.rows(COLUMNS, "1,A,T1w,1,months,birth")
+    scores = sheet.write("participant_id\tiq\n1\t3\n", "scores.tsv")
+    assert main(["check", str(path), "--phenotype", str(scores), "--scores", "iqq"]) == 65
+    assert f"{scores}: 1 error, listed above" in capsys.readouterr().err.splitlines()[-1]
 
 
 def test_check_of_an_unreadable_sheet_still_looks_at_the_scores(sheet, capsys):

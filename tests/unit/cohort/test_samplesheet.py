@@ -274,3 +274,11 @@ def test_groups_and_sites_that_differ_in_capitals_are_told(sheet):
     assert [(problem.row, problem.column) for problem in problems] == [(3, "site"), (4, "group")]
     words = "'Case' and, in row 2, 'case' differ in capital letters alone and are taken for two groups"
     assert words in problems[1].message
+
+
+def test_an_age_that_goes_back_in_the_order_of_the_rows_is_told_in_a_sentence(sheet):
+    path = sheet.rows(AGED, "1,blue,T1w,9,months,birth", "1,red,T1w,3,months,birth")
+    assert doubts(path)[0][2] == (
+        "3 months from birth at sub-1_ses-red goes back behind 9 months from birth at sub-1_ses-blue, which"
+        " is listed before it (row 2); correct the age or the session"
+    )
