@@ -1,6 +1,5 @@
 """The scans of a visit as `babyseg register` laid them."""
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,22 +11,6 @@ from babyseg_py.images import load_image
 from babyseg_py.segmentation.window import Scan
 
 
-def read_plan(path: Path) -> dict[str, Any]:
-    """Read the result of `babyseg register`.
-
-    Raises
-    ------
-    UnusableData
-        If it cannot be read.
-    """
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as problem:
-        raise UnusableData(
-            str(path), f"cannot be read ({problem})", "run `babyseg register` again"
-        ) from problem
-
-
 def scans_of(path: Path, plan: dict[str, Any], images: Mapping[str, Path]) -> list[Scan]:
     """Load the scans that a plan uses, the one whose grid is the session's first.
 
@@ -36,7 +19,7 @@ def scans_of(path: Path, plan: dict[str, Any], images: Mapping[str, Path]) -> li
     path : Path
         File of the plan, for messages.
     plan : dict
-        From `read_plan`.
+        From `babyseg_py.registration.plan.read_plan`.
     images : mapping of str to Path
         Image files by their name.
 

@@ -100,6 +100,13 @@ def test_corrected_labels_take_the_place_of_the_networks(folder, segment, capsys
     assert "hardly overlaps" in capsys.readouterr().err
 
 
+def test_another_file_than_a_registration_is_named(folder, segment, capsys) -> None:
+    (folder / "r.json").write_text('{"visit": "sub-1_ses-A"}')
+    words = ["--visit", "sub-1_ses-A", "--registration", "r.json", "--out-dir", "out"]
+    assert segment("a.nii.gz", *words) == 65
+    assert "r.json: is not a registration (KeyError: 'grid'); run" in capsys.readouterr().err
+
+
 def test_a_visit_that_is_none_is_a_wrong_option(folder, segment, capsys) -> None:
     words = ["--visit", "foo", "--registration", "r.json", "--out-dir", "out"]
     assert segment("a.nii.gz", *words) == 2

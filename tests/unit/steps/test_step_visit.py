@@ -37,9 +37,10 @@ def visit(tmp_path, oblique_affine):
         nib.save(nib.Nifti1Image(values, affine), path)
     plan = {
         "visit": VISIT,
+        "grid": {"shape": list(data.shape), "affine": oblique_affine.tolist()},
         "scans": [
-            {"scan": "run-1_T1w", "matrix": np.eye(4).tolist()},
-            {"scan": "run-2_T1w", "matrix": matrix.tolist()},
+            {"scan": scan, "image": f"{scan}.nii.gz", "used": True, "flags": [], "matrix": motion.tolist()}
+            for scan, motion in (("run-1_T1w", np.eye(4)), ("run-2_T1w", matrix))
         ],
     }
     (tmp_path / "registration.json").write_text(json.dumps(plan))
@@ -103,17 +104,41 @@ def test_reference_segmentation_of_another_world(visit, capsys):
 
 
 @pytest.mark.parametrize(
-    "content", ["", "[]", "{}", '{"scans": [{"scan": "run-1_T1w", "matrix": [[0]]}]}', '{"scans": [1]}']
+    ("changes", "words"),
+    [
+        (None, "TypeError"),
+        ({"grid": None}, "TypeError"),
+        ({"grid": {"shape": [2, 2], "affine": np.eye(3).tolist()}}, "not of three axes"),
+        ({"scans": [1]}, "AttributeError"),
+        ({"scans": [{"scan": "run-1_T1w"}]}, "a scan has no flags"),
+        ({"matrix": [[0]]}, "not 4 x 4, or singular"),
+        ({"matrix": np.zeros((4, 4)).tolist()}, "not 4 x 4, or singular"),
+    ],
 )
-def test_registration_that_cannot_be_used(visit, content, capsys):
-    (visit / "registration.json").write_text(content)
+def test_registration_that_cannot_be_used(visit, changes, words, capsys):
+    """One of what register writes is not there, or is not what it should be."""
+    file = visit / "registration.json"
+    plan = json.loads(file.read_text())
+    if changes and "matrix" in changes:
+        plan["scans"][0] |= changes
+    else:
+        plan = [] if changes is None else plan | changes
+    file.write_text(json.dumps(plan))
     assert _distances(visit)[0] == 65
-    assert "registration.json" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert f"{file}: is not a registration" in said
+    assert words in said
+
+
+def test_registration_that_is_no_json(visit, capsys):
+    (visit / "registration.json").write_text("")
+    assert _distances(visit)[0] == 65
+    assert "registration.json: is not a registration" in capsys.readouterr().err
 
 
 def test_scan_that_the_registration_does_not_know(visit, capsys):
     plan = json.loads((visit / "registration.json").read_text())
-    (visit / "registration.json").write_text(json.dumps({"scans": plan["scans"][:1]}))
+    (visit / "registration.json").write_text(json.dumps(plan | {"scans": plan["scans"][:1]}))
     assert _distances(visit)[0] == 65
     assert "run-2_T1w" in capsys.readouterr().err
 
