@@ -104,3 +104,25 @@ def test_a_visit_that_is_none_is_a_wrong_option(folder, segment, capsys) -> None
     words = ["--visit", "foo", "--registration", "r.json", "--out-dir", "out"]
     assert segment("a.nii.gz", *words) == 2
     assert "--visit foo: write it as sub-X_ses-Y" in capsys.readouterr().err
+
+
+PIPELINE = ["--visit", "sub-1_ses-A", "--registration", "r.json", "--out-dir", "out"]
+
+
+@pytest.mark.parametrize(
+    ("words", "named"),
+    [
+        (["-o", "d.nii.gz", "--corrected", "c.nii.gz"], "--corrected"),
+        (["-o", "d.nii.gz", "--visit", "sub-1_ses-A"], "--visit"),
+        (["-o", "d.nii.gz", "--registration", "r.json"], "--registration"),
+        (["-o", "d.nii.gz", "--keep-posteriors"], "--keep-posteriors"),
+        (["-o", "d.nii.gz", *PIPELINE], "--output"),
+        (["--posteriors", "p.nii.gz", *PIPELINE], "--posteriors"),
+        (["--qc", "q.tsv", "--json", *PIPELINE], "--qc, --json"),
+    ],
+)
+def test_an_option_of_the_other_way_of_calling_is_refused(folder, segment, capsys, words, named) -> None:
+    before = {path.name for path in folder.iterdir()}
+    assert segment("a.nii.gz", *words) == 2
+    assert f"babyseg segment: {named}: " in capsys.readouterr().err
+    assert {path.name for path in folder.iterdir()} == before
