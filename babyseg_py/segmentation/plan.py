@@ -9,6 +9,7 @@ import numpy as np
 
 from babyseg_py.errors import UnusableData
 from babyseg_py.images import load_image
+from babyseg_py.names import parse_name
 from babyseg_py.segmentation.window import Scan
 
 
@@ -18,14 +19,42 @@ def read_plan(path: Path) -> dict[str, Any]:
     Raises
     ------
     UnusableData
-        If it cannot be read.
+        If it cannot be read, or does not hold a registration.
     """
+    advice = "run `babyseg register` again"
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        plan = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as problem:
-        raise UnusableData(
-            str(path), f"cannot be read ({problem})", "run `babyseg register` again"
-        ) from problem
+        raise UnusableData(str(path), f"cannot be read ({problem})", advice) from problem
+    try:
+        _check(plan)
+    except (KeyError, TypeError, ValueError) as problem:
+        what = f"is not a registration ({type(problem).__name__}: {problem})"
+        raise UnusableData(str(path), what, advice) from None
+    return plan
+
+
+def _check(plan: dict[str, Any]) -> None:
+    """Raise an error where a plan lacks what a segmentation needs of it."""
+    shape = plan["grid"]["shape"]
+    if len(shape) != 3 or not all(isinstance(size, int) and size > 0 for size in shape):
+        raise ValueError(f"{shape} is not the shape of a grid")
+    _check_matrix(plan["grid"]["affine"])
+    for entry in plan["scans"]:
+        parse_name(entry["scan"])
+        _check_matrix(entry["matrix"])
+        if not isinstance(entry["image"], str) or not isinstance(entry["used"], bool):
+            raise ValueError(f"{entry['scan']} has no image, or does not say whether it is used")
+        for flag in entry["flags"]:
+            _ = flag["name"], flag["message"]
+    if not any(entry["used"] for entry in plan["scans"]):
+        raise ValueError("it uses no scan")
+
+
+def _check_matrix(rows: Any) -> None:
+    matrix = np.array(rows, dtype=np.float64)
+    if matrix.shape != (4, 4) or not abs(np.linalg.det(matrix)) > 0:
+        raise ValueError("a matrix is not 4 x 4, or singular")
 
 
 def scans_of(path: Path, plan: dict[str, Any], images: Mapping[str, Path]) -> list[Scan]:

@@ -30,6 +30,7 @@ def run(args: argparse.Namespace) -> None:
     from babyseg_py.errors import UnusableData
     from babyseg_py.writing import made_folder
 
+    visit_ids(args.visit)
     folder = made_folder(args.out_dir)
     for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
         os.environ[variable] = "1"  # Read when numpy is first imported; scans, not sums, go in parallel.

@@ -3,7 +3,7 @@
 import argparse
 from typing import TYPE_CHECKING, Any
 
-from babyseg_py.steps.arguments import tolerance_mm
+from babyseg_py.steps.arguments import tolerance_mm, visit_ids
 
 if TYPE_CHECKING:
     import numpy as np
@@ -43,6 +43,7 @@ def run(args: argparse.Namespace) -> None:
     from babyseg_py.steps.reading import read_labels
     from babyseg_py.writing import check_outputs, tsv_text, write_text
 
+    visit_ids(args.visit)
     read = [args.dseg, *args.scan_dseg, args.registration, args.reference]
     check_outputs([args.output], inputs=read)
     matrices = read_matrices(args.registration)
