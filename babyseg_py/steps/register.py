@@ -49,9 +49,12 @@ def run(args: argparse.Namespace) -> None:
         except UnusableData as problem:
             volumes.pop(name, None)
             unusable[name] = problem
-            print(f"babyseg register: {problem}", file=sys.stderr)
-    if not volumes:
-        raise next(iter(unusable.values()))
+    faults = list(unusable.values())
+    last = faults.pop() if not volumes else None
+    for fault in faults:
+        print(f"babyseg register: {fault}", file=sys.stderr)
+    if last:
+        raise last
     session = register_visit(
         list(volumes.values()), names=[str(names[n]) for n in volumes], threads=args.threads
     )
