@@ -31,26 +31,24 @@ workflow COHORT {
 
     grown = CHILDREN(visited.whole, visitCounts(records), inputs.verdicts, options, code)
 
-    ANALYSIS(
-        inputs,
-        failures,
-        visited.all_labels,
-        visited.qc.mix(grown.sides),
-        visited.distances,
-        visited.volumes,
-        visited.scan_volumes,
-        visited.snapshots,
-        grown.failures,
-        grown.used,
-        grown.volumes,
-        visited.parts,
-        grown.pictures,
-        visited.shapes,
-        ratings.performance,
-        ratings.volumes,
-        options,
-        code,
-    )
+    made = [
+        failures: failures,
+        labels: visited.all_labels,
+        qc: visited.qc.mix(grown.sides),
+        distances: visited.distances,
+        volumes: visited.volumes,
+        scan_volumes: visited.scan_volumes,
+        snapshots: visited.snapshots,
+        parts: visited.parts,
+        shapes: visited.shapes,
+        template_failures: grown.failures,
+        template_visits: grown.used,
+        longitudinal: grown.volumes,
+        templates: grown.pictures,
+        rater_performance: ratings.performance,
+        rater_volumes: ratings.volumes,
+    ]
+    ANALYSIS(inputs, made, options, code)
 }
 
 /** Child → number of visits in the sheet, e.g. ['sub-01': 2]. */

@@ -88,7 +88,7 @@ def listing_doubts(child: Sequence[Record]) -> list[Fault]:
             if backwards(before.age, dated.age):
                 sessions = before.record.session_id, dated.record.session_id
                 if not linked[sessions[0]] & linked[sessions[1]]:
-                    faults.append(_step_back(before, dated, "that is listed before"))
+                    faults.append(_step_back(before, dated, "at {}, which is listed before it"))
     return faults
 
 
@@ -159,7 +159,7 @@ def _steps_back(visits: dict[str, list[Dated]], gestation: float | None) -> list
             for dated in now:
                 before = next((one for one in past if _contradicts(one, dated, gestation)), None)
                 if before:
-                    faults.setdefault(dated.record.row, _step_back(before, dated, "at the earlier"))
+                    faults.setdefault(dated.record.row, _step_back(before, dated, "at the earlier {}"))
             past = _greatest([*past, *now])
     return list(faults.values())
 
@@ -183,9 +183,9 @@ def _contradicts(earlier: Dated, later: Dated, gestation: float | None) -> bool:
     return birth_range(later.age, gestation)[1] < birth_range(earlier.age, gestation)[0] - slack
 
 
-def _step_back(before: Dated, dated: Dated, how: str) -> Fault:
+def _step_back(before: Dated, dated: Dated, where: str) -> Fault:
     words = (
-        f"{dated.age} at {dated.record.visit_id} goes back behind {before.age} {how}"
-        f" {before.record.visit_id} (row {before.record.row}); correct the age or the session"
+        f"{dated.age} at {dated.record.visit_id} goes back behind {before.age}"
+        f" {where.format(before.record.visit_id)} (row {before.record.row}); correct the age or the session"
     )
     return dated.record, "age_value", words

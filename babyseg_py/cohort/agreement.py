@@ -11,6 +11,7 @@ from babyseg_py.cohort.problems import Problem, shown
 from babyseg_py.cohort.records import Record
 
 EARLIEST_SCAN_WEEKS = 16
+_HOSTS_IGNORE_CASE = frozenset({"https", "http", "ftp"})
 OLDEST_USUAL_DAYS = 6 * UNIT_DAYS["years"]
 
 
@@ -36,6 +37,7 @@ def disagreements(records: Sequence[Record], file: str) -> list[Problem]:
     doubts = [*_padded(records), *_too_early(records), *_other_unit(records)]
     told = {record.participant_id for record, _, _ in doubts}
     doubts += [fault for fault in unit_doubts(records) if fault[0].participant_id not in told]
+    doubts += _alike(records)
     for child in _groups(records, lambda record: record.participant_id).values():
         wrong = age_faults(child)
         faults += wrong
@@ -93,18 +95,38 @@ def _spellings(records: Sequence[Record]) -> Iterable[Fault]:
         "suffix": lambda record: ("", record.suffix),
     }
     for column, key in columns.items():
-        seen: dict[tuple[str, str], Record] = {}
-        told = set()
-        for record in records:
-            within, own = key(record)
-            first = seen.setdefault((within, own.lower()), record)
-            before = key(first)[1]
-            if before != own and (within, own) not in told:
-                told.add((within, own))
-                words = (
-                    f"{shown(own)} and, in row {first.row}, {shown(before)} differ in capital letters alone"
-                )
-                yield record, column, f"{words}; write both alike or choose another label"
+        for record, words in _capitals(records, key):
+            yield record, column, f"{words}; write both alike or choose another label"
+
+
+def _alike(records: Sequence[Record]) -> Iterable[Fault]:
+    """Sites, or groups, that differ in case alone are mostly one."""
+    columns: dict[str, Callable[[Record], tuple[str, str]]] = {
+        "site": lambda record: ("", record.site or ""),
+        "group": lambda record: ("", record.group or ""),
+    }
+    for column, key in columns.items():
+        for record, words in _capitals([record for record in records if key(record)[1]], key):
+            yield record, column, f"{words} and are taken for two {column}s; write both alike if they are one"
+
+
+def _capitals(
+    records: Sequence[Record], key: Callable[[Record], tuple[str, str]]
+) -> Iterable[tuple[Record, str]]:
+    """Yield the first record of each spelling that another one differs from in case alone, and the words.
+
+    The key of a record is where its text has to be unlike others, and the text.
+    """
+    seen: dict[tuple[str, str], Record] = {}
+    told = set()
+    for record in records:
+        within, own = key(record)
+        first = seen.setdefault((within, own.casefold()), record)
+        before = key(first)[1]
+        if before != own and (within, own) not in told:
+            told.add((within, own))
+            words = f"{shown(own)} and, in row {first.row}, {shown(before)} differ in capital letters alone"
+            yield record, words
 
 
 def _same_image(records: Sequence[Record]) -> Iterable[Fault]:
@@ -135,14 +157,29 @@ def _same_dseg(records: Sequence[Record]) -> Iterable[Fault]:
 
 
 def real_place(place: str, links: dict[str, str]) -> str:
-    """Return a path with its links followed; each folder is looked up once and kept in `links`."""
+    """Return what is the same for all names of one file, whichever link leads to it.
+
+    It is the path with its links followed, the place on the disk of a file with several hard links, or the
+    address with the kind and, on the web, the host in small letters. Each folder is looked up once and kept
+    in `links`.
+    """
+    scheme, of_uri, rest = place.partition("://")
+    if of_uri:
+        host, slash, path = rest.partition("/")
+        kind = scheme.lower()
+        return f"{kind}://{host.lower() if kind in _HOSTS_IGNORE_CASE else host}{slash}{path}"
     folder, slash, name = place.rpartition("/")
-    if "://" in place or not slash:
+    if not slash:
         return place
+    try:
+        status = Path(place).stat()
+    except OSError:
+        return place
+    if status.st_nlink > 1 and status.st_ino:
+        return f"file {status.st_ino} of device {status.st_dev}"
     if folder not in links:
         links[folder] = str(Path(folder or "/").resolve())
-    path = Path(place)
-    return str(path.resolve()) if path.is_symlink() else f"{links[folder]}/{name}"
+    return str(Path(place).resolve()) if Path(place).is_symlink() else f"{links[folder]}/{name}"
 
 
 def _unlike(

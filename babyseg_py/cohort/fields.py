@@ -33,7 +33,8 @@ def label(text: str, prefix: str) -> str:
     """Read a participant or session label, with or without its prefix (``sub-`` or ``ses-``)."""
     bare = text.removeprefix(prefix)
     if not is_label(bare):
-        msg = f"{shown(text)} may hold only letters (a to z) and digits, after {prefix} if that is there"
+        after = f", after {prefix} if that is there" if prefix else ""
+        msg = f"{shown(text)} may hold only letters (a to z) and digits{after}"
         raise ValueError(msg)
     return _not_too_long(bare)
 
@@ -43,7 +44,7 @@ def suffix(text: str) -> str:
     if not is_label(text):
         msg = f"{shown(text)} may hold only letters (a to z) and digits, such as T1w, T2w or FLAIR"
         raise ValueError(msg)
-    if text in RESERVED_SUFFIXES:
+    if text.lower() in RESERVED_SUFFIXES:
         msg = f"{shown(text)} is a word of the outputs, not a contrast; a segmentation goes into column dseg"
         raise ValueError(msg)
     return _not_too_long(text)

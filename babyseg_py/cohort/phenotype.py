@@ -123,7 +123,10 @@ def _unknown_names(
         for name in names:
             if name not in known:
                 where = {"--categories": "no covariate", "--one_scale": "no score"}.get(option, "not there")
-                words = f"{option} names {shown(name)}, which is {where}; {nearest(name, known)}"
+                owner = {"--categories": "--covariates", "--one_scale": "--scores"}.get(option)
+                addable = owner and name in free and name not in covariates
+                advice = f"name it in {owner} too" if addable else nearest(name, known)
+                words = f"{option} names {shown(name)}, which is {where}; {advice}"
                 problems.append(Problem(table.file.name, 1, None, words))
     return problems
 
@@ -143,6 +146,8 @@ def _keys(table: Table, problems: list[Problem], scanned: Collection[str]) -> di
         found: list[str | None] = []
         for column, prefix in zip(IDENTIFIERS, ("sub-", "ses-"), strict=True):
             text = row.cells.get(column, "")
+            if column in row.faulty:
+                continue
             optional = column == "session_id" and is_missing(text)
             try:
                 found.append(None if optional else fields.label(text, prefix))

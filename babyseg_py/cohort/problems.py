@@ -57,4 +57,4 @@ def nearest(word: str, known: Iterable[str]) -> str:
     close = get_close_matches(word.lower()[:SHOWN], names, n=1, cutoff=0.5)
     if close:
         return f"did you mean {names[close[0]]!r}?"
-    return f"known are {', '.join(names.values())}"
+    return f"known are {', '.join(names.values())}" if names else "none is known"

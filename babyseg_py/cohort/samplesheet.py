@@ -56,10 +56,11 @@ def _record(row: Row, table: Table, folder: Path, problems: list[Problem]) -> Re
 
     def cell(column: str, read: Callable[[str], object], *, empty: object = None):
         text = row.cells.get(column, "")
+        if column in row.faulty:
+            return empty
         if column in REQUIRED and column in table.columns and not text:
-            faults.append(
-                Problem(table.file.name, row.number, column, "the cell is empty; every row needs one")
-            )
+            words = "the cell is empty; every row needs one"
+            faults.append(Problem(table.file.name, row.number, column, words))
             return empty
         if not text or (column not in REQUIRED and is_missing(text)):
             return empty
@@ -97,6 +98,8 @@ def _record(row: Row, table: Table, folder: Path, problems: list[Problem]) -> Re
 def _age(row: Row, table: Table, cell: Callable, faults: list[Problem]) -> Age | None:
     """Read the three columns of the age; a value of n/a says that it is not known, whatever its unit."""
     texts = {column: row.cells.get(column, "") for column in AGE}
+    if row.faulty.intersection(AGE):
+        return None
     missing = [column for column in AGE if is_missing(texts[column])]
     if len(missing) == len(AGE) or (texts["age_value"] and is_missing(texts["age_value"])):
         return None

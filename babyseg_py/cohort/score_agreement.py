@@ -8,7 +8,7 @@ from babyseg_py.cohort.problems import Problem
 from babyseg_py.cohort.records import Record
 from babyseg_py.cohort.tables import Table, is_missing
 from babyseg_py.names import is_label
-from babyseg_py.statistics.scales import apart
+from babyseg_py.statistics.scales import unlike_scales
 from babyseg_py.statistics.scorechecks import children_of_groups, same_as_score, scale_note, twin_notes
 from babyseg_py.statistics.scores import (
     SHEET_COLUMNS,
@@ -79,7 +79,7 @@ def _scales(
 ) -> Iterable[tuple[str | None, str]]:
     groups = children_of_groups(facts)
     for name in scores:
-        found = None if name in declared.one_scale else apart(answers, name)
+        found = None if name in declared.one_scale else unlike_scales(answers, name)
         words = scale_note(name, answers, found, groups)
         if words:
             yield name, words.removeprefix(f"{name}: ")

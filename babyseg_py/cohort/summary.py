@@ -24,7 +24,9 @@ def summary(records: Sequence[Record]) -> list[str]:
             count = _count(len(days), "visit", "visits")
             lines.append(f"age {least} to {greatest} months since {reference} at {count}")
     ageless = sum(visit.age is None for visit in visits.values())
-    if ageless:
+    if ageless == len(visits):
+        lines.append("no visit has an age: no growth, and associations and groups are not adjusted for age")
+    elif ageless:
         lines.append(
             f"no age at {_count(ageless, 'visit', 'visits')}: these take no part in growth and associations"
         )

@@ -35,10 +35,21 @@ _NOT_A_TABLE = (
 
 @dataclass(frozen=True)
 class Row:
-    """One line of a table: its number in the file (the header is 1) and its cells by column."""
+    """One line of a table.
+
+    Parameters
+    ----------
+    number : int
+        The line in the file.
+    cells : dict of str to str
+        By column; empty also where the cell cannot be read.
+    faulty : frozenset of str
+        The columns whose cell cannot be read, which is told among the problems of the table.
+    """
 
     number: int
     cells: dict[str, str]
+    faulty: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -72,7 +83,7 @@ def read_table(path: Path | str, known: Collection[str] = ()) -> Table:
     Commas, semicolons and tabs separate; the separator is the one under which the header names most known
     columns, or that of a line ``sep=;`` above it. UTF-8, UTF-16 and UTF-32 with or without byte order mark
     are read, anything else as Windows-1252 (with a doubt noted). Line ends may be of any system. Empty lines
-    and empty cells at the end of a line are passed over.
+    and empty cells at the end of a line are passed over; the first line that is not empty is the header.
 
     Parameters
     ----------
@@ -102,9 +113,10 @@ def read_table(path: Path | str, known: Collection[str] = ()) -> Table:
     text = text[told.end() :] if told else text
     separator = told[1] if told else find_separator(text, known)
     lines = _lines(text, separator, file.name, problems, above=1 if told else 0)
-    _, header = next(lines, (0, []))
-    if not any(header):
-        raise UnusableData(str(file), "the first line is empty", "write the names of the columns there")
+    header = next((cells for _, cells in lines if any(cells)), None)
+    if header is None:
+        what = str(problems[-1]) if problems else "no line has more than separators"
+        raise UnusableData(str(file), what, "write the names of the columns into the first line")
     columns, column_problems = _columns(header, file.name)
     rows = tuple(_rows(lines, columns, file.name, problems))
     if not rows:
@@ -137,13 +149,14 @@ def decode(content: bytes, file: Path) -> tuple[str, str]:
 
 
 def find_separator(text: str, known: Collection[str]) -> str:
-    """Return the separator under which the first line names most known columns, or most columns."""
+    """Return the separator under which the first line that is not empty names most known columns, or most."""
 
     def merit(separator: str) -> tuple[int, int]:
         header = next(csv.reader([first], delimiter=separator, skipinitialspace=True), [])
         return sum(name.strip() in known for name in header), len(header)
 
-    first = next(iter(text.splitlines()), "")[: 64 * LONGEST_CELL // 4]
+    lines = (line for line in text.splitlines() if line.strip("".join(SEPARATORS) + " "))
+    first = next(lines, "")[: 64 * LONGEST_CELL // 4]
     return max(SEPARATORS, key=merit)
 
 
@@ -219,12 +232,14 @@ def _rows(
             problems.append(Problem(name, number, None, words))
         padded = cells[: len(columns)] + [""] * (len(columns) - len(cells))
         row = {column: cell for column, cell in zip(columns, padded, strict=True) if column}
+        faulty = set()
         for column, cell in zip(columns, padded, strict=True):
             fault = _fault(column, cell)
             if fault:
                 problems.append(Problem(name, number, column or None, fault))
                 row[column] = ""
-        yield Row(number, row)
+                faulty.add(column)
+        yield Row(number, row, frozenset(faulty))
 
 
 def _fault(column: str, cell: str) -> str | None:

@@ -37,7 +37,7 @@ def check_verdicts(path: Path | str, records: Sequence[Record]) -> tuple[list[di
     except UnusableData as problem:
         return [], [Problem(problem.path, None, None, f"{problem.what}; {problem.advice}")]
     problems = [*table.problems, *missing_columns(table, COLUMNS[:3])]
-    if problems:
+    if any(not problem.doubt for problem in problems):
         return [], problems
     visits = {(record.participant_id, record.session_id) for record in records}
     found: dict[tuple[str, str], tuple[int, dict]] = {}

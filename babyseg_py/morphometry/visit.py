@@ -89,8 +89,10 @@ def compare_with_manual(
 ) -> Comparison:
     """Compare the session with a reference segmentation, on the grid of the latter.
 
-    A reference that has the grid of a scan was drawn on that scan and is compared in its place; among
-    several such scans the one counts whose brain overlaps most. Any other lies in session space.
+    A structure that the reference does not have was not drawn, and is not compared: a map of a few
+    structures says nothing of the others. A reference that has the grid of a scan was drawn on that scan and
+    is compared in its place; among several such scans the one counts whose brain overlaps most. Any other
+    lies in session space.
 
     Parameters
     ----------
@@ -108,7 +110,7 @@ def compare_with_manual(
     Returns
     -------
     Comparison
-        The reference segmentation against the session.
+        The reference segmentation against the session, of the structures that it has.
 
     Raises
     ------
@@ -123,7 +125,8 @@ def compare_with_manual(
     found = compare_labels(
         pair.reference.data, pair.candidate.data, pair.reference.affine, tolerance_mm=tolerance_mm
     )
-    return Comparison(MANUAL, SESSION, found)
+    drawn = set(np.unique(manual.data).tolist())
+    return Comparison(MANUAL, SESSION, [agreement for agreement in found if agreement.label in drawn])
 
 
 def _carry(scan: ScanLabels, session: Volume) -> tuple[np.ndarray, np.ndarray]:

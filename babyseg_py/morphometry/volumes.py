@@ -98,7 +98,7 @@ def volume_table(
 
 
 def drawn_volumes(labels: Volume, /) -> list[VolumeRow]:
-    """Volumes of what a rater drew: a structure that is not in the map was left out, and is not 0 mm³ large.
+    """Volumes of what somebody drew: a structure that is not in the map was left out, and is not 0 mm³ large.
 
     Parameters
     ----------

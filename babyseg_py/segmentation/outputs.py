@@ -106,9 +106,13 @@ def write_volumes(result: Segmentation | Divided, path: Path) -> None:
 
 
 def quality_frame(measures: Sequence[Measure]) -> pd.DataFrame:
-    """Tabulate all quality measures, one a row."""
+    """Tabulate all quality measures, one a row; a limit that there is not is missing."""
     rows = [
-        (m.scan, m.structure, m.metric, m.value, m.low, m.high, int(m.flag), m.message if m.flag else "n/a")
+        (
+            *(m.scan, m.structure, m.metric, m.value),
+            *(limit if np.isfinite(limit) else np.nan for limit in (m.low, m.high)),
+            *(int(m.flag), m.message if m.flag else "n/a"),
+        )
         for m in measures
     ]
     return pd.DataFrame(rows, columns=QC_COLUMNS)

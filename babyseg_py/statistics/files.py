@@ -12,6 +12,7 @@ from babyseg_py.statistics.dictionary import describe
 from babyseg_py.writing import tsv_text, write_json, write_text
 
 MISSING = "n/a"
+_WITH_FLOATS = {"floating", "mixed", "mixed-integer", "mixed-integer-float"}
 _NUMBERS = (
     "age_days", "age_months", "age_weeks_pma", "volume_mm3", "volume_posterior_mm3", "left_mm3", "right_mm3",
     "left_posterior_mm3", "right_posterior_mm3", "asymmetry", "asymmetry_posterior", "value", "low", "high",
@@ -100,6 +101,8 @@ def typed(cells: pd.DataFrame, path: str) -> pd.DataFrame:
 def write_table(table: pd.DataFrame, path: Path | str, *, kind: str = "") -> None:
     """Write a table as `tsv_text` does and, beside it, the BIDS data dictionary of its columns.
 
+    An empty text is missing, and numbers in a column of any objects have ten digits too.
+
     Parameters
     ----------
     table : pandas.DataFrame
@@ -110,8 +113,18 @@ def write_table(table: pd.DataFrame, path: Path | str, *, kind: str = "") -> Non
         Name of the table in the dictionaries, if it is not the name of the file.
     """
     target = Path(path)
-    write_text(target, tsv_text(table))
+    write_text(target, tsv_text(_plain(table)))
     write_dictionary(target, kind or target.stem)
+
+
+def _plain(table: pd.DataFrame) -> pd.DataFrame:
+    clean = table.copy()
+    for column in clean.select_dtypes(exclude="number"):
+        cells = clean[column]
+        if pd.api.types.infer_dtype(cells, skipna=True) in _WITH_FLOATS:
+            cells = cells.map(lambda cell: f"{cell:.10g}" if isinstance(cell, float) else cell, "ignore")
+        clean[column] = cells.mask(cells == "")
+    return clean
 
 
 def write_dictionary(path: Path | str, kind: str) -> None:

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from babyseg_py.statistics.structures import side_of, volume_matrix
+from babyseg_py.statistics.structures import SOURCES, side_of, volume_matrix
 from babyseg_py.statistics.visits import DAYS_PER_MONTH, FACTS, REFERENCES, VISIT, age_on, common_reference
 
 COLUMNS = [
@@ -93,17 +93,27 @@ def growth_table(
     facts = volumes.drop_duplicates(VISIT).set_index(VISIT).loc[matrix.index, FACTS].reset_index()
     groups = facts.groupby("participant_id", sort=True)
     values = matrix.to_numpy(float)
+    never = _never_measured(volumes, source)
     sides = {structure: side_of(structure, matrix.columns) for structure in matrix.columns}
     for child in sorted({*map(str, groups.groups), *left_out}):
         index = groups.indices.get(child, np.array([], int))
         common = {"participant_id": child, "volume_source": source}
         before = left_out.get(child, "")
-        for row in _child(facts.iloc[index], values[index], list(matrix.columns), before):
+        for row in _child(facts.iloc[index], values[index], list(matrix.columns), before, never):
             rows.append(common | {"side": sides.get(row["structure"])} | row)
     return pd.DataFrame(rows, columns=COLUMNS)
 
 
-def _child(visits: pd.DataFrame, volumes: np.ndarray, structures: list[str], before: str) -> Iterator[dict]:
+def _never_measured(volumes: pd.DataFrame, source: str) -> dict[str, str]:
+    """Say of each structure that has volumes, but none from this source, that it has none."""
+    known = volumes.reindex(columns=[*SOURCES.values()]).notna().groupby(volumes["structure"]).any()
+    lacking = known.index[known.any(axis=1) & ~known[SOURCES[source]]]
+    return dict.fromkeys(map(str, lacking), f"no volume from {source}: no change")
+
+
+def _child(
+    visits: pd.DataFrame, volumes: np.ndarray, structures: list[str], before: str, never: dict[str, str]
+) -> Iterator[dict]:
     reference = common_reference(visits)
     notes = [before] if before else []
     if reference is None:
@@ -132,7 +142,8 @@ def _child(visits: pd.DataFrame, volumes: np.ndarray, structures: list[str], bef
     for column, structure in enumerate(structures):
         used = np.flatnonzero(np.isfinite(volumes[:, column]))
         without = len(days) - len(used)
-        words = [f"{without} visits without this structure, or flagged"] if without else []
+        words = [never.get(structure, f"{without} visits without this structure, or flagged")]
+        words = words if without else []
         yield _row(structure, {name: value[column] for name, value in fit.items()}, words + notes) | {
             "sessions": ";".join(sessions[used]),
             "age_reference": reference,
@@ -146,7 +157,7 @@ def _child(visits: pd.DataFrame, volumes: np.ndarray, structures: list[str], bef
 def _row(structure: str, fit: dict, notes: list[str]) -> dict:
     percent = 100 / fit["mean"] if fit["mean"] > 0 else np.nan
     notes = list(notes)
-    if np.isnan(fit["slope"]):
+    if np.isnan(fit["slope"]) and not (notes and notes[0].endswith("no change")):
         notes.append("fewer than two visits: no change")
     elif fit["n"] == 2:
         notes.append("two visits: no interval")

@@ -95,7 +95,7 @@ def _levelled_volumes(cohort: Cohort, matrix: pd.DataFrame) -> pd.DataFrame:
 def _model(
     make: Callable, score: str, covariates: list[str], cohort: Cohort, matrix: pd.DataFrame
 ) -> Iterator[dict]:
-    refused = cohort.apart.get(score)
+    refused = cohort.unlike_scales.get(score)
     pairs = f"{refused.words}: not estimated" if refused else _pairs(score, cohort, changes=make is _change)
     if isinstance(pairs, str):
         yield {"n": 0, "notes": pairs}

@@ -70,25 +70,25 @@ def limits_of_agreement(first: np.ndarray, second: np.ndarray, /) -> Limits:
         return Limits(n)
     bias, sd = float(difference.mean()), float(difference.std(ddof=1))
     quantile, reach = float(stats.t.ppf(_CONFIDENCE, n - 1)), float(stats.norm.ppf(_CONFIDENCE))
-    error = quantile * sd * np.sqrt(1 / n + reach**2 / (2 * (n - 1)))
+    of_bias, of_limit = quantile * sd / np.sqrt(n), quantile * sd * np.sqrt(1 / n + reach**2 / (2 * (n - 1)))
     low, high = bias - reach * sd, bias + reach * sd
     slope, slope_p, t, p = _tests(np.asarray(first, float), difference, sd)
     return Limits(
         n,
-        bias,
-        bias - quantile * sd / np.sqrt(n),
-        bias + quantile * sd / np.sqrt(n),
-        sd,
-        low,
-        low - error,
-        low + error,
-        high,
-        high - error,
-        high + error,
-        slope,
-        slope_p,
-        t,
-        p,
+        bias=bias,
+        bias_ci_low=bias - of_bias,
+        bias_ci_high=bias + of_bias,
+        sd=sd,
+        low=low,
+        low_ci_low=low - of_limit,
+        low_ci_high=low + of_limit,
+        high=high,
+        high_ci_low=high - of_limit,
+        high_ci_high=high + of_limit,
+        slope=slope,
+        slope_p=slope_p,
+        t=t,
+        p=p,
     )
 
 

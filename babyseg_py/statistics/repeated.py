@@ -83,7 +83,7 @@ def repeated_table(of: Gathered) -> pd.DataFrame:
     for score in of.scores:
         common = {"score": score, "model": MODEL, "volume_source": of.source}
         observed = observations(score, of.covariates, of.cohort)
-        refused = of.cohort.apart.get(score)
+        refused = of.cohort.unlike_scales.get(score)
         problem = f"{refused.words}: not estimated" if refused else why_not(observed)
         if problem:
             rows.append(common | {"n": 0, "notes": "; ".join([problem, *observed.notes])})

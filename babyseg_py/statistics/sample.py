@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from babyseg_py.statistics.pairing import Rule, choose_rule, pair_visits, unlisted_note
-from babyseg_py.statistics.scales import Apart
+from babyseg_py.statistics.scales import UnlikeScales
 from babyseg_py.statistics.scores import SHEET_COLUMNS, Covariates, as_numbers, code_covariates
 from babyseg_py.statistics.visits import REFERENCES, VISIT
 
@@ -37,7 +37,7 @@ class Cohort:
         By column of the answers the children whose rows contradict each other; they have no value of it.
     categories : tuple of str
         Covariates whose numbers are categories.
-    apart : dict of str to Apart
+    unlike_scales : dict of str to UnlikeScales
         Scores that are of unlike scales at different sessions.
     age_note : str
         Why ages do not count from what a covariate asks for; empty if they do, or none asks.
@@ -49,7 +49,7 @@ class Cohort:
     answers: pd.DataFrame
     contradicted: dict[str, set[str]]
     categories: tuple[str, ...] = ()
-    apart: dict[str, Apart] = field(default_factory=dict)
+    unlike_scales: dict[str, UnlikeScales] = field(default_factory=dict)
     age_note: str = ""
 
 
@@ -103,7 +103,7 @@ def draw_sample(score: str, covariates: list[str], cohort: Cohort) -> tuple[Samp
     """
     numbers, odd = as_numbers(cohort.answers[score])
     scored = cohort.answers.assign(_score=numbers)[numbers.notna()]
-    other = cohort.apart[score].left_out if score in cohort.apart else frozenset()
+    other = cohort.unlike_scales[score].left_out if score in cohort.unlike_scales else frozenset()
     scored = scored[~scored["session_id"].isin(other)]
     facts, keys = cohort.facts, pd.MultiIndex.from_frame(cohort.facts[VISIT])
     candidates = keys.isin(cohort.segmented) & facts["participant_id"].isin(scored["participant_id"])

@@ -57,7 +57,7 @@ SCALES = (Scale("T scores", 50, 10, 20, 100), Scale("standard scores", 100, 15, 
 
 
 @dataclass(frozen=True)
-class Apart:
+class UnlikeScales:
     """Sessions whose scores are of another scale than those of the others.
 
     Parameters
@@ -81,7 +81,7 @@ class Apart:
         )
 
 
-def apart(answers: pd.DataFrame, name: str, /) -> Apart | None:
+def unlike_scales(answers: pd.DataFrame, name: str, /) -> UnlikeScales | None:
     """Find sessions of a score that are of unlike scales, such as raw scores in one and T scores in another.
 
     Two sessions of 5 values or more are, if 95 % of the one lie below 95 % of the other and only one of them
@@ -97,7 +97,7 @@ def apart(answers: pd.DataFrame, name: str, /) -> Apart | None:
 
     Returns
     -------
-    Apart or None
+    UnlikeScales or None
     """
     known = _known(answers, name)
     known = known[known["session_id"].notna()]
@@ -115,7 +115,7 @@ def apart(answers: pd.DataFrame, name: str, /) -> Apart | None:
         )
         below, above = sessions[:place], sessions[place:]
         fewer = above if _children(below) >= _children(above) else below
-        return Apart(words, frozenset(key for key, _ in fewer))
+        return UnlikeScales(words, frozenset(key for key, _ in fewer))
     return None
 
 
@@ -141,7 +141,7 @@ def mixed_children(answers: pd.DataFrame, name: str, groups: Mapping[str, str] |
     Parameters
     ----------
     answers, name
-        As of `apart`.
+        As of `unlike_scales`.
     groups : mapping of str to str, optional
         The group of each child.
 

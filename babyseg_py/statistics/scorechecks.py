@@ -10,7 +10,7 @@ import pandas as pd
 
 from babyseg_py.statistics.codes import suspected_codes
 from babyseg_py.statistics.sample import Cohort
-from babyseg_py.statistics.scales import Apart, mixed_children
+from babyseg_py.statistics.scales import UnlikeScales, mixed_children
 from babyseg_py.statistics.scores import as_numbers
 
 _NEAR, _NAMED = 0.7, 3
@@ -170,7 +170,7 @@ def score_notes(names: list[str], covariates: list[str], cohort: Cohort) -> dict
                 strangers,
                 code_note(name, answers[name]),
                 *twins.get(name, []),
-                scale_note(name, answers, cohort.apart.get(name), groups),
+                scale_note(name, answers, cohort.unlike_scales.get(name), groups),
                 *(code_note(covariate, answers[covariate]) for covariate in own),
                 *(_same_note(covariate, name, answers) for covariate in own),
                 cohort.age_note,
@@ -192,7 +192,7 @@ def children_of_groups(facts: pd.DataFrame) -> dict[str, str]:
     return dict(zip(known["participant_id"], known["group"], strict=True))
 
 
-def scale_note(name: str, answers: pd.DataFrame, found: Apart | None, groups: dict[str, str]) -> str:
+def scale_note(name: str, answers: pd.DataFrame, found: UnlikeScales | None, groups: dict[str, str]) -> str:
     """Say if sessions, or children of one session, may have scores of unlike scales; empty if not."""
     if found:
         return f"{name}: {found.words}"

@@ -174,7 +174,7 @@ def _in_order(level: str) -> tuple[float, str]:
         return np.inf, level
 
 
-def named_apart(table: pd.DataFrame, *lists: list[str]) -> tuple[pd.DataFrame, *tuple[list[str], ...]]:
+def distinct_names(table: pd.DataFrame, *lists: list[str]) -> tuple[pd.DataFrame, *tuple[list[str], ...]]:
     """Rename columns of a score table that are called like a column of the visits, ``age`` for one.
 
     Parameters

@@ -64,7 +64,7 @@ def specification_table(study: Study) -> pd.DataFrame:
             volumes = of.matrix.reindex(pd.MultiIndex.from_frame(sample.visits[VISIT]))
             one = View("one", source, sample, volumes)
             every = _all_visits(score, sample, of.cohort, of.matrix, source)
-            for view in (one, _of_nobody(every) if score in of.cohort.apart else every):
+            for view in (one, _of_nobody(every) if score in of.cohort.unlike_scales else every):
                 rows += [{"score": score} | row for row in _rows(view, of.matrix.columns, study.source)]
     table = pd.DataFrame(rows, columns=COLUMNS)
     table["rank"] = table.groupby(["score", "structure"])["rho"].rank(method="first")

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from babyseg_py.statistics.sample import Cohort
-from babyseg_py.statistics.scales import apart
+from babyseg_py.statistics.scales import unlike_scales
 from babyseg_py.statistics.scores import UNDECLARED, Declared, fill_constant, one_row_each, plain_ids
 from babyseg_py.statistics.structures import volume_matrix
 from babyseg_py.statistics.visits import VISIT, counted_as_asked
@@ -79,7 +79,8 @@ def gather_cohort(study: Study) -> Gathered:
     own = [name for name in covariates if name in phenotype]
     wanted = list(dict.fromkeys([*VISIT, *study.scores, *own]))
     answers, contradicted = one_row_each(plain_ids(phenotype)[wanted])
-    found = {name: apart(answers, name) for name in study.scores if name not in study.declared.one_scale}
+    doubted = [name for name in study.scores if name not in study.declared.one_scale]
+    found = {name: unlike_scales(answers, name) for name in doubted}
     cohort = Cohort(
         facts,
         matrix.index,
@@ -87,7 +88,7 @@ def gather_cohort(study: Study) -> Gathered:
         fill_constant(answers, own),
         contradicted,
         categories=study.declared.categories,
-        apart={name: one for name, one in found.items() if one},
+        unlike_scales={name: one for name, one in found.items() if one},
         age_note=age_note,
     )
     return Gathered(cohort, matrix, study.scores, covariates, study.source)

@@ -7,6 +7,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 COLUMNS = ("participant_id", "method", "structure", "volume_mm3")
+NUMBERS = ("volume_mm3", "age_days")
+USED = (*COLUMNS, "session_id", "age_days", "age_reference")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -72,19 +74,31 @@ def _read(path: str) -> "pd.DataFrame":
 
 
 def _cells(path: str) -> "pd.DataFrame":
-    """Read a table that somebody made: any separator and encoding."""
+    """Read the columns that are used of a table that somebody made: any separator and encoding."""
     import pandas as pd
 
-    from babyseg_py.cohort.score_columns import with_points
-    from babyseg_py.cohort.tables import read_table
+    from babyseg_py.cohort.problems import shown
+    from babyseg_py.cohort.score_columns import as_number, with_points
+    from babyseg_py.cohort.tables import is_missing, read_table
     from babyseg_py.errors import UnusableData
 
     table = with_points(read_table(path, [*COLUMNS, "session_id"]))
+    faults = [str(problem) for problem in table.problems if not problem.doubt]
+    if faults:
+        more = f", and {len(faults) - 1} more" if len(faults) > 1 else ""
+        raise UnusableData(path, f"{faults[0]}{more}", "correct the table")
     lacking = [column for column in COLUMNS if column not in table.columns]
     if lacking:
         advice = f"its header has {', '.join(table.columns)}"
         raise UnusableData(path, f"has no column {', '.join(lacking)}", advice)
-    return pd.DataFrame([row.cells for row in table.rows], columns=list(table.columns), dtype=object)
+    cells = pd.DataFrame([row.cells for row in table.rows], columns=list(table.columns), dtype=object)
+    for column in (name for name in NUMBERS if name in cells):
+        cells[column] = cells[column].mask(cells[column].map(is_missing))
+        for row, text in zip(table.rows, cells[column], strict=True):
+            if isinstance(text, str) and as_number(text) is None:
+                what = f"row {row.number}, column {column}: {shown(text)} is not a number"
+                raise UnusableData(path, what, "write a number, or n/a where there is none")
+    return cells[[name for name in USED if name in cells]]
 
 
 def _draw(agreement: "pd.DataFrame", used: "pd.DataFrame", folder) -> None:

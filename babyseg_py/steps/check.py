@@ -56,6 +56,7 @@ def run(args: argparse.Namespace) -> int:
     source = args.sheet or args.bids
     check_outputs([args.output], inputs=[args.sheet, args.phenotype, args.verdicts, args.raters])
     records, problems = _read(source, is_bids=args.bids is not None)
+    tables = [(source, problems)]
     of_the_sheet = [str(problem) for problem in in_order(problems) if problem.doubt]
     phenotype = NOTHING
     if args.phenotype:
@@ -66,18 +67,18 @@ def run(args: argparse.Namespace) -> int:
             covariates=names_in(args.covariates),
             declared=Declared(names_in(args.categories), names_in(args.one_scale)),
         )
-        problems += more
+        tables.append((args.phenotype, more))
         notes = [str(problem) for problem in in_order(more) if problem.doubt]
         phenotype = phenotype | {"notes": notes}
     verdicts: list[dict] = []
     if args.verdicts:
         verdicts, more = check_verdicts(args.verdicts, records)
-        problems += more
+        tables.append((args.verdicts, more))
     raters: list[dict] = []
     if args.raters:
         raters, more = check_raters(args.raters, records)
-        problems += more
-    _report(source, problems)
+        tables.append((args.raters, more))
+    _report(tables)
     if args.output:
         from babyseg_py.writing import write_text
 
@@ -100,8 +101,9 @@ def _read(source: Path, *, is_bids: bool) -> tuple[list[Record], list[Problem]]:
         return [], [Problem(problem.path, None, None, f"{problem.what}; {problem.advice}")]
 
 
-def _report(source: Path, problems: list[Problem]) -> None:
-    """Print all problems; raise if one of them is an error."""
+def _report(tables: list[tuple[Path, list[Problem]]]) -> None:
+    """Print all problems; raise, and name the tables, if one of them is an error."""
+    problems = [problem for _, of in tables for problem in of]
     errors = in_order(problem for problem in problems if not problem.doubt)
     for problem in in_order(problem for problem in problems if problem.doubt):
         print(f"note: {problem}", file=sys.stderr)
@@ -109,7 +111,8 @@ def _report(source: Path, problems: list[Problem]) -> None:
         print(f"error: {problem}", file=sys.stderr)
     if errors:
         count = "1 error" if len(errors) == 1 else f"{len(errors)} errors"
-        raise UnusableData(str(source), f"{count}, listed above", "correct all of them and start again")
+        faulty = [str(path) for path, of in tables if any(not problem.doubt for problem in of)]
+        raise UnusableData(", ".join(faulty), f"{count}, listed above", "correct all of them and start again")
 
 
 def _scores_summary(phenotype: dict) -> list[str]:

@@ -95,7 +95,8 @@ def _unlabelled(results: str, segmenter) -> list:
     """Let the weights label the sessions of a run that were neither flagged nor corrected by hand."""
     from babyseg_py.cohort.worklist import read_sessions
     from babyseg_py.errors import UnusableData
-    from babyseg_py.segmentation.plan import read_plan, scans_of
+    from babyseg_py.registration.plan import read_plan
+    from babyseg_py.segmentation.plan import scans_of
     from babyseg_py.segmentation.teaching import teach
 
     sessions = read_sessions(Path(results))

@@ -63,13 +63,17 @@ def _cells(path: str, posterior: dict[int, float], interval: dict[int, tuple]) -
 
 
 def _reference_cells(path: str) -> list[tuple[str, ...]]:
-    """Volumes of the reference segmentation; none, and a word about it, if it cannot be used."""
+    """Volumes of what the reference segmentation has; none, and a word about it, if it cannot be used."""
     import sys
 
     from babyseg_py.errors import UnusableData
+    from babyseg_py.morphometry.volumes import drawn_volumes
+    from babyseg_py.steps.reading import read_drawn
+    from babyseg_py.steps.volumes import volume_cells
 
     try:
-        return _cells(path, {}, {})
+        rows = [volume_cells(row) for row in drawn_volumes(read_drawn(path))]
+        return [tuple("n/a" if cell == "nan" else cell for cell in row) for row in rows]
     except UnusableData as problem:
         print(f"babyseg morphometry: no volumes of the reference segmentation: {problem}", file=sys.stderr)
         return []

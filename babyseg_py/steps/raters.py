@@ -32,7 +32,7 @@ def run(args: argparse.Namespace) -> None:
     from babyseg_py.statistics.raters import PERFORMANCE, VOLUMES
     from babyseg_py.statistics.visits import VISIT
     from babyseg_py.steps.consensus import METHODS, join, on_one_grid_all, performance, write_consensus
-    from babyseg_py.steps.reading import read_labels
+    from babyseg_py.steps.reading import read_drawn
 
     visit = visit_ids(args.visit)
     if not 2 <= len(set(args.names)) == len(args.names) == len(args.maps):
@@ -45,7 +45,7 @@ def run(args: argparse.Namespace) -> None:
         return Path(args.out_dir) / name
 
     try:
-        maps = [read_labels(path) for path in args.maps]
+        maps = [read_drawn(path) for path in args.maps]
         aligned = on_one_grid_all(maps, args.maps)
     except UnusableData as problem:
         rater = dict(zip(args.maps, args.names, strict=True)).get(problem.path, "a rater")

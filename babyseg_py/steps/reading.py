@@ -18,3 +18,13 @@ def read_labels(path: str) -> "Volume":
         numbers = ", ".join(map(str, unknown))
         print(f"babyseg: {path}: unknown label numbers count as background: {numbers}", file=sys.stderr)
     return labels
+
+
+def read_drawn(path: str) -> "Volume":
+    """Read labels that somebody drew, as `read_labels` does; a map without any is not usable."""
+    from babyseg_py.errors import UnusableData
+
+    labels = read_labels(path)
+    if not labels.data.any():
+        raise UnusableData(path, "is empty: nothing was drawn in it", "give the map with the labels")
+    return labels

@@ -295,12 +295,13 @@ def _summary(job: Job, done) -> dict[str, Any]:
 
 
 def _pipeline(args: argparse.Namespace, ids: tuple[str, str], segmenter) -> None:
-    from babyseg_py.segmentation.plan import read_plan, scans_of
+    from babyseg_py.registration.plan import read_plan
+    from babyseg_py.segmentation.plan import scans_of
     from babyseg_py.segmentation.visit_files import Visit, write_visit
     from babyseg_py.statistics.files import write_dictionary
     from babyseg_py.steps.reading import read_labels
 
-    plan = read_plan(Path(args.registration))
+    plan = read_plan(args.registration)
     scans = scans_of(Path(args.registration), plan, {Path(path).name: Path(path) for path in args.images})
     visit = Visit(
         participant=ids[0],

@@ -112,7 +112,7 @@ def _phenotype(
     from babyseg_py.cohort.score_columns import with_points
     from babyseg_py.cohort.tables import read_table
     from babyseg_py.errors import UnusableData
-    from babyseg_py.statistics.scores import SHEET_COLUMNS, UNDECLARED, Declared, named_apart
+    from babyseg_py.statistics.scores import SHEET_COLUMNS, UNDECLARED, Declared, distinct_names
     from babyseg_py.statistics.study import AGE_NAMES
 
     if not args.phenotype:
@@ -138,7 +138,7 @@ def _phenotype(
     _require(args.phenotype, tuple(scores), one_scale, set(), what="score")
     covariates = [name for name in dict.fromkeys(covariates) if name not in scores]
     scores = list(dict.fromkeys(scores))
-    table, *lists = named_apart(as_frame(file), scores, covariates, categories, one_scale)
+    table, *lists = distinct_names(as_frame(file), scores, covariates, categories, one_scale)
     return table, lists[0], lists[1], Declared(tuple(lists[2]), tuple(lists[3]))
 
 

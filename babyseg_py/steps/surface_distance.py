@@ -1,7 +1,7 @@
 """The step ``surface-distance``: the segmentations of one visit against each other."""
 
 import argparse
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from babyseg_py.steps.arguments import tolerance_mm, visit_ids
 
@@ -40,6 +40,7 @@ def run(args: argparse.Namespace) -> None:
     from babyseg_py.errors import UnusableData
     from babyseg_py.labels import structure_name
     from babyseg_py.morphometry.visit import ScanLabels, compare_visit, compare_with_manual
+    from babyseg_py.registration.plan import matrices, read_plan
     from babyseg_py.statistics.files import write_dictionary
     from babyseg_py.statistics.gather import COLUMNS
     from babyseg_py.steps.reading import read_labels
@@ -48,11 +49,11 @@ def run(args: argparse.Namespace) -> None:
     visit_ids(args.visit)
     read = [args.dseg, *args.scan_dseg, args.registration, args.reference]
     check_outputs([args.output, Path(args.output).with_suffix(".json")], inputs=read)
-    matrices = read_matrices(args.registration)
+    found = matrices(read_plan(args.registration))
     session = read_labels(args.dseg)
     scans = []
     for name, path in sorted(scan_files(args.scan_dseg, args.visit).items()):
-        scans.append(ScanLabels(name, read_labels(path), _matrix(matrices, name, path, args.registration)))
+        scans.append(ScanLabels(name, read_labels(path), _matrix(found, name, path, args.registration)))
 
     comparisons = list(compare_visit(session, scans, tolerance_mm=args.tolerance))
     fault = None
@@ -111,26 +112,6 @@ def scan_files(paths: list[str], visit: str) -> dict[str, str]:
             raise UnusableData(path, f"is of the same scan as {found[name]}", "give each scan once")
         found[name] = path
     return found
-
-
-def read_matrices(path: str) -> "dict[str, np.ndarray]":
-    """Return the matrix of each scan from the registration: session world mm to scan world mm."""
-    import json
-    from pathlib import Path
-
-    import numpy as np
-
-    from babyseg_py.errors import UnusableData
-
-    try:
-        plan: dict[str, Any] = json.loads(Path(path).read_text(encoding="utf-8"))
-        matrices = {scan["scan"]: np.array(scan["matrix"], dtype=np.float64) for scan in plan["scans"]}
-        if all(m.shape == (4, 4) and abs(np.linalg.det(m)) > 0.1 for m in matrices.values()):
-            return matrices
-        reason = "a matrix is not 4 x 4, or singular"
-    except (OSError, ValueError, KeyError, TypeError) as problem:
-        reason = f"{type(problem).__name__}: {problem}"
-    raise UnusableData(path, f"is not a registration ({reason})", "run `babyseg register` again")
 
 
 def _matrix(matrices: "dict[str, np.ndarray]", scan: str, path: str, registration: str) -> "np.ndarray":

@@ -30,6 +30,13 @@ def test_check_prints_a_summary_and_writes_records(sheet, capsys):
     assert content["phenotype"]["without_scores"] == ["2"]
 
 
+def test_without_any_age_the_summary_tells_what_goes_on_unadjusted(sheet, capsys):
+    """Associations run then; where others have ages, a visit without takes no part in them."""
+    assert main(["check", str(sheet.rows("participant_id,session_id,suffix", "1,A,T1w", "2,A,T1w"))]) == 0
+    words = "no visit has an age: no growth, and associations and groups are not adjusted for age"
+    assert capsys.readouterr().out.splitlines()[2:] == [words]
+
+
 def test_check_lists_all_errors_of_all_tables(sheet, capsys):
     path = sheet.rows(COLUMNS, "1,A,T1w,-1,months,birth", "a b,A,T1w,,,")
     scores = sheet.write("participant_id\tiq\n1\t3\n", "scores.tsv")
@@ -41,8 +48,16 @@ def test_check_lists_all_errors_of_all_tables(sheet, capsys):
         "sheet.csv, row 2, column age_value",
         "sheet.csv, row 3, column participant_id",
     ]
-    assert lines[-1].endswith("3 errors, listed above; correct all of them and start again")
+    both = f"{path}, {scores}: 3 errors, listed above; correct all of them and start again"
+    assert lines[-1] == f"babyseg check: {both}"
     assert not output.exists()
+
+
+def test_the_last_line_blames_the_table_that_is_at_fault(sheet, capsys):
+    path = sheet.rows(COLUMNS, "1,A,T1w,1,months,birth")
+    scores = sheet.write("participant_id\tiq\n1\t3\n", "scores.tsv")
+    assert main(["check", str(path), "--phenotype", str(scores), "--scores", "iqq"]) == 65
+    assert f"{scores}: 1 error, listed above" in capsys.readouterr().err.splitlines()[-1]
 
 
 def test_check_of_an_unreadable_sheet_still_looks_at_the_scores(sheet, capsys):

@@ -249,6 +249,15 @@ def test_declared_columns_have_to_be_covariates_or_scores(sheet):
     ]
 
 
+def test_declared_columns_that_no_option_names_yet(sheet):
+    text = "participant_id\tiq\tedu\n01\t1\t2\n"
+    _, errors, _ = check(sheet, text, declared=Declared(categories=("edu", "none")))
+    assert [error.message for error in errors] == [
+        "--categories names 'edu', which is no covariate; name it in --covariates too",
+        "--categories names 'none', which is no covariate; none is known",
+    ]
+
+
 @pytest.mark.parametrize("name", ["age_bayley", "AgeAtTest", "testage"])
 def test_ages_far_from_the_others_of_their_column_are_told(sheet, name):
     ages = [26 + place % 5 for place in range(24)]

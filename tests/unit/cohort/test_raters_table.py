@@ -58,6 +58,11 @@ def test_rows_that_are_refused(sheet, rows, row, words):
     assert words in errors[0].message
 
 
+def test_the_name_of_a_rater_has_no_prefix_to_tell_of(sheet):
+    _, errors, _ = check(sheet, f"{HEAD}01\tA\tJürg\ta.nii.gz\n")
+    assert errors[0].message == "'Jürg' may hold only letters (a to z) and digits"
+
+
 def test_columns_that_lack_or_are_not_known_are_named(sheet):
     _, errors, _ = check(sheet, "participant_id\tsession_id\traters\tdseg\n01\tA\tAnn\ta.nii.gz\n")
     assert [(error.column, error.row) for error in errors] == [("raters", 1), ("rater", 1)]

@@ -64,6 +64,8 @@ def test_visit_and_child_are_completed_from_any_of_their_rows(sheet):
         (IDS, "../..,A,T1w", "participant_id", "letters"),
         (IDS, "1,; rm,T1w", "session_id", "'; rm'"),
         (IDS, "1,A,T1_w", "suffix", "'T1_w'"),
+        (IDS, "1,A,Session", "suffix", "a word of the outputs"),
+        (IDS, "1,A,Dseg", "suffix", "column dseg"),
         (f"{IDS},run", "1,A,T1w,first", "run", "'first'"),
         (f"{IDS},sex", "1,A,T1w,girl?", "sex", "'girl?'"),
         (f"{IDS},dseg", "1,A,T1w,none.nii", "dseg", "no such file"),
@@ -113,14 +115,36 @@ def test_one_file_in_two_rows_by_any_name(sheet):
     sheet.image("d/a.nii")
     (sheet.folder / "b.nii").symlink_to("d/a.nii")
     (sheet.folder / "e").symlink_to("d")
-    for name in ("d/../d/a.nii", "b.nii", "e/a.nii", str(sheet.folder / "d" / "a.nii")):
+    (sheet.folder / "f.nii").hardlink_to(sheet.folder / "d" / "a.nii")
+    for name in ("d/../d/a.nii", "b.nii", "e/a.nii", "f.nii", str(sheet.folder / "d" / "a.nii")):
         path = sheet.write(f"{IDS},image\n1,A,T1w,d/a.nii\n2,A,T1w,{name}\n")
         one_error(path, 3, "image", "row 2", "sub-1_ses-A_T1w")
 
 
-def test_one_address_in_two_rows(sheet):
-    path = sheet.write(f"{IDS},image\n1,A,T1w,s3://b/a.nii\n1,A,T2w,s3://b/a.nii\n")
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("s3://b/a.nii", "s3://b/a.nii"),
+        ("s3://b/a.nii", "S3://b/a.nii"),
+        ("https://a.org/a.nii", "HTTPS://A.org/a.nii"),
+    ],
+)
+def test_one_address_in_two_rows(sheet, one, other):
+    path = sheet.write(f"{IDS},image\n1,A,T1w,{one}\n1,A,T2w,{other}\n")
     one_error(path, 3, "image", "row 2")
+
+
+def test_addresses_that_differ_beyond_kind_and_host_are_two(sheet):
+    path = sheet.write(f"{IDS},image\n1,A,T1w,https://a.org/a.nii\n1,A,T2w,https://a.org/A.nii\n")
+    assert errors(path) == []
+
+
+@pytest.mark.parametrize("cell", ['"1\n2"', "1\x00", "x" * 5000])
+@pytest.mark.parametrize("column", ["participant_id", "image", "age_value"])
+def test_a_cell_that_cannot_be_read_is_not_called_empty_too(sheet, cell, column):
+    cells = {"participant_id": "1", "session_id": "A", "suffix": "T1w", "image": sheet.image("a.nii")}
+    cells |= {"age_value": "6", "age_unit": "months", "age_reference": "birth", column: cell}
+    one_error(sheet.write(f"{','.join(cells)}\n{','.join(cells.values())}\n"), 2, column)
 
 
 def test_missing_file_names_the_whole_path(sheet):
@@ -239,3 +263,22 @@ def test_ten_thousand_rows_are_looked_at_each(sheet):
 def test_sheet_that_cannot_be_read(sheet):
     with pytest.raises(UnusableData, match="no row"):
         read_samplesheet(sheet.write(f"{IDS},image\n"))
+
+
+def test_groups_and_sites_that_differ_in_capitals_are_told(sheet):
+    columns = f"{IDS},site,group"
+    path = sheet.rows(columns, "1,A,T1w,Oslo,case", "2,A,T1w,OSLO,control", "3,A,T1w,Oslo,Case", "4,A,T1w,,")
+    records, problems = read_samplesheet(path)
+    assert [record.group for record in records] == ["case", "control", "Case", None]
+    assert all(problem.doubt for problem in problems)
+    assert [(problem.row, problem.column) for problem in problems] == [(3, "site"), (4, "group")]
+    words = "'Case' and, in row 2, 'case' differ in capital letters alone and are taken for two groups"
+    assert words in problems[1].message
+
+
+def test_an_age_that_goes_back_in_the_order_of_the_rows_is_told_in_a_sentence(sheet):
+    path = sheet.rows(AGED, "1,blue,T1w,9,months,birth", "1,red,T1w,3,months,birth")
+    assert doubts(path)[0][2] == (
+        "3 months from birth at sub-1_ses-red goes back behind 9 months from birth at sub-1_ses-blue, which"
+        " is listed before it (row 2); correct the age or the session"
+    )

@@ -28,6 +28,8 @@ def cells(path, known=("name", "place")):
         PLAIN.replace(",", " , ").encode(),
         PLAIN.replace("\n", ",,,\n").encode(),
         PLAIN.replace("\n", "\n\n,,\n").encode(),
+        f"\n,,\n{PLAIN}".encode(),
+        f"\r\n\r\n{PLAIN}".replace(",", ";").encode("utf-8-sig"),
         PLAIN.replace("Ada", '"Ada"').encode(),
         PLAIN.rstrip().encode(),
     ],
@@ -51,6 +53,7 @@ def test_quoted_separators_and_quotes_are_values(sheet):
 def test_numbers_of_rows_are_lines_of_the_file(sheet):
     path = sheet.write("name,place\n\na,b\n,\nc,d\n")
     assert [row.number for row in read_table(path).rows] == [3, 5]
+    assert [row.number for row in read_table(sheet.write("\nname,place\na,b\n")).rows] == [3]
 
 
 def test_separator_is_that_of_the_known_names(sheet):
@@ -87,7 +90,7 @@ def test_faults_of_form(sheet, text, row, words):
         (b"\xff\xfe", "empty"),
         (b"a,b\n", "no row"),
         (b"a,b\n,,\n\n", "no row"),
-        (b"\na,b\n1,2\n", "first line is empty"),
+        (b"\n,,\n", "no line has more than separators"),
         (b"PK\x03\x04rest", "spreadsheet"),
         (b"\x1f\x8b\x08rest", "compressed"),
         (b"\xff\xfea", "UTF-16"),

@@ -58,6 +58,14 @@ def test_a_verdict_that_cannot_be_read_is_an_error(sheet, text, words):
     assert words in str(errors[0])
 
 
+def test_verdicts_that_excel_saved_as_windows_1252_are_obeyed(sheet):
+    text = f"{HEAD}01\tA\tfail\tGhost über der Stirn\n".encode("cp1252")
+    found, errors, doubts = check(sheet, text)
+    assert errors == []
+    assert [(one["verdict"], one["note"]) for one in found] == [("fail", "Ghost über der Stirn")]
+    assert "Windows-1252" in doubts[0].message
+
+
 def verdict(child, session, word, note=""):
     return {"participant_id": child, "session_id": session, "verdict": word, "note": note}
 

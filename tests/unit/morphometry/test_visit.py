@@ -74,6 +74,13 @@ def test_reference_in_session_space(session):
     assert min(_dice(found).values()) == 1
 
 
+def test_a_reference_of_some_structures_is_compared_in_these_alone(session):
+    """What was not drawn is no error of the segmentation, nor agreement where neither has it."""
+    data = np.where(session.data == 10, session.data, 0)
+    found = compare_with_manual(session.with_data(data), "f", session, [], tolerance_mm=1.0)
+    assert _dice(found) == {10: 1.0}
+
+
 def test_reference_on_another_grid_of_session_space(session):
     window = crop_or_pad(session, (-3, -2, 1), (40, 35, 22))
     assert min(_dice(compare_with_manual(window, "f", session, [], tolerance_mm=1.0)).values()) == 1

@@ -9,6 +9,7 @@ import torch
 from babyseg_py.images import Volume
 from babyseg_py.labels import LABELS, STRUCTURES
 from babyseg_py.segmentation.calibration import Trust
+from babyseg_py.segmentation.outputs import quality_frame
 from babyseg_py.segmentation.postprocess import drop_fragments
 from babyseg_py.segmentation.quality import measure_quality
 from babyseg_py.segmentation.sampling import Segmentation
@@ -95,6 +96,15 @@ def test_sound_brain_has_no_flag() -> None:
     """Nothing is flagged in a plausible segmentation, with and without its age."""
     assert flagged(infant()) == set()
     assert flagged(infant(), age_months=6) == set()
+
+
+def test_a_limit_that_there_is_not_is_missing_in_the_table() -> None:
+    """The volume of a structure is limited from below alone; infinity is no number of a table."""
+    table = quality_frame(measure_quality(infant(), scan="n/a"))
+    of = table[table["metric"] == "volume_mm3"]
+    assert of["high"].isna().all()
+    assert np.isfinite(of["low"]).all()
+    assert not np.isinf(table[["value", "low", "high"]].to_numpy(float)).any()
 
 
 def test_wrong_voxel_size_is_flagged() -> None:

@@ -8,7 +8,7 @@ from babyseg_py.statistics.inputs import Inputs
 from babyseg_py.statistics.later import later_table
 from babyseg_py.statistics.repeated import repeated_table
 from babyseg_py.statistics.sample import draw_sample
-from babyseg_py.statistics.scales import apart, mixed_children, two_scales
+from babyseg_py.statistics.scales import mixed_children, two_scales, unlike_scales
 from babyseg_py.statistics.scores import Declared
 from babyseg_py.statistics.study import Study, gather_cohort
 
@@ -24,7 +24,7 @@ def answers(first, second=None):
 
 def test_raw_scores_at_one_session_and_t_scores_at_the_other_are_apart(rng):
     raw = rng.integers(0, 30, 24)
-    found = apart(answers([*raw, 2, 5], [*(50 + raw), 999]), "cbcl")
+    found = unlike_scales(answers([*raw, 2, 5], [*(50 + raw), 999]), "cbcl")
     assert found.left_out == {"B"}
     assert "session A has values of" in found.why
     assert "only those of B look like T scores (mean 50, SD 10)" in found.words
@@ -41,7 +41,7 @@ def test_raw_scores_at_one_session_and_t_scores_at_the_other_are_apart(rng):
     ],
 )
 def test_sessions_of_one_scale_or_of_few_children_are_not(first, second):
-    assert apart(answers(first, second), "cbcl") is None
+    assert unlike_scales(answers(first, second), "cbcl") is None
 
 
 def test_raw_scores_of_some_children_among_t_scores_of_others_are_suspected(rng):
@@ -118,6 +118,6 @@ def test_one_visit_each_is_of_one_scale_and_a_declared_scale_is_analysed(rng):
     assert any("session v2 left out" in note for note in sample.notes)
     declared = Declared(one_scale=("score",))
     gathered = gather_cohort(Study(volumes, facts, phenotype, **chosen, declared=declared))
-    assert gathered.cohort.apart == {}
+    assert gathered.cohort.unlike_scales == {}
     for make in (repeated_table, later_table):
         assert make(gathered)["p"].notna().any()

@@ -5,8 +5,8 @@ import pytest
 from babyseg_py.statistics.scores import (
     as_numbers,
     code_covariates,
+    distinct_names,
     fill_constant,
-    named_apart,
     one_row_each,
     plain_ids,
 )
@@ -112,7 +112,7 @@ def test_a_contradiction_costs_the_column_at_every_session_of_the_child():
 
 def test_columns_called_like_those_of_visits_are_named_apart():
     table = pd.DataFrame(columns=["participant_id", "session_id", "age", "iq", "iq_later", "nap_later"])
-    renamed, scores, covariates = named_apart(table, ["iq", "iq_later"], ["age", "sex", "nap_later"])
+    renamed, scores, covariates = distinct_names(table, ["iq", "iq_later"], ["age", "sex", "nap_later"])
     assert scores == ["iq", "iq_later (score table)"]
     assert covariates == ["age (score table)", "sex", "nap_later"]
     assert set(renamed.columns) == {"participant_id", "session_id", *scores, "age (score table)", "nap_later"}
@@ -120,7 +120,7 @@ def test_columns_called_like_those_of_visits_are_named_apart():
 
 def test_a_name_that_is_taken_too_is_not_given_twice():
     table = pd.DataFrame(columns=["participant_id", "age", "age (score table)"])
-    renamed, scores = named_apart(table, ["age", "age (score table)"])
+    renamed, scores = distinct_names(table, ["age", "age (score table)"])
     assert scores == ["age (score table)'", "age (score table)"]
     assert renamed.columns.is_unique
 

@@ -23,6 +23,20 @@ def test_a_table_comes_back_as_it_was_written(tmp_path):
     assert sorted(p.name for p in tmp_path.iterdir()) == ["volumes.json", "volumes.tsv"]
 
 
+def test_columns_of_any_objects_are_written_as_the_others_are(tmp_path):
+    """Empty texts are missing, numbers among them have ten digits."""
+    table = pd.DataFrame(
+        {
+            "crossing": np.array([0.0, 1.0, np.nan], dtype=object),
+            "z": np.array([1 / 3, 2, None], dtype=object),
+            "notes": ["", "two visits", None],
+        }
+    )
+    write_table(table, tmp_path / "child_centiles.tsv")
+    lines = (tmp_path / "child_centiles.tsv").read_text().splitlines()[1:]
+    assert lines == ["0\t0.3333333333\tn/a", "1\t2\ttwo visits", "n/a\tn/a\tn/a"]
+
+
 def test_tabs_and_line_ends_in_a_text_do_not_break_the_table(tmp_path):
     write_table(pd.DataFrame({"site": ["a\tb\r\nc"], "run": [1]}), tmp_path / "qc.tsv")
     assert (tmp_path / "qc.tsv").read_text() == "site\trun\na b c\t1\n"

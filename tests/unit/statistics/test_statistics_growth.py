@@ -52,6 +52,19 @@ def test_two_visits_give_the_difference_without_interval():
     assert growth_table(table, source="posteriors").iloc[0]["change_mm3_per_month"] == pytest.approx(100)
 
 
+def test_a_structure_that_has_no_volume_from_posteriors_says_so():
+    """The intracranial estimate is one of labels alone: nothing was flagged, and no visit lacks it."""
+    table, _ = visits(
+        ("01", "A", 1, "birth", 900.0), ("01", "B", 5, "birth", 1100.0), structure="Intracranial-Estimate"
+    )
+    table["volume_posterior_mm3"] = np.nan
+    row = growth_table(table, source="posteriors").iloc[0]
+    assert row["notes"] == "no volume from posteriors: no change"
+    table["volume_mm3"] = np.nan
+    flagged = growth_table(table, source="posteriors").iloc[0]
+    assert flagged["notes"].startswith("2 visits without this structure, or flagged; fewer than two")
+
+
 def test_order_of_visits_is_that_of_age_not_of_names():
     table, _ = visits(("01", "Z", 1, "birth", 900.0), ("01", "A", 5, "birth", 1100.0))
     row = growth_table(table, source="labels").iloc[0]

@@ -1,4 +1,5 @@
 import json
+import re
 
 import pandas as pd
 import pytest
@@ -35,6 +36,14 @@ def test_every_result_has_its_dictionary(cohort):
         assert list(json.loads((cohort.folder / "cohort" / f"{name}.json").read_text())) == list(
             table.columns
         )
+
+
+def test_no_cell_is_empty_or_longer_than_ten_digits(cohort):
+    for path in (cohort.folder / "cohort").glob("*.tsv"):
+        cells = {cell for line in path.read_text().splitlines() for cell in line.split("\t")}
+        assert not cells & {"", "inf", "-inf", "nan"}, path.name
+        numbers = [cell for cell in cells if re.fullmatch(r"-?\d+\.\d+", cell)]
+        assert all(len(number.strip("-0.").replace(".", "")) <= 10 for number in numbers), path.name
 
 
 def test_the_planted_association_is_the_clearest(cohort):

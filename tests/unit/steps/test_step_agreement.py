@@ -57,6 +57,9 @@ def test_structures_of_one_side_and_unknown_ones_are_drawn(table, structure):
         (lambda t: t.assign(method=t["method"].where(t.index > 0)), "rows without child"),
         (lambda t: t.assign(method=np.where(t["participant_id"] < "02", t["method"], "Ann")).drop_duplicates(
             ["participant_id", "method"]), "no three children"),
+        (lambda t: t.assign(volume_mm3=t["volume_mm3"].where(t.index != 2, "large")),
+            "row 4, column volume_mm3: 'large' is not a number; write a number, or n/a"),
+        (lambda t: t.assign(volume_mm3=t["volume_mm3"] + "\t1"), "row 2, column volume_mm3"),
     ],
 )  # fmt: skip
 def test_tables_that_cannot_be_compared(table, change, words, capsys):
@@ -64,3 +67,15 @@ def test_tables_that_cannot_be_compared(table, change, words, capsys):
     change(content).to_csv(table, sep="\t", index=False, na_rep="n/a")
     assert main(["agreement", str(table), "-o", str(table.with_name("a.tsv"))]) == 65
     assert words in capsys.readouterr().err
+
+
+def test_words_for_a_missing_volume_and_columns_of_no_use_are_passed_over(table):
+    content = pd.read_csv(table, sep="\t", dtype=str).assign(label="hippo", flag="no")
+    content.loc[0, "volume_mm3"] = "NA"
+    content.to_csv(table, sep="\t", index=False)
+    out = table.with_name("agreement.tsv")
+    assert main(["agreement", str(table), "-o", str(out)]) == 0
+    assert read_table(out).set_index("methods")["n"].to_dict() == {
+        "Ann, Ben": "9", "Ann, Cid": "9", "Ben, Cid": "10", "Ann, Ben, Cid": "9",
+    }  # fmt: skip
+    assert "" not in {cell for line in out.read_text().splitlines() for cell in line.split("\t")}

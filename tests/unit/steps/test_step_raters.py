@@ -77,7 +77,7 @@ def test_what_a_rater_did_not_draw_is_missing_and_not_empty(maps):
     assert len(ann) == len(set(ann.index)) > 30
 
 
-@pytest.mark.parametrize("fault", ["elsewhere", "cut"])
+@pytest.mark.parametrize("fault", ["elsewhere", "cut", "empty"])
 def test_a_map_that_cannot_be_used_fails_the_step_and_names_the_rater(maps, oblique_affine, fault):
     folder, data = maps
     path = folder / "Ben" / "labels.nii.gz"
@@ -85,6 +85,8 @@ def test_a_map_that_cannot_be_used_fails_the_step_and_names_the_rater(maps, obli
     far[:3, 3] = 400
     if fault == "cut":
         path.write_bytes(path.read_bytes()[:100])
+    elif fault == "empty":
+        nib.save(nib.Nifti1Image(np.zeros_like(data), oblique_affine), path)
     else:
         nib.save(nib.Nifti1Image(data, far @ oblique_affine), path)
     assert rate(folder, *NAMES) == 0

@@ -37,9 +37,10 @@ def visit(tmp_path, oblique_affine):
         nib.save(nib.Nifti1Image(values, affine), path)
     plan = {
         "visit": VISIT,
+        "grid": {"shape": list(data.shape), "affine": oblique_affine.tolist()},
         "scans": [
-            {"scan": "run-1_T1w", "matrix": np.eye(4).tolist()},
-            {"scan": "run-2_T1w", "matrix": matrix.tolist()},
+            {"scan": scan, "image": f"{scan}.nii.gz", "used": True, "flags": [], "matrix": motion.tolist()}
+            for scan, motion in (("run-1_T1w", np.eye(4)), ("run-2_T1w", matrix))
         ],
     }
     (tmp_path / "registration.json").write_text(json.dumps(plan))
@@ -117,17 +118,41 @@ def test_reference_that_cannot_be_used_costs_its_own_rows_alone(visit, capsys, c
 
 
 @pytest.mark.parametrize(
-    "content", ["", "[]", "{}", '{"scans": [{"scan": "run-1_T1w", "matrix": [[0]]}]}', '{"scans": [1]}']
+    ("changes", "words"),
+    [
+        (None, "TypeError"),
+        ({"grid": None}, "TypeError"),
+        ({"grid": {"shape": [2, 2], "affine": np.eye(3).tolist()}}, "not of three axes"),
+        ({"scans": [1]}, "AttributeError"),
+        ({"scans": [{"scan": "run-1_T1w"}]}, "a scan has no flags"),
+        ({"matrix": [[0]]}, "not 4 x 4, or singular"),
+        ({"matrix": np.zeros((4, 4)).tolist()}, "not 4 x 4, or singular"),
+    ],
 )
-def test_registration_that_cannot_be_used(visit, content, capsys):
-    (visit / "registration.json").write_text(content)
+def test_registration_that_cannot_be_used(visit, changes, words, capsys):
+    """One of what register writes is not there, or is not what it should be."""
+    file = visit / "registration.json"
+    plan = json.loads(file.read_text())
+    if changes and "matrix" in changes:
+        plan["scans"][0] |= changes
+    else:
+        plan = [] if changes is None else plan | changes
+    file.write_text(json.dumps(plan))
     assert _distances(visit)[0] == 65
-    assert "registration.json" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert f"{file}: is not a registration" in said
+    assert words in said
+
+
+def test_registration_that_is_no_json(visit, capsys):
+    (visit / "registration.json").write_text("")
+    assert _distances(visit)[0] == 65
+    assert "registration.json: is not a registration" in capsys.readouterr().err
 
 
 def test_scan_that_the_registration_does_not_know(visit, capsys):
     plan = json.loads((visit / "registration.json").read_text())
-    (visit / "registration.json").write_text(json.dumps({"scans": plan["scans"][:1]}))
+    (visit / "registration.json").write_text(json.dumps(plan | {"scans": plan["scans"][:1]}))
     assert _distances(visit)[0] == 65
     assert "run-2_T1w" in capsys.readouterr().err
 
@@ -193,6 +218,31 @@ def test_morphometry_measures_the_reference_segmentation_too(visit, capsys):
     assert main(["morphometry", *_words(visit, *words, "--reference", str(visit / "absent.nii.gz"))]) == 0
     assert "no volumes of the reference segmentation" in capsys.readouterr().err
     assert {row["scan"] for row in _read(table)} == {"run-1_T1w", "run-2_T1w"}
+
+
+def test_what_the_reference_does_not_have_was_not_drawn(visit, capsys):
+    """Ventricles and left white matter alone: the rest and totals of it are n/a; an empty map is unusable."""
+    image = nib.load(_scan_file(visit, "run-1"))
+    path = visit / "reference.nii.gz"
+    words = ["--posterior-volumes", str(visit / "posterior.json"), "--out-dir", str(visit / "out")]
+    table = visit / "out" / f"{VISIT}_desc-scanvolumes_morph.tsv"
+    data = np.asarray(image.dataobj)
+    nib.save(nib.Nifti1Image(np.where(data == 41, 0, data).astype(np.uint8), image.affine), path)
+    assert main(["morphometry", *_words(visit, *words, "--reference", str(path))]) == 0
+    volumes = {row["structure"]: row["volume_mm3"] for row in _read(table) if row["scan"] == "manual"}
+    voxel = 0.8 * 1.1 * 2.0
+    assert float(volumes["Lateral-Ventricle"]) == pytest.approx(36 * voxel, abs=1e-3)
+    known = {name for name, volume in volumes.items() if volume != "n/a"}
+    ventricles = {"Lateral-Ventricle", "Left-Lateral-Ventricle", "Right-Lateral-Ventricle"}
+    assert known == {*ventricles, "Left-Cerebral-White-Matter"}
+    assert _distances(visit, "--reference", str(path))[0] == 0
+    rows = _read(visit / f"{VISIT}_desc-surfacedistance_qc.tsv")
+    assert [row["label"] for row in rows if row["reference"] == "manual"] == ["2", "4", "43"]
+    nib.save(nib.Nifti1Image(np.zeros_like(data), image.affine), path)
+    capsys.readouterr()
+    assert main(["morphometry", *_words(visit, *words, "--reference", str(path))]) == 0
+    assert "nothing was drawn in it" in capsys.readouterr().err
+    assert "manual" not in {row["scan"] for row in _read(table)}
 
 
 def test_posterior_volumes_that_cannot_be_used(visit, capsys):

@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from still import still
 
 from babyseg_py.images import Volume
 from babyseg_py.labels import LABELS
@@ -36,21 +37,8 @@ def folded():
 
 
 def drawn(bank, share: float | None):
-    """Parameters at 1 mm without motion, with so much of the cortex lost."""
-    size = bank.maps[0].size_mm
-    ranges = Ranges.from_dict({"grid": (SIDE,) * 3, "brain_voxels": (size, size), "bare_brain": 1.0})
-    params = draw_params(np.random.default_rng(3), bank, ranges)
-    zero = {"rotation_deg": [0.0] * 3, "shear": [0.0] * 3, "stretch": [1.0] * 3, "flip": False}
-    # A tenth of a voxel, so that no place lies halfway between two voxels.
-    zero |= {"coarse_warp_mm": 0.0, "fine_warp_mm": 0.0, "shift_voxels": [0.1] * 3}
-    around = params["surroundings"] | {"cerebrum_only": False}
-    sulci = None if share is None else {"share": share, "seed": 7}
-    return params | {
-        "anatomy": params["anatomy"] | zero,
-        "surroundings": around,
-        "sulci": sulci,
-        "white": None,
-    }
+    """Parameters without motion, with so much of the cortex lost."""
+    return still(bank, SIDE, sulci=None if share is None else {"share": share, "seed": 7})
 
 
 def lost(bank, share: float):

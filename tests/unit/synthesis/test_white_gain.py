@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from still import still
 
 from babyseg_py.images import Volume
 from babyseg_py.labels import LABELS
@@ -38,19 +39,6 @@ def thick():
     return ball_bank(BRAIN_MM - WHITE_MM)
 
 
-def drawn(bank, white: dict | None):
-    """Parameters at 1 mm without motion."""
-    size = bank.maps[0].size_mm
-    ranges = Ranges.from_dict({"grid": (SIDE,) * 3, "brain_voxels": (size, size), "bare_brain": 1.0})
-    params = draw_params(np.random.default_rng(3), bank, ranges)
-    still = {"rotation_deg": [0.0] * 3, "shear": [0.0] * 3, "stretch": [1.0] * 3, "flip": False}
-    # A tenth of a voxel, so that no place lies halfway between two voxels.
-    still |= {"coarse_warp_mm": 0.0, "fine_warp_mm": 0.0, "shift_voxels": [0.1] * 3}
-    around = params["surroundings"] | {"cerebrum_only": False}
-    changes = {"anatomy": params["anatomy"] | still, "surroundings": around, "sulci": None, "white": white}
-    return params | changes
-
-
 def test_maps_are_told_by_the_depth_of_their_cortex(thick) -> None:
     """A shell of 8 mm is far too thick, one of 3 mm is not; no cortex is not too thick either."""
     assert thick.maps[0].thick == 1
@@ -71,8 +59,8 @@ def test_distance_is_that_from_white_matter(thick) -> None:
 @pytest.mark.parametrize("mm", [1.0, 2.5])
 def test_white_matter_grows_by_so_much(thick, mm) -> None:
     """The ball's radius grows by that length on average, into cortex alone, and each side keeps its side."""
-    before = apply(thick, drawn(thick, None)).target
-    after = apply(thick, drawn(thick, {"mm": mm, "seed": 4})).target
+    before = apply(thick, still(thick, SIDE, white=None)).target
+    after = apply(thick, still(thick, SIDE, white={"mm": mm, "seed": 4})).target
     radius = (3 * torch.isin(after, torch.tensor([CHANNEL[2], CHANNEL[41]])).sum() / (4 * np.pi)) ** (1 / 3)
     assert float(radius) == pytest.approx(WHITE_MM + mm, abs=0.5)
     changed = before != after
@@ -82,7 +70,7 @@ def test_white_matter_grows_by_so_much(thick, mm) -> None:
 
 def test_the_image_follows(thick) -> None:
     """What became white matter looks like it."""
-    params = [drawn(thick, white) for white in (None, {"mm": 2.0, "seed": 4})]
+    params = [still(thick, SIDE, white=white) for white in (None, {"mm": 2.0, "seed": 4})]
     before, after = (apply(thick, one) for one in params)
     gained = before.target != after.target
     means, table = params[0]["scans"][0]["means"], tissue_table()
