@@ -29,11 +29,13 @@ def appearing(path: Path | str) -> Iterator[Path]:
     Raises
     ------
     UnusableData
-        If it cannot be written, for example because the disk is full. Nothing is left behind then.
+        If it cannot be written, for example because the disk is full, or is there and no regular file, such
+        as a device. Nothing is left behind then.
     """
     target = Path(path)
     if not target.name:
         raise UsageError("the name of an output is empty")
+    _require_file(target)
     partial = target.with_name(f".part-{os.getpid()}-{target.name}")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -65,6 +67,8 @@ def check_outputs(
     ------
     UsageError
         If two outputs are one file or one is an input, or if one exists and `force` is not given.
+    UnusableData
+        If one is there and no regular file, such as a device or a named pipe.
     """
     seen: set[Path] = set()
     read = {Path(path).resolve() for path in inputs if path}
@@ -73,7 +77,7 @@ def check_outputs(
             raise UsageError(f"{path}: is an input, which is never written over; name another file")
         place = path.absolute()
         if place in seen:
-            what = "two outputs have this name (the files beside a label map are named after it)"
+            what = "two outputs have this name (the files beside a label map or a table are named after it)"
             raise UsageError(f"{path}: {what}; name one of them otherwise")
         seen.add(place)
         try:
@@ -83,8 +87,47 @@ def check_outputs(
             raise UnusableData(str(path), what, "name another file") from None
         if is_folder:
             raise UsageError(f"{path}: is a folder; name a file")
+        _require_file(path)
         if is_there and not force:
             raise UsageError(f"{path}: is there already; name another file, or overwrite it with --force")
+
+
+def check_table(path: Path | str, columns: Sequence[str]) -> None:
+    """Stop before a table is written over a file that is none of its kind.
+
+    Parameters
+    ----------
+    path : Path or str
+        The table to write; a file that is there may be empty, or begin with the same header.
+    columns : sequence of str
+        Its header.
+
+    Raises
+    ------
+    UsageError
+        If another file is there.
+    """
+    header = "\t".join(columns).encode()
+    try:
+        with Path(path).open("rb") as file:
+            first = file.readline(len(header) + 2)
+    except (FileNotFoundError, NotADirectoryError):
+        return
+    if first and first.rstrip(b"\r\n") != header:
+        raise UsageError(f"{path}: is there already, and no older table of this kind; name another file")
+
+
+def _require_file(path: Path) -> None:
+    """Refuse what would be lost if a file took its name: a device, a pipe, a link to a stream."""
+    try:
+        is_other = path.exists() and not path.is_file() and not path.is_dir()
+        is_stream = path.is_symlink() and path.readlink().is_relative_to("/proc")
+    except OSError:
+        return  # Writing says why.
+    if is_other or is_stream:
+        raise UnusableData(
+            str(path), "is not a regular file", "an output is written whole and takes its name; name a file"
+        )
 
 
 def made_folder(path: Path | str) -> Path:

@@ -1,13 +1,16 @@
 """Files appear whole or not at all, and never over another one unasked; the text of tables."""
 
+import os
 import resource
+import stat
+from contextlib import nullcontext
 
 import numpy as np
 import pandas as pd
 import pytest
 
 from babyseg_py.errors import UnusableData, UsageError
-from babyseg_py.writing import appearing, check_outputs, tsv_text
+from babyseg_py.writing import appearing, check_outputs, check_table, tsv_text
 
 
 def test_file_that_cannot_be_finished_leaves_nothing(tmp_path) -> None:
@@ -46,6 +49,45 @@ def test_outputs_are_checked_before(tmp_path) -> None:
         check_outputs([new, tmp_path / "." / "b.nii.gz"], force=True)
     with pytest.raises(UsageError, match="is a folder"):
         check_outputs([tmp_path], force=True)
+
+
+@pytest.mark.parametrize("linked", [False, True])
+def test_pipe_is_not_replaced(tmp_path, linked) -> None:
+    pipe, link = tmp_path / "pipe", tmp_path / "link"
+    os.mkfifo(pipe)
+    link.symlink_to(pipe)
+    target = link if linked else pipe
+    with pytest.raises(UnusableData, match="not a regular file"):
+        check_outputs([target])
+    with pytest.raises(UnusableData, match="not a regular file"), appearing(target) as part:
+        part.touch()
+    assert stat.S_ISFIFO(target.stat().st_mode)
+    assert link.is_symlink()
+    assert sorted(tmp_path.iterdir()) == [link, pipe]
+
+
+def test_link_to_a_stream_is_not_replaced(tmp_path) -> None:
+    """As /dev/stdout is, also where the stream goes into a file."""
+    link = tmp_path / "stdout"
+    link.symlink_to("/proc/self/fd/1")
+    with pytest.raises(UnusableData, match="not a regular file"), appearing(link) as part:
+        part.touch()
+    assert link.is_symlink()
+
+
+@pytest.mark.parametrize(
+    ("content", "is_ours"),
+    [
+        *((None, True), (b"", True), (b"a\tb\n1\t2\n", True), (b"a\tb\r\n", True), (b"a\tb", True)),
+        *((b"a\tb\tc\n", False), (b"a\n", False), (b"\n", False), (b"\xff\x00" * 90, False)),
+    ],
+)
+def test_a_table_takes_the_place_of_its_like_alone(tmp_path, content, is_ours) -> None:
+    path = tmp_path / "t.tsv"
+    if content is not None:
+        path.write_bytes(content)
+    with nullcontext() if is_ours else pytest.raises(UsageError, match="no older table of this kind"):
+        check_table(path, ["a", "b"])
 
 
 def test_text_of_a_table() -> None:
