@@ -35,7 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--sheet", metavar="F", help="samplesheet that tells the ages of sub-X_ses-Y")
     parser.add_argument("--weights", metavar="F", help="weights to go on from, default the package's")
-    parser.add_argument("--config", metavar="F.yaml", help="other settings; see docs/training.md")
+    parser.add_argument("--config", metavar="F.yaml", help="settings that differ from the usual ones; see docs/training.md")
     parser.add_argument(
         "-o", "--out-dir", required=True, metavar="DIR", help="checkpoint, resumed from, and log"
     )

@@ -1,5 +1,7 @@
 """Corrected maps mend what is wrong, and nothing else gets worse."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -33,7 +35,13 @@ SETTINGS = {
     "validate_every": 60,
     "validation_samples": 6,
     "tensorboard": False,
-    "synthesis": {"grid": [16, 16, 16], "brain_voxels": [10, 12], "shift_voxels": 1},
+    "ease_in": 2000,
+    "decay": 0.25,
+    "synthesis": {
+        **{"grid": [16, 16, 16], "brain_voxels": [10, 12], "shift_voxels": 1, "polarised": False},
+        **dict.fromkeys(("cerebrum_only", "two_scans", "grafted", "myelination"), 0),
+        **dict.fromkeys(("open_sulci", "white_gain", "between", "growth"), 0),
+    },
 }
 
 
@@ -127,6 +135,18 @@ def test_brains_are_as_large_as_those_that_the_weights_are_shown(settings, tmp_p
     assert finetune_recipe(settings, info).synthesis.brain_voxels == (10, 12)
 
 
+def test_settings_that_are_not_named_are_those_of_the_package(tmp_path) -> None:
+    """A file with more steps and one effect changes these alone."""
+    _, info = load_weights(default_weights())
+    usual = finetune_recipe(None, info)
+    path = tmp_path / "more.yaml"
+    path.write_text("steps: 800\nsynthesis: {growth: 0}")
+    expected = replace(usual, steps=800, synthesis=replace(usual.synthesis, growth=0))
+    assert finetune_recipe(path, info) == expected
+    path.write_text("steps: 800\nsynthesis:\n")
+    assert finetune_recipe(path, info) == replace(usual, steps=800)
+
+
 def test_kept_maps_of_nobody_knows_what_age_are_not_adults(ball, settings) -> None:
     """If some have an age those without one are adults'; if none has, any maturity is as likely."""
     _, info = load_weights(default_weights())
@@ -161,7 +181,9 @@ def test_what_was_forgotten_is_named() -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("bank: b", "without bank and network"),
+        ("bank: b\nheld_out: [age-4mo]", "has bank, held_out, which the weights and the maps decide"),
+        ("inference: fixed-grid", "has inference"),
+        ("synthesis: [1]", "is not a list of settings"),
         ("steeps: 3", "unknown settings steeps"),
         ("[", "cannot be read"),
     ],
