@@ -21,11 +21,10 @@ Report: ${top}/report.html"""
 
 /** Where the weights of a training are. */
 def trainingLines(success, outdir) {
+    def weights = "${file(outdir)}/training/weights.safetensors"
     if (!success) {
-        return "\nThe training stopped before its end: the message above says why. The same command goes on from its last checkpoint."
+        def earlier = file(weights).exists() ? "\n${weights} is of an earlier run." : ''
+        return "\nThe training stopped before its end: the message above says why. The same command goes on from its last checkpoint, if it has one.${earlier}"
     }
-    if (!file("${outdir}/training/weights.safetensors").exists()) {
-        return "\nNothing was run."
-    }
-    return "\nWeights: ${file(outdir)}/training/weights.safetensors (babyseg segment --weights, or --weights of the pipeline)"
+    return "\nWeights: ${weights} (babyseg segment --weights, or --weights of the pipeline)"
 }

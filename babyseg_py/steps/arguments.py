@@ -37,6 +37,12 @@ def names_in(text: str | None) -> tuple[str, ...]:
     return tuple(name.strip() for name in (text or "").split(",") if name.strip())
 
 
+def check_weights_name(path: str | None) -> None:
+    """Raise `UsageError` if weights are to be written to a file of another kind."""
+    if path and not path.endswith(".safetensors"):
+        raise UsageError(f"{path}: weights are written to a file whose name ends in .safetensors")
+
+
 def thread_count(least: int) -> Callable[[str], int]:
     """Return a parser of numbers of threads, from the least one that makes sense."""
 

@@ -5,7 +5,8 @@ import math
 import sys
 from pathlib import Path
 
-from babyseg_py.steps.arguments import thread_count
+from babyseg_py.segmentation.choices import DEVICES
+from babyseg_py.steps.arguments import check_weights_name, thread_count
 
 LESS = 0.002  # loss of agreement that counts, in Dice
 
@@ -35,12 +36,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--sheet", metavar="F", help="samplesheet that tells the ages of sub-X_ses-Y")
     parser.add_argument("--weights", metavar="F", help="weights to go on from, default the package's")
-    parser.add_argument("--config", metavar="F.yaml", help="other settings; see docs/training.md")
+    parser.add_argument(
+        "--config", metavar="F.yaml", help="settings that differ from the usual ones; see docs/training.md"
+    )
     parser.add_argument(
         "-o", "--out-dir", required=True, metavar="DIR", help="checkpoint, resumed from, and log"
     )
     parser.add_argument("--export", required=True, metavar="F.safetensors", help="weights to write")
-    parser.add_argument("--device", default="cpu", choices=("cpu", "cuda"))
+    parser.add_argument("--device", default="cpu", choices=DEVICES)
     parser.add_argument("--threads", type=thread_count(1), default=2)
 
 
@@ -54,27 +57,35 @@ def run(args: argparse.Namespace) -> None:
     from babyseg_py.models.weights import save_weights
     from babyseg_py.segmentation.inference import load_segmenter
     from babyseg_py.training.finetune import Job, finetune, finetune_recipe, forgotten
+    from babyseg_py.training.labelmaps import find_maps
     from babyseg_py.training.loop import CHECKPOINT
-    from babyseg_py.training.pack import bank_of
-    from babyseg_py.training.team import join_team, leave_team
+    from babyseg_py.training.pack import bank_of, visit_in
+    from babyseg_py.training.team import chosen_device, join_team, leave_team
     from babyseg_py.training.unlabelled import consistency, set_apart
     from babyseg_py.writing import check_outputs
 
     if not args.corrected and not args.unlabelled:
         raise UsageError("say what to learn from with --corrected, --unlabelled or both")
-    read = [args.weights, args.sheet, args.config, *args.keep, *args.corrected]
-    check_outputs([args.export], inputs=[*read, Path(args.out_dir) / CHECKPOINT])
+    check_weights_name(args.export)
     structures = _structures(args.structures)
+    keep, corrections = ([Path(place) for place in places] for places in (args.keep, args.corrected))
+    read = [args.weights, args.sheet, args.config, *find_maps([*keep, *corrections])]
+    check_outputs([args.export], inputs=[*read, Path(args.out_dir) / CHECKPOINT])
     ages = _ages(args.sheet) if args.sheet else {}
-    segmenter = load_segmenter(args.weights or default_weights(), device=args.device)
+    device = chosen_device(args.device)
+    segmenter = load_segmenter(args.weights or default_weights(), device=device)
     start = segmenter.networks, segmenter.info
     recipe = finetune_recipe(Path(args.config) if args.config else None, segmenter.info)
-    corrected = bank_of([Path(place) for place in args.corrected], ages=ages) if args.corrected else None
-    kept = bank_of([Path(place) for place in args.keep], ages=ages)
+    corrected = bank_of(corrections, ages=ages) if corrections else None
+    kept = bank_of(keep, ages=ages)
+    maps = [m.name for bank in (kept, corrected) if bank for m in bank.maps]
+    if args.sheet and not any(visit_in(name) in ages for name in maps):
+        words = f"{args.sheet} tells the age of none of the maps, which are named sub-X_ses-Y if it is to"
+        print(f"babyseg finetune: note: {words}", file=sys.stderr)
     keep_freed_memory()
     torch.set_num_threads(args.threads)
     learned, apart = set_apart(_unlabelled(args.unlabelled, segmenter)) if args.unlabelled else ([], [])
-    team = join_team(args.device)
+    team = join_team(device)
     try:
         job = Job(kept, corrected, structures, tuple(learned))
         networks, info, changes = finetune(job, recipe, start, Path(args.out_dir), team=team)
@@ -131,9 +142,15 @@ def _ages(sheet: str) -> dict[str, float]:
     """Chronological age in months of each visit, where the sheet tells it."""
     from babyseg_py.cohort.ages import UNIT_DAYS
     from babyseg_py.cohort.samplesheet import read_samplesheet
+    from babyseg_py.errors import UnusableData
     from babyseg_py.names import visit_id
 
     records, problems = read_samplesheet(sheet)
+    if not records:
+        words = "; ".join(str(problem) for problem in problems[:3])
+        raise UnusableData(
+            sheet, f"names no visit ({words})", "see docs/samplesheet.md, or leave --sheet out"
+        )
     for problem in problems:
         print(f"babyseg finetune: {problem}", file=sys.stderr)
     return {

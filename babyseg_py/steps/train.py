@@ -58,8 +58,11 @@ def run(args: argparse.Namespace) -> None:
     from babyseg_py.models.memory import keep_freed_memory
     from babyseg_py.training.loop import CHECKPOINT
     from babyseg_py.training.recipe import read_recipe
+    from babyseg_py.training.team import chosen_device
     from babyseg_py.writing import check_outputs
 
+    _check_usage(args)
+    device = chosen_device(args.device)
     folder = Path(args.out_dir)
     recipe = read_recipe(args.recipe)
     if args.export:
@@ -67,7 +70,7 @@ def run(args: argparse.Namespace) -> None:
 
         locate = Path(args.locate) if args.locate else None
         inputs = [args.recipe, folder / CHECKPOINT, locate, locate / CHECKPOINT if locate else None]
-        check_outputs([args.export], inputs=inputs)
+        check_outputs([args.export], inputs=[*inputs, recipe.bank])
         export_weights(folder, Path(args.export), locate=locate)
         return
     if args.refine:
@@ -78,18 +81,38 @@ def run(args: argparse.Namespace) -> None:
         _replay(Path(args.replay), recipe)
         return
     if args.pack:
-        from babyseg_py.training.pack import pack_label_maps
-
-        table = Path(args.label_table) if args.label_table else None
-        note = pack_label_maps([Path(path) for path in args.pack], Path(recipe.bank), label_table=table)
-        if note:
-            print(f"babyseg train: note: {note}", file=sys.stderr)
+        _pack(args, recipe.bank)
     if args.refine:
-        _refine(recipe, folder, args.refine[0], Path(args.refine[1]), args.device)
+        _refine(recipe, folder, args.refine[0], Path(args.refine[1]), device)
         return
     if args.start and (folder / CHECKPOINT).exists():
         print(f"babyseg train: note: {folder} has a checkpoint; --start is not used", file=sys.stderr)
-    _train(recipe, folder, args.device, _begin_with(args.start, recipe) if args.start else {})
+    _train(recipe, folder, device, _begin_with(args.start, recipe) if args.start else {})
+
+
+def _check_usage(args: argparse.Namespace) -> None:
+    from babyseg_py.errors import UsageError
+    from babyseg_py.steps.arguments import check_weights_name
+
+    if args.label_table and not args.pack:
+        raise UsageError("--label-table is for the maps of --pack, which was not given")
+    if args.locate and not args.export:
+        raise UsageError("--locate is for --export, which was not given")
+    check_weights_name(args.export)
+    check_weights_name(args.refine[1] if args.refine else None)
+
+
+def _pack(args: argparse.Namespace, bank: str) -> None:
+    """Pack label maps into the bank, which must be none of them."""
+    from babyseg_py.training.labelmaps import find_maps
+    from babyseg_py.training.pack import pack_label_maps
+    from babyseg_py.writing import check_outputs
+
+    maps = find_maps([Path(path) for path in args.pack])
+    check_outputs([bank], inputs=[args.recipe, args.label_table, args.start, *maps])
+    table = Path(args.label_table) if args.label_table else None
+    for note in pack_label_maps(maps, Path(bank), label_table=table):
+        print(f"babyseg train: note: {note}", file=sys.stderr)
 
 
 def _begin_with(weights: str, recipe) -> dict:
@@ -129,13 +152,9 @@ def _refine(recipe, folder: Path, weights: str, target: Path, device: str) -> No
 
 
 def _train(recipe, folder: Path, device: str, beginning: dict) -> None:
-    import torch
-
     from babyseg_py.training.loop import Trainer
     from babyseg_py.training.team import join_team, leave_team
 
-    if device == "auto":
-        device = "cuda" if torch.cuda.is_available() else "cpu"
     team = join_team(device)
     try:
         Trainer(recipe, folder, team=team, **beginning).run()

@@ -17,6 +17,11 @@ SHARES = (
     *("two_scans", "thick", "box_profile", "ghost", "ghost_size", "ghost_shift", "gibbs", "gibbs_kept"),
     *("spikes", "lines", "dropout", "rician", "crop", "crop_share", "masked"),
 )
+# Finer fields need memory without end; shares are drawn by their logarithm.
+LEAST = {
+    **{"brain_voxels": 4, "bias_voxels": 1, "texture_voxels": 1, "lesion_voxels": 1},
+    "lesion_share": 1e-6,
+}
 
 
 @dataclass(frozen=True)
@@ -144,8 +149,10 @@ def _check(name: str, value: Any) -> None:
         problem = "has to be finite"
     elif name == "grid" and not all(isinstance(side, int) and side > 0 for side in values):
         problem = "has to be whole numbers of voxels"
-    elif name in ("brain_voxels", "thickness") and min(values) <= 0:
+    elif name == "thickness" and min(values) <= 0:
         problem = "has to be positive"
+    elif name in LEAST and min(values) < LEAST[name]:
+        problem = f"has to be {LEAST[name]:g} or more"
     elif name not in SIGNED and numbers and min(numbers) < 0:
         problem = "must not be negative"
     elif len(values) == 2 and values[0] > values[1]:

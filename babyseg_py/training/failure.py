@@ -23,6 +23,9 @@ from babyseg_py.writing import appearing
 FOLDER = "failed"
 MEMORY = 0.98  # share of the old in the running mean of the loss
 WORSE_THAN_GUESSING = 1.5
+NO_OVERLAP = 0.99  # soft Dice loss; filling everything with background is at most 1 - .9 / 22
+STILL = 1e-9  # norm of a gradient that is none
+STANDSTILL = 20  # steps
 
 
 class Watch:
@@ -33,11 +36,16 @@ class Watch:
     classes : int
         Number of classes. A network that knows nothing has a cross-entropy of their logarithm, and a soft
         Dice of about 0; a run is taken to diverge when the running mean of its loss is half as much again.
+    loss : str
+        Of the recipe. Soft Dice alone is at most 1: there a run is taken to diverge when its running mean
+        says that not even background is found. With any loss it is when a gradient of nothing stays so,
+        as that of soft Dice does once all probabilities are 0 or 1.
     """
 
-    def __init__(self, classes: int) -> None:
-        self.limit = WORSE_THAN_GUESSING * (math.log(classes) + 1)
+    def __init__(self, classes: int, loss: str = "cross_entropy_dice") -> None:
+        self.limit = NO_OVERLAP if loss == "soft_dice" else WORSE_THAN_GUESSING * (math.log(classes) + 1)
         self.level: float | None = None
+        self.still = 0
 
     def complaint(self, losses: Sequence[float], gradient: float) -> str | None:
         """Say what is wrong with a step, None if nothing is."""
@@ -49,7 +57,10 @@ class Watch:
         loss = sum(losses) / len(losses)
         self.level = loss if self.level is None else MEMORY * self.level + (1 - MEMORY) * loss
         if self.level > self.limit:
-            return f"training diverges: the mean loss is {self.level:.2f}, more than {self.limit:.2f}"
+            return f"training diverges: the mean loss is {self.level:.3g}, more than {self.limit:.3g}"
+        self.still = self.still + 1 if gradient < STILL else 0
+        if self.still == STANDSTILL:
+            return f"training diverges: nothing was learned from {STANDSTILL} steps, the gradient is 0"
         return None
 
 

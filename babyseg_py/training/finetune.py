@@ -26,6 +26,7 @@ from babyseg_py.training.unlabelled import RealSamples, RealVisit
 DEFAULTS = Path(__file__).with_name("finetune.yaml")
 MARGIN = 2  # voxels around an old label of a corrected structure that count as in doubt
 SPAN = 1.47  # largest brain to the smallest, as in the training of the default weights
+SETTLED = {"bank", "network", "held_out", "inference"}  # by the weights and the maps to keep
 WORSE = 0.01  # loss of Dice of another structure that is told
 
 
@@ -110,28 +111,46 @@ def _of_any_maturity(recipe: Recipe) -> Recipe:
 def finetune_recipe(path: Path | None, info: ModelInfo) -> Recipe:
     """Read the settings of a fine-tuning for the network of given weights.
 
+    Parameters
+    ----------
+    path : Path or None
+        Settings that differ from `DEFAULTS`; those of ``synthesis`` may be given one by one.
+    info : ModelInfo
+        Of the weights.
+
     Raises
     ------
     UnusableData
         If the file cannot be read, a setting is unknown or the grid does not suit the network.
     """
-    path = path or DEFAULTS
-    try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as problem:
-        raise UnusableData(str(path), f"cannot be read ({problem})", f"write it like {DEFAULTS}") from problem
-    if not isinstance(values, dict) or {"bank", "network"} & set(values):
-        what = "is not a list of settings without bank and network, which the weights and maps decide"
-        raise UnusableData(str(path), what, f"write it like {DEFAULTS}")
-    given = values.get("synthesis")
-    if isinstance(info.preprocessing, Preprocessing) and isinstance(given, dict):
-        shown = info.preprocessing.brain_voxels
-        low = shown / SPAN**SHOWN
-        values["synthesis"] = {"brain_voxels": [round(low, 1), round(low * SPAN, 1)]} | given
-    recipe = recipe_from_dict({**values, "bank": "", "network": asdict(info.network)}, where=str(path))
+    values = _settings(DEFAULTS)
+    if path:
+        given = _settings(path)
+        values |= given | {"synthesis": values["synthesis"] | given["synthesis"]}
+    where = str(path or DEFAULTS)
+    if isinstance(info.preprocessing, Preprocessing):
+        low = info.preprocessing.brain_voxels / SPAN**SHOWN
+        around = {"brain_voxels": [round(low, 1), round(low * SPAN, 1)]}
+        values["synthesis"] = around | values["synthesis"]
+    recipe = recipe_from_dict({**values, "bank": "", "network": asdict(info.network)}, where=where)
     if isinstance(info.preprocessing, FixedGrid):  # One look sees images of any polarity.
         recipe = replace(recipe, synthesis=replace(recipe.synthesis, polarised=False))
     return recipe
+
+
+def _settings(path: Path) -> dict[str, Any]:
+    """Read settings, ``synthesis`` always among them."""
+    advice = f"write it like {DEFAULTS}"
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as problem:
+        raise UnusableData(str(path), f"cannot be read ({problem})", advice) from problem
+    if not isinstance(values, dict) or not isinstance(values.get("synthesis") or {}, dict):
+        raise UnusableData(str(path), "is not a list of settings, or its synthesis is none", advice)
+    if settled := sorted(SETTLED & set(values)):
+        what = f"has {', '.join(settled)}, which the weights and the maps decide"
+        raise UnusableData(str(path), what, "leave these out")
+    return values | {"synthesis": values.get("synthesis") or {}}
 
 
 def finetune(

@@ -133,10 +133,11 @@ class Trainer:
         self.before, self.learns_from = before, learns_from
         self.samples, self.validation = samples, validation
         made_folder(folder)
-        if (folder / CHECKPOINT).exists():
+        self.seen = _version(folder / CHECKPOINT)
+        if self.seen:
             self._resume()
         self.shared = self.team.share(self.network)
-        self.watch = Watch(recipe.network.classes)
+        self.watch = Watch(recipe.network.classes, recipe.loss)
 
     def run(self) -> None:
         """Train to the recipe's last step.
@@ -145,13 +146,23 @@ class Trainer:
         ------
         UnusableData
             If a loss or a gradient is not finite or training diverges (the step is kept to be looked at), or
-            if another process trains in the folder.
+            if another process trains in the folder, or did since its checkpoint was read.
         """
-        with alone_in(self.folder) if self.team.leads else nullcontext():
+        if not self.team.leads:
+            self._run()
+            return
+        with alone_in(self.folder):
+            if _version(self.folder / CHECKPOINT) != self.seen:
+                what = "another process has trained in this folder in the meantime"
+                raise UnusableData(str(self.folder), what, "call the same command again to go on from there")
+            drop_rows_after(self.folder / LOG, self.step)
             self._run()
 
     def _run(self) -> None:
         recipe = self.recipe
+        if self.step >= recipe.steps and self.team.leads:
+            done = f"has {self.step} steps, and the recipe asks for {recipe.steps}"
+            print(f"{self.folder}: this training is finished: it {done}", flush=True)
         board = Board(self.folder, self.step) if recipe.tensorboard and self.team.leads else None
         began, first, losses = time.perf_counter(), self.step, []
         clock = began
@@ -163,11 +174,14 @@ class Trainer:
             last = self.step == recipe.steps
             if not self.team.leads:
                 continue
+            left = (recipe.steps - self.step) * (now - began) / (self.step - first)
+            saves = self.step % recipe.save_every == 0 or last
             if self.step % recipe.validate_every == 0 or last:
-                left = (recipe.steps - self.step) * (now - began) / (self.step - first)
                 self._report(float(np.mean(losses)), left, board)
                 losses = []
-            if self.step % recipe.save_every == 0 or last:
+            elif saves:
+                print(f"step {self.step}, loss {np.mean(losses):.4f} {_minutes(left)}", flush=True)
+            if saves:
                 self._save()
         if board:
             board.close()
@@ -271,7 +285,7 @@ class Trainer:
             rate = learning_rate(self.recipe, self.step - 1)
             board.scalars({"loss": loss, "learning_rate": rate, **means, **structures}, self.step)
         words = ", ".join(f"{k} {v}" for k, v in row.items())
-        print(f"{words} ({seconds_left / 60:.0f} minutes left)", flush=True)
+        print(f"{words} {_minutes(seconds_left)}", flush=True)
 
     def _state(self) -> dict[str, Any]:
         return {
@@ -291,6 +305,7 @@ class Trainer:
     def _save(self) -> None:
         with appearing(self.folder / CHECKPOINT) as partial:
             torch.save(self._state(), partial)
+        self.seen = _version(self.folder / CHECKPOINT)
 
     def _resume(self) -> None:
         path = self.folder / CHECKPOINT
@@ -318,8 +333,18 @@ class Trainer:
             reason = " ".join(str(problem).split())[:120]
             what = f"is damaged, or of another network than the recipe's ({reason})"
             raise UnusableData(str(path), what, "give another folder with -o, or its recipe") from problem
-        if self.team.leads:
-            drop_rows_after(self.folder / LOG, self.step)
+
+
+def _version(path: Path) -> tuple[int, int] | None:
+    """Return what changes when a file is written anew; None if there is none."""
+    if not path.exists():
+        return None
+    found = path.stat()
+    return found.st_ino, found.st_mtime_ns
+
+
+def _minutes(seconds: float) -> str:
+    return f"({seconds / 60:.0f} minutes left)"
 
 
 @contextmanager

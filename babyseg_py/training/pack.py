@@ -15,7 +15,7 @@ _AGE = re.compile(r"age-(\d+(?:\.\d+)?)(?:-(\d+(?:\.\d+)?))?mo", re.IGNORECASE)
 _ENDING = re.compile(r"(_dseg.*|\.nii|\.nii\.gz|\.mgz|\.mgh)$", re.IGNORECASE)
 
 
-def pack_label_maps(places: Sequence[Path], target: Path, *, label_table: Path | None = None) -> str | None:
+def pack_label_maps(places: Sequence[Path], target: Path, *, label_table: Path | None = None) -> list[str]:
     """Pack label maps; a name like ``age-4mo_dseg.nii.gz`` tells an age in months, others are adults.
 
     Parameters
@@ -29,7 +29,7 @@ def pack_label_maps(places: Sequence[Path], target: Path, *, label_table: Path |
 
     Returns
     -------
-    str or None
+    list of str
         What their owner should know.
 
     Raises
@@ -39,10 +39,10 @@ def pack_label_maps(places: Sequence[Path], target: Path, *, label_table: Path |
     """
     paths = find_maps(places)
     table = read_label_table(label_table) if label_table else None
-    note = _checked(paths, table)
+    notes = [*filter(None, [_checked(paths, table), _taken_for_adults(paths)])]
     target.parent.mkdir(parents=True, exist_ok=True)
     save_bank(relate(_described(paths, table, {})), target)
-    return note
+    return notes
 
 
 def bank_of(places: Sequence[Path], *, ages: Mapping[str, float]) -> LabelBank:
@@ -78,18 +78,32 @@ def _checked(paths: Sequence[Path], table: Renumbering | None) -> str | None:
     return checked_maps(paths, table)
 
 
+def _taken_for_adults(paths: Sequence[Path]) -> str | None:
+    """Say how many maps count as adults though their names do not call them so."""
+    names = [_name(path) for path in paths]
+    count = sum(age_from_name(n) is None and not n.lower().startswith("adult") for n in names)
+    if not count:
+        return None
+    words = f"{count} of {len(names)} maps tell no age and count as adults: their images get contrasts of"
+    return f"{words} grown brains; begin the names of children's maps with an age, as in age-4mo_dseg.nii.gz"
+
+
 def _described(paths: Sequence[Path], table: Renumbering | None, ages: Mapping[str, float]) -> LabelBank:
     described = []
     for path in paths:
         name = _name(path)
-        visit = "_".join(name.split("_")[:2])
-        age = ages.get(visit, age_from_name(name))
+        age = ages.get(visit_in(name), age_from_name(name))
         described.append(describe_map(renumber(load_labels(path), table), name=name, age_months=age))
     return make_bank(described)
 
 
 def _name(path: Path) -> str:
     return _ENDING.sub("", path.name)
+
+
+def visit_in(name: str) -> str:
+    """Visit that the name of a map begins with, such as sub-01_ses-A."""
+    return "_".join(name.split("_")[:2])
 
 
 def age_from_name(name: str) -> float | None:

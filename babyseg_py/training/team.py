@@ -7,6 +7,8 @@ import torch
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
+from babyseg_py.errors import UsageError
+
 
 @dataclass(frozen=True)
 class Team:
@@ -34,6 +36,20 @@ class Team:
     def share(self, network: nn.Module) -> nn.Module:
         """Wrap a network so that gradients are averaged over all processes."""
         return DistributedDataParallel(network) if self.size > 1 else network
+
+
+def chosen_device(name: str) -> str:
+    """Return ``cpu`` or ``cuda`` for a choice that may be ``auto``.
+
+    Raises
+    ------
+    UsageError
+        If a GPU is asked for and there is none.
+    """
+    has_gpu = torch.cuda.is_available()
+    if name == "cuda" and not has_gpu:
+        raise UsageError("no CUDA device is available: use --device cpu or auto")
+    return "cuda" if has_gpu and name in ("auto", "cuda") else "cpu"
 
 
 def join_team(device: str) -> Team:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import yaml
 
-from babyseg_py.images import Volume, save_labels
+from babyseg_py.images import Volume, load_labels, save_labels
 from babyseg_py.models.weights import load_weights
 
 OWN = {2: 101, 3: 102, 41: 201, 42: 202}
@@ -60,6 +60,24 @@ def test_training_writes_weights_and_goes_on_from_its_checkpoint(project, launch
     assert further.code == 0, further.text
     _, info = load_weights(run.outdir / "training" / "weights.safetensors")
     assert info.provenance["segment_steps"] == "12"
+
+
+def test_maps_that_cannot_be_used_fail_the_run(project, launch, maps):
+    """The step says what is wrong, the run has failed, and weights of an earlier run are called so."""
+    good = load_labels(maps / "age-4mo_dseg.nii.gz")
+    save_labels(Volume(good.data[::-1].copy(), good.affine), maps / "age-5mo_dseg.nii.gz")
+    save_labels(Volume(np.where(good.data == 101, 99, good.data), good.affine), maps / "age-6mo_dseg.nii.gz")
+    old = launch / "results" / "training" / "weights.safetensors"
+    old.parent.mkdir(parents=True)
+    old.write_bytes(b"old")
+    words = ["--workflow", "train", "--label_maps", str(maps), "--label_table", str(launch / "table.tsv")]
+    run = project.run(launch, *words, "--recipe", str(launch / "mine.yaml"), "--device", "cpu")
+    assert run.code != 0
+    assert "age-5mo_dseg.nii.gz: left and right are exchanged" in run.text
+    assert "labels 99 are not in the label table" in run.text
+    assert "The training stopped before its end" in run.text
+    assert f"{old} is of an earlier run" in run.text
+    assert "Weights: " not in run.text
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,7 @@
 """Corrected maps mend what is wrong, and nothing else gets worse."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -33,7 +35,13 @@ SETTINGS = {
     "validate_every": 60,
     "validation_samples": 6,
     "tensorboard": False,
-    "synthesis": {"grid": [16, 16, 16], "brain_voxels": [10, 12], "shift_voxels": 1},
+    "ease_in": 2000,
+    "decay": 0.25,
+    "synthesis": {
+        **{"grid": [16, 16, 16], "brain_voxels": [10, 12], "shift_voxels": 1, "polarised": False},
+        **dict.fromkeys(("cerebrum_only", "two_scans", "grafted", "myelination"), 0),
+        **dict.fromkeys(("open_sulci", "white_gain", "between", "growth"), 0),
+    },
 }
 
 
@@ -127,6 +135,18 @@ def test_brains_are_as_large_as_those_that_the_weights_are_shown(settings, tmp_p
     assert finetune_recipe(settings, info).synthesis.brain_voxels == (10, 12)
 
 
+def test_settings_that_are_not_named_are_those_of_the_package(tmp_path) -> None:
+    """A file with more steps and one effect changes these alone."""
+    _, info = load_weights(default_weights())
+    usual = finetune_recipe(None, info)
+    path = tmp_path / "more.yaml"
+    path.write_text("steps: 800\nsynthesis: {growth: 0}")
+    expected = replace(usual, steps=800, synthesis=replace(usual.synthesis, growth=0))
+    assert finetune_recipe(path, info) == expected
+    path.write_text("steps: 800\nsynthesis:\n")
+    assert finetune_recipe(path, info) == replace(usual, steps=800)
+
+
 def test_kept_maps_of_nobody_knows_what_age_are_not_adults(ball, settings) -> None:
     """If some have an age those without one are adults'; if none has, any maturity is as likely."""
     _, info = load_weights(default_weights())
@@ -161,7 +181,9 @@ def test_what_was_forgotten_is_named() -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("bank: b", "without bank and network"),
+        ("bank: b\nheld_out: [age-4mo]", "has bank, held_out, which the weights and the maps decide"),
+        ("inference: fixed-grid", "has inference"),
+        ("synthesis: [1]", "is not a list of settings"),
         ("steeps: 3", "unknown settings steeps"),
         ("[", "cannot be read"),
     ],
@@ -176,6 +198,60 @@ def test_bad_settings_are_explained(text, message, tmp_path) -> None:
 
 def test_unknown_structures_are_named(tmp_path, capsys) -> None:
     """A misspelt structure is a usage error."""
-    words = ["--corrected", "c", "--keep", "k", "--structures", "Hippo", "-o", str(tmp_path), "--export", "w"]
-    assert main(["finetune", *words]) == 2
+    words = ["--corrected", "c", "--keep", "k", "--structures", "Hippo", "-o", str(tmp_path)]
+    assert main(["finetune", *words, "--export", "w.safetensors"]) == 2
     assert "Hippo: known are" in capsys.readouterr().err
+
+
+def call(tmp_path, *words: str) -> int:
+    """Call the command with corrected maps in ``cor``."""
+    usual = [
+        "--corrected",
+        str(tmp_path / "cor"),
+        "--keep",
+        str(tmp_path / "cor"),
+        "-o",
+        str(tmp_path / "run"),
+    ]
+    return main(["finetune", *usual, "--threads", "1", *words])
+
+
+@pytest.mark.parametrize("name", ["cor/sub-1_ses-A_dseg.nii.gz", "cor/new.nii.gz", "weights"])
+def test_weights_replace_no_correction(name, ball, tmp_path, capsys) -> None:
+    """Whatever lies in a folder that was given is an input, and weights have a name of their own."""
+    map_ = tmp_path / "cor" / "sub-1_ses-A_dseg.nii.gz"
+    save_labels(ball, map_)
+    before = map_.read_bytes()
+    assert call(tmp_path, "--export", str(tmp_path / name)) == 2
+    assert "ends in .safetensors" in capsys.readouterr().err
+    assert map_.read_bytes() == before
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+def test_a_gpu_that_is_not_there_is_told_in_one_line(ball, plain_recipe, tmp_path, capsys) -> None:
+    save_labels(ball, tmp_path / "cor" / "sub-1_ses-A_dseg.nii.gz")
+    (tmp_path / "r.yaml").write_text(yaml.safe_dump(plain_recipe))
+    assert main(["train", str(tmp_path / "r.yaml"), "-o", str(tmp_path / "t"), "--device", "cuda"]) == 2
+    assert call(tmp_path, "--export", str(tmp_path / "w.safetensors"), "--device", "cuda") == 2
+    for line in capsys.readouterr().err.splitlines():
+        assert line.endswith("no CUDA device is available: use --device cpu or auto")
+
+
+def test_a_sheet_without_its_columns_is_an_error(ball, tmp_path, capsys) -> None:
+    """Nobody is to believe that ages were read."""
+    save_labels(ball, tmp_path / "cor" / "sub-1_ses-A_dseg.nii.gz")
+    (tmp_path / "s.csv").write_text("subject,age\n1,4\n")
+    words = ["--export", str(tmp_path / "w.safetensors"), "--sheet", str(tmp_path / "s.csv")]
+    assert call(tmp_path, *words) == 65
+    assert "names no visit" in capsys.readouterr().err
+
+
+def test_a_sheet_of_other_visits_is_told(ball, tmp_path, capsys) -> None:
+    """Ages of none of the maps: a note, before anything is trained (the scans are not there)."""
+    save_labels(ball, tmp_path / "cor" / "sub-1_ses-A_dseg.nii.gz")
+    columns = "participant_id,session_id,suffix,image,age_value,age_unit,age_reference"
+    words = ["--export", str(tmp_path / "w.safetensors"), "--sheet", str(tmp_path / "s.csv")]
+    for participant, noted in (("1", False), ("2", True)):
+        (tmp_path / "s.csv").write_text(f"{columns}\n{participant},A,T1w,a.nii.gz,4,months,birth\n")
+        assert call(tmp_path, *words, "--unlabelled", str(tmp_path / "nowhere")) == 65
+        assert ("tells the age of none of the maps" in capsys.readouterr().err) == noted

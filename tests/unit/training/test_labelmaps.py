@@ -119,10 +119,10 @@ def test_labels_outside_the_table_are_named(ball, tmp_path) -> None:
 
 def test_grids_that_differ_are_told(ball, tmp_path) -> None:
     """Maps of two voxel sizes are packed, with a note."""
-    save_labels(ball, tmp_path / "maps" / "a.nii.gz")
+    save_labels(ball, tmp_path / "maps" / "age-1mo.nii.gz")
     finer = ball.affine @ np.diag([0.8, 0.8, 0.8, 1])
-    save_labels(Volume(ball.data, finer), tmp_path / "maps" / "b.nii.gz")
-    note = pack_label_maps([tmp_path / "maps"], tmp_path / "bank.npz")
+    save_labels(Volume(ball.data, finer), tmp_path / "maps" / "age-2mo.nii.gz")
+    (note,) = pack_label_maps([tmp_path / "maps"], tmp_path / "bank.npz")
     assert (
         note == "voxel sizes differ: 1 × 1 × 1 mm (1), 0.8 × 0.8 × 0.8 mm (1); all maps are brought to 1 mm"
     )

@@ -103,6 +103,7 @@ def test_goes_on_from_weights(recipe, plain_recipe, tmp_path, capsys) -> None:
     assert main([*words, "--start", str(tmp_path / "w.safetensors")]) == 0
     assert "has a checkpoint; --start is not used" in capsys.readouterr().err
     assert main([*words, "--export", str(settings)]) == 2
+    assert main([*words, "--refine", str(tmp_path / "w.safetensors"), str(settings)]) == 2
     assert settings.read_text().startswith("bank")
     for name, tensor in first.segment.state_dict().items():
         torch.testing.assert_close(again.segment.state_dict()[name], tensor, atol=1e-6, rtol=1e-3)
@@ -170,6 +171,35 @@ def test_pack_reads_ages_from_names(ball, tmp_path) -> None:
     pack_label_maps([tmp_path], tmp_path / "bank.npz")
     ages = {one.name: one.age_months for one in load_bank(tmp_path / "bank.npz").maps}
     assert ages == {"age-4.5mo": 4.5, "AGE-34-38mo": 36, "adult-1": None, "adult-2": None}
+
+
+def test_maps_without_an_age_are_told(ball, tmp_path) -> None:
+    """How many count as adults is said, but for those whose names call them so."""
+    for name in ("age-4mo_dseg", "adult-1_dseg"):
+        save_labels(ball, tmp_path / f"{name}.nii.gz")
+    assert pack_label_maps([tmp_path], tmp_path / "bank.npz") == []
+    for name in ("sub-01_dseg", "sub-02_dseg"):
+        save_labels(ball, tmp_path / f"{name}.nii.gz")
+    (note,) = pack_label_maps([tmp_path], tmp_path / "bank.npz")
+    assert note.startswith("2 of 4 maps tell no age and count as adults")
+
+
+def test_a_bank_replaces_no_map(ball, plain_recipe, tmp_path, capsys) -> None:
+    """A recipe whose bank is a map in the folder that is packed."""
+    path = tmp_path / "maps" / "age-4mo_dseg.nii.gz"
+    save_labels(ball, path)
+    before = path.read_bytes()
+    (tmp_path / "r.yaml").write_text(yaml.safe_dump(plain_recipe | {"bank": str(path)}))
+    words = ["train", str(tmp_path / "r.yaml"), "-o", str(tmp_path / "run")]
+    assert main([*words, "--pack", str(tmp_path / "maps")]) == 2
+    assert "is an input" in capsys.readouterr().err
+    assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize("option", ["--label-table", "--locate"])
+def test_options_that_would_do_nothing_are_refused(option, tmp_path, capsys) -> None:
+    assert main(["train", "tiny", "-o", str(tmp_path / "run"), option, "x"]) == 2
+    assert f"{option} is for" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("name", ["age-four_dseg", "age-4y_dseg", "Age-mo_dseg"])

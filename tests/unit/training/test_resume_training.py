@@ -147,6 +147,47 @@ def test_two_runs_do_not_share_a_folder(recipe, tmp_path) -> None:
     assert trainer.step == 1
 
 
+def test_a_run_in_use_loses_no_row_of_its_log(recipe, tmp_path, one_thread) -> None:
+    """A second run that is refused leaves the rows after the last checkpoint; one that waited is told why."""
+    Trainer(replace(recipe, steps=1), tmp_path).run()
+    log = tmp_path / LOG
+    log.write_text(log.read_text() + "2,0.1\n")
+    rows = log.read_text()
+    second = Trainer(replace(recipe, steps=2), tmp_path)
+    assert log.read_text() == rows
+    Trainer(replace(recipe, steps=3), tmp_path).run()
+    assert [row.split(",")[0] for row in log.read_text().splitlines()] == ["step", "1", "3"]
+    with pytest.raises(UnusableData, match="has trained in this folder in the meantime"):
+        second.run()
+    assert torch.load(tmp_path / CHECKPOINT, weights_only=True)["step"] == 3
+
+
+def test_soft_dice_that_diverges_is_noticed(recipe, tmp_path, one_thread) -> None:
+    """A rate of 50 fills everything with one class; its loss, 1, is below any multiple of guessing."""
+    wild = replace(recipe, loss="soft_dice", learning_rate=50.0, steps=150, save_every=150)
+    with pytest.raises(UnusableData, match="training diverges"):
+        Trainer(wild, tmp_path).run()
+
+
+def test_watch_knows_the_level_of_soft_dice() -> None:
+    """Background alone on a map of 22 classes is a loss of .96, which may last; no overlap may not."""
+    watch = Watch(22, "soft_dice")
+    assert all(watch.complaint([0.96], 0.1) is None for _ in range(500))
+    assert "more than 0.99" in [watch.complaint([1.0], 0.1) for _ in range(150)][-1]
+    still = Watch(22, "soft_dice")
+    assert all(still.complaint([0.8], 0.0) is None for _ in range(19))
+    assert "the gradient is 0" in still.complaint([0.8], 0.0)
+
+
+def test_time_left_is_told_at_checkpoints_and_the_end_when_called_again(recipe, tmp_path, capsys) -> None:
+    Trainer(replace(recipe, steps=3, save_every=2), tmp_path).run()
+    first, second = capsys.readouterr().out.splitlines()
+    assert re.fullmatch(r"step 2, loss \d\.\d{4} \(\d+ minutes left\)", first)
+    assert second.startswith("step 3, minutes")
+    Trainer(replace(recipe, steps=3), tmp_path).run()
+    assert "this training is finished: it has 3 steps" in capsys.readouterr().out
+
+
 def test_watch_tells_what_is_wrong() -> None:
     """Not a number, an endless gradient, and a loss that stays above guessing; a single peak does not."""
     assert Watch(22).complaint([0.5, math.nan], 1.0) == "the loss is nan"

@@ -207,7 +207,7 @@ def test_something_to_learn_from_is_asked_for(tmp_path, capsys) -> None:
         "-o",
         str(tmp_path / "run"),
         "--export",
-        str(tmp_path / "w"),
+        str(tmp_path / "w.safetensors"),
     ]
     assert main(words) == 2
     assert "--corrected, --unlabelled" in capsys.readouterr().err
