@@ -61,6 +61,7 @@ def draw_params(
     motions = [None, *(draw_motion(motion, ranges, hard) for _ in drawn[1:])]
     return {
         "map": number,
+        "maps": _identities(bank, number, form, graft),
         "grid": list(ranges.grid),
         "polarised": ranges.polarised,
         "anatomy": anatomy,
@@ -72,6 +73,15 @@ def draw_params(
         "graft": graft,
         "scans": [scan | {"motion": motion} for scan, motion in zip(drawn, motions, strict=True)],
     }
+
+
+def _identities(
+    bank: LabelBank, number: int, form: Params | None, graft: Params | None
+) -> dict[str, dict[str, str]]:
+    """Name and checksum of each map that a visit is made from, by its place in the bank."""
+    places = {number, *(int(place) for place, _ in (form or {}).get("toward", ()))}
+    places |= {graft["map"]} if graft else set()
+    return {str(i): {"name": bank.maps[i].name, "checksum": bank.checksum(i)} for i in sorted(places)}
 
 
 def _choose_map(generator: np.random.Generator, bank: LabelBank, ranges: Ranges) -> int:
