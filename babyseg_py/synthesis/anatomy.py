@@ -7,6 +7,7 @@ from torch import Tensor
 from babyseg_py.errors import UnusableData
 from babyseg_py.synthesis.fields import Fields
 from babyseg_py.synthesis.forms import Form, displaced
+from babyseg_py.synthesis.imperfect import rotation
 from babyseg_py.synthesis.labelbank import DISTANCE_STEP_MM, LabelBank, LabelMap
 from babyseg_py.synthesis.randomise import Params
 from babyseg_py.synthesis.tissues import tissue_table
@@ -61,13 +62,9 @@ def window_places(size: float, centre: np.ndarray, params: Params, device: torch
 def window_matrix(size: float, anatomy: Params) -> tuple[np.ndarray, float]:
     """Matrix from window voxels around its centre to those of a grid around the brain's, and voxel size."""
     voxel = size / anatomy["brain_voxels"]
-    x, y, z = np.deg2rad(anatomy["rotation_deg"])
-    about_x = np.array([[1, 0, 0], [0, np.cos(x), -np.sin(x)], [0, np.sin(x), np.cos(x)]])
-    about_y = np.array([[np.cos(y), 0, np.sin(y)], [0, 1, 0], [-np.sin(y), 0, np.cos(y)]])
-    about_z = np.array([[np.cos(z), -np.sin(z), 0], [np.sin(z), np.cos(z), 0], [0, 0, 1]])
     shear = np.eye(3)
     shear[[0, 0, 1], [1, 2, 2]] = anatomy["shear"]
-    matrix = about_x @ about_y @ about_z @ shear @ np.diag(anatomy["stretch"]) * voxel
+    matrix = rotation(anatomy["rotation_deg"]) @ shear @ np.diag(anatomy["stretch"]) * voxel
     if anatomy["flip"]:
         matrix = np.diag([-1, 1, 1]) @ matrix
     return matrix, voxel

@@ -116,6 +116,20 @@ class LabelBank:
     mirrored: np.ndarray
     parts: np.ndarray | None = None
 
+    def checksum(self, number: int) -> str:
+        """Short checksum of what a map shows: its tissues and structures, however this bank numbers them."""
+        if number not in self._checksums:
+            meaning = (self.tissue.astype(np.uint16) << 8 | self.target.astype(np.uint16)).astype("<u2")
+            classes = self.maps[number].classes
+            total = sha256(str(classes.shape).encode())
+            total.update(np.ascontiguousarray(meaning[classes]).data)
+            self._checksums[number] = total.hexdigest()[:12]
+        return self._checksums[number]
+
+    @cached_property
+    def _checksums(self) -> dict[int, str]:
+        return {}
+
 
 def digest(*banks: LabelBank) -> str:
     """Return a checksum of the maps of each bank: names, ages, labels, and what these mean."""

@@ -12,6 +12,7 @@ import numpy as np
 from babyseg_py.synthesis.artefacts import draw_artefacts
 from babyseg_py.synthesis.contrast import draw_contrast
 from babyseg_py.synthesis.forms import GROWING
+from babyseg_py.synthesis.imperfect import draw_bites, draw_hair, draw_motion
 from babyseg_py.synthesis.labelbank import LabelBank
 from babyseg_py.synthesis.ranges import Ranges
 
@@ -21,7 +22,7 @@ Params = dict[str, Any]
 def draw_params(
     generator: np.random.Generator, bank: LabelBank, ranges: Ranges, *, hard: float = 1
 ) -> Params:
-    """Draw the parameters of one visit.
+    """Draw the parameters of one visit: the unit of synthesis, with one anatomy and all of its scans.
 
     Parameters
     ----------
@@ -48,19 +49,39 @@ def draw_params(
     anatomy = draw_anatomy(generator, ranges)
     surroundings = _draw_surroundings(generator, ranges, has_head=chosen.has_head)
     lesions = _draw_lesions(further, ranges, hard)
+    form = _draw_form(further, bank, number, ranges)
+    sulci = _draw_sulci(further, ranges)
+    white = _draw_white(further, ranges, chosen.thick)
+    bites, hair, fluid, motion = further.spawn(1)[0].spawn(4)
+    surroundings["bites"] = draw_bites(bites, ranges, hard) if surroundings["bare"] else []
+    surroundings["hair"] = draw_hair(hair, ranges)
+    graft = None if surroundings["own_head"] else _draw_graft(further, bank, ranges)
+    _add_fluid(fluid, ranges, surroundings, graft)
+    drawn = [draw_scan(generator, ranges, chosen.age_months, hard, anatomy) for _ in range(scans)]
+    motions = [None, *(draw_motion(motion, ranges, hard) for _ in drawn[1:])]
     return {
         "map": number,
+        "maps": _identities(bank, number, form, graft),
         "grid": list(ranges.grid),
         "polarised": ranges.polarised,
         "anatomy": anatomy,
         "surroundings": surroundings,
-        "form": _draw_form(further, bank, number, ranges),
-        "sulci": _draw_sulci(further, ranges),
-        "white": _draw_white(further, ranges, chosen.thick),
+        "form": form,
+        "sulci": sulci,
+        "white": white,
         "lesions": lesions,
-        "graft": None if surroundings["own_head"] else _draw_graft(further, bank, ranges),
-        "scans": [draw_scan(generator, ranges, chosen.age_months, hard, anatomy) for _ in range(scans)],
+        "graft": graft,
+        "scans": [scan | {"motion": motion} for scan, motion in zip(drawn, motions, strict=True)],
     }
+
+
+def _identities(
+    bank: LabelBank, number: int, form: Params | None, graft: Params | None
+) -> dict[str, dict[str, str]]:
+    """Name and checksum of each map that a visit is made from, by its place in the bank."""
+    places = {number, *(int(place) for place, _ in (form or {}).get("toward", ()))}
+    places |= {graft["map"]} if graft else set()
+    return {str(i): {"name": bank.maps[i].name, "checksum": bank.checksum(i)} for i in sorted(places)}
 
 
 def _choose_map(generator: np.random.Generator, bank: LabelBank, ranges: Ranges) -> int:
@@ -143,6 +164,7 @@ def draw_scan(
         "gamma": float(np.exp(hard * generator.normal(0, ranges.gamma_sd))),
         "seed": _seed(generator),
         **_draw_further(further, ranges, means, hard),
+        "resolution_voxels": _draw_resolution(further, ranges, hard),
     }
 
 
@@ -169,6 +191,24 @@ def _draw_further(generator: np.random.Generator, ranges: Ranges, means: np.ndar
         "masked": bool(generator.random() < ranges.masked * hard),
         "lesion_mean": float(generator.random()),
     }
+
+
+def _draw_resolution(generator: np.random.Generator, ranges: Ranges, hard: float) -> float:
+    generator = generator.spawn(1)[0]
+    low = generator.random() < ranges.low_resolution * hard
+    return float(generator.uniform(*ranges.resolution_voxels)) if low else 1.0
+
+
+def _add_fluid(
+    generator: np.random.Generator, ranges: Ranges, surroundings: Params, graft: Params | None
+) -> None:
+    """Make the fluid around the brain thicker, whatever is around it."""
+    if generator.random() >= ranges.more_fluid:
+        return
+    more = float(generator.uniform(*ranges.more_fluid_mm))
+    surroundings |= {name: surroundings[name] + more for name in ("rim_mm", "csf_mm")}
+    if graft is not None:
+        graft["gap_mm"] += more
 
 
 def _draw_form(generator: np.random.Generator, bank: LabelBank, number: int, ranges: Ranges) -> Params | None:

@@ -16,6 +16,7 @@ SHARES = (
     *("clutter", "realistic", "follow_map_age", "inverted", "myelination", "shared", "merged", "split"),
     *("two_scans", "thick", "box_profile", "ghost", "ghost_size", "ghost_shift", "gibbs", "gibbs_kept"),
     *("spikes", "lines", "dropout", "rician", "crop", "crop_share", "masked"),
+    *("bitten", "more_fluid", "hair", "misregistered", "low_resolution"),
 )
 # Finer fields need memory without end; shares are drawn by their logarithm.
 LEAST = {
@@ -53,6 +54,10 @@ class Ranges:
     bare_brain: float
     rim_mm: Pair
     rim_unevenness: Pair
+    bitten: float
+    bite_count: Pair
+    bite_depth: Pair
+    bite_voxels: Pair
     zero_background: float
     own_head: float
     grafted: float
@@ -62,6 +67,10 @@ class Ranges:
     skull_mm: Pair
     scalp_mm: Pair
     fat_mm: Pair
+    more_fluid: float
+    more_fluid_mm: Pair
+    hair: float
+    hair_mm: Pair
     clutter: float
     realistic: float
     follow_map_age: float
@@ -80,6 +89,11 @@ class Ranges:
     polarised: bool
     two_scans: float
     most_scans: int
+    misregistered: float
+    misregistered_deg: float
+    misregistered_voxels: float
+    low_resolution: float
+    resolution_voxels: Pair
     blur_voxels: Pair
     thick: float
     thickness: Pair

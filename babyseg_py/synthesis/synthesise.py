@@ -12,6 +12,7 @@ from babyseg_py.synthesis.anatomy import is_one_of, look_up, sample_map, taken_c
 from babyseg_py.synthesis.artefacts import apply_artefact
 from babyseg_py.synthesis.fields import Fields
 from babyseg_py.synthesis.grafting import graft_head
+from babyseg_py.synthesis.imperfect import bitten, moved, strands
 from babyseg_py.synthesis.labelbank import LabelBank
 from babyseg_py.synthesis.randomise import Params
 from babyseg_py.synthesis.tissues import tissue_table
@@ -49,7 +50,7 @@ class Sample:
 
 
 def apply(bank: LabelBank, params: Params, *, device: torch.device | str = "cpu") -> Sample:
-    """Make the images and the target that the parameters describe.
+    """Make the images and the target of one visit that the parameters describe.
 
     Parameters
     ----------
@@ -85,6 +86,9 @@ def apply(bank: LabelBank, params: Params, *, device: torch.device | str = "cpu"
     white, fluid = taken_cortex(chosen, positions, tissue, params)
     tissue = tissue.masked_fill(white, number("white_matter")).masked_fill(fluid, number("csf"))
     target = torch.where(white, look_up(CORTEX_TO_WHITE.to(device), target), target).masked_fill(fluid, 0)
+    if params["surroundings"].get("bites"):
+        lost = bitten((distance_mm == 0) & (tissue > 0), params["surroundings"]["bites"])
+        tissue, target = tissue.masked_fill(lost, 0), target.masked_fill(lost, 0)
     lesions = lesion_mask(tissue, params["lesions"])
     images = [render(tissue, scan, params["surroundings"], lesions) for scan in params["scans"]]
     seen = torch.stack([field_of_view(target.shape, scan, device) for scan in params["scans"]])
@@ -126,6 +130,8 @@ def surround(tissue: Tensor, distance_mm: Tensor, around: Params, *, has_head: b
     numbers = [0, *(number(name) for name in LAYERS), 0]
     layer = torch.bucketize(depth, torch.tensor(edges, device=tissue.device), out_int32=True)
     layers = look_up(torch.tensor(numbers, dtype=tissue.dtype, device=tissue.device), layer)
+    if around.get("hair"):
+        layers.masked_fill_(strands(depth - edges[-1], around["hair"]), number("head_1"))
     if around["clutter"]:
         beyond = depth > around["csf_mm"] + around["skull_mm"]
         down = torch.linspace(1, -1, tissue.shape[2], device=tissue.device)  # the face and the neck lie below
@@ -164,6 +170,9 @@ def render(tissue: Tensor, scan: Params, around: Params, lesions: Tensor | None 
     image = intensities(tissue, scan, fields, lesions)
     if around["zero_background"] or around["bare"]:
         image.masked_fill_(empty, 0)
+    if scan.get("motion"):
+        image, tissue = moved(image, tissue, scan["motion"])
+        empty = tissue == 0
 
     image = acquire(image, scan, fields)
     if around["bare"] and around["zero_background"]:
@@ -177,6 +186,8 @@ def render(tissue: Tensor, scan: Params, around: Params, lesions: Tensor | None 
 def acquire(image: Tensor, scan: Params, fields: Fields) -> Tensor:
     """Do to (I, J, K) what scanners do: blur, slices, ghost, artefacts, bias field and noise."""
     image = blur(image, scan["blur_voxels"])
+    if scan.get("resolution_voxels", 1) > 1:
+        image = low_resolution(image, scan["resolution_voxels"])
     if scan["thick_axis"] >= 0:
         image = thick_slices(image, scan["thick_axis"], scan["thickness"], scan["slice_edge"])
     if scan["ghost"]:
@@ -279,6 +290,17 @@ def thick_slices(image: Tensor, axis: int, thickness: float, edge: float = 0.0) 
     size = list(image.shape)
     size[axis] = max(2, round(size[axis] / thickness))
     seen = convolve(image, slice_profile(thickness, edge, image.device), axis)
+    coarse = F.interpolate(seen[None, None], size=size, mode="trilinear", align_corners=False)
+    return F.interpolate(coarse, size=image.shape, mode="trilinear", align_corners=False)[0, 0]
+
+
+def low_resolution(image: Tensor, voxels: float) -> Tensor:
+    """Acquire voxels larger by a factor along every axis, and interpolate them back."""
+    profile = slice_profile(voxels, 0.0, image.device)
+    seen = image
+    for axis in range(3):
+        seen = convolve(seen, profile, axis)
+    size = [max(2, round(side / voxels)) for side in image.shape]
     coarse = F.interpolate(seen[None, None], size=size, mode="trilinear", align_corners=False)
     return F.interpolate(coarse, size=image.shape, mode="trilinear", align_corners=False)[0, 0]
 

@@ -134,13 +134,19 @@ def check_map(path: Path, table: Renumbering | None) -> Findings:
     except UnusableData as problem:
         return Findings((problem.what,))
     volume = renumber(raw, table)
-    problems = [*_unknown(raw, volume, table), *_sides(volume)]
+    problems = wrong_labels(raw, table)
     spacing = np.round(volume.spacing_mm, 2)
     if spacing.max() > COARSEST_MM:
         problems.append(f"its voxels of {_by(spacing)} mm are coarser than {COARSEST_MM} mm")
     if not np.isin(merge_labels(volume.data, volume.affine), [s.id for s in STRUCTURES[1:]]).any():
         problems.append("it holds no known structure")
     return Findings(tuple(problems), _by(spacing))
+
+
+def wrong_labels(raw: Volume, table: Renumbering | None = None) -> list[str]:
+    """Say which labels of a map are unknown, and which lie on the wrong side."""
+    volume = renumber(raw, table)
+    return [*_unknown(raw, volume, table), *_sides(volume)]
 
 
 def checked_maps(paths: Sequence[Path], table: Renumbering | None) -> str | None:
