@@ -29,11 +29,13 @@ def appearing(path: Path | str) -> Iterator[Path]:
     Raises
     ------
     UnusableData
-        If it cannot be written, for example because the disk is full. Nothing is left behind then.
+        If it cannot be written, for example because the disk is full, or is there and no regular file, such
+        as a device. Nothing is left behind then.
     """
     target = Path(path)
     if not target.name:
         raise UsageError("the name of an output is empty")
+    _require_file(target)
     partial = target.with_name(f".part-{os.getpid()}-{target.name}")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -65,6 +67,8 @@ def check_outputs(
     ------
     UsageError
         If two outputs are one file or one is an input, or if one exists and `force` is not given.
+    UnusableData
+        If one is there and no regular file, such as a device or a named pipe.
     """
     seen: set[Path] = set()
     read = {Path(path).resolve() for path in inputs if path}
@@ -83,8 +87,22 @@ def check_outputs(
             raise UnusableData(str(path), what, "name another file") from None
         if is_folder:
             raise UsageError(f"{path}: is a folder; name a file")
+        _require_file(path)
         if is_there and not force:
             raise UsageError(f"{path}: is there already; name another file, or overwrite it with --force")
+
+
+def _require_file(path: Path) -> None:
+    """Refuse what would be lost if a file took its name: a device, a pipe, a link to a stream."""
+    try:
+        is_other = path.exists() and not path.is_file() and not path.is_dir()
+        is_stream = path.is_symlink() and path.readlink().is_relative_to("/proc")
+    except OSError:
+        return  # Writing says why.
+    if is_other or is_stream:
+        raise UnusableData(
+            str(path), "is not a regular file", "an output is written whole and takes its name; name a file"
+        )
 
 
 def made_folder(path: Path | str) -> Path:

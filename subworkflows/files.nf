@@ -17,22 +17,28 @@ def kept(text, name) {
  * shell could read some characters in it as code or as a pattern: such a file is reached under a plain name.
  */
 def stageable(path) {
-    def place = file(path, glob: false)
-    if (!isThere(place)) {
-        log.warn("${path}: cannot be reached")
+    def place = reached(path)
+    if (place == null) {
         return null
     }
     def local = place.fileSystem == java.nio.file.FileSystems.default
     return !local || isPlain(place.toRealPath().toString()) ? place : plainlyNamed(place)
 }
 
-def isThere(place) {
+/** What is at a path or URI, null (and a warning) where nothing is, or where this Nextflow cannot look. */
+def reached(path) {
+    def reason = ''
     try {
-        return place.exists()
+        def place = file(path, glob: false)
+        if (place.exists()) {
+            return place
+        }
     }
-    catch (Exception _problem) {
-        return false
+    catch (Exception problem) {
+        reason = " (${problem.message})"
     }
+    log.warn("${path}: cannot be reached${reason}")
+    return null
 }
 
 def isPlain(path) {

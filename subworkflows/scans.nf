@@ -32,7 +32,9 @@ def unreachable(scan) {
         step: 'n4',
         file: scan.address,
         what: 'the image cannot be reached, though the samplesheet named it rightly',
-        advice: 'see that it was not moved, and that its address and your access are right; then run again with -resume',
+        advice: scan.address ==~ /(?i)(s3|gs|az):.*/
+            ? 'see that this Nextflow has the plugin of that cloud (docs/hpc.md), and that address and access are right; then run again with -resume'
+            : 'see that it was not moved, and that its address and your access are right; then run again with -resume',
     ]
     return kept(json(words), "${scan.id}.n4.failure.json")
 }

@@ -131,7 +131,17 @@ def _address(text: str, scheme: str) -> str:
     if _PLAIN_ADDRESS.fullmatch(text) is None:
         msg = f"{shown(text)} has a character that addresses have no room for; write it as %20 and the like"
         raise ValueError(msg)
+    if not _host(text):
+        msg = f"{shown(text)} is an address without a host or bucket; write it after {scheme}://"
+        raise ValueError(msg)
     return text
+
+
+def _host(address: str) -> str | None:
+    try:
+        return urlsplit(address).hostname
+    except ValueError:
+        return None
 
 
 def _image_name(text: str) -> None:

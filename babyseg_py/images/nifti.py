@@ -44,24 +44,35 @@ def load_image(path: Path | str) -> Volume:
     ------
     UnusableData
         As `inspect_header`; also if the data is cut short or damaged, if no voxel is finite, or if all
-        have the same value.
+        have the same value, in the file or in float32.
     """
     array, header = _read(path)
     with np.errstate(over="ignore"):  # What is too large becomes infinite.
         data = array.astype(np.float32, copy=False)
     finite = np.isfinite(data)
     if not finite.any():
-        raise UnusableData(str(path), "no voxel has a finite value", "export the scan again")
+        raise _empty(path, array)
     if not finite.all():
         low, high = data[finite].min(), data[finite].max()
         data = np.where(finite, data, np.float32(0))
     else:
         low, high = data.min(), data.max()
     if low == high:
-        raise UnusableData(
-            str(path), f"every voxel has the value {low:g}: there is nothing in it", ADVICE_COPY
-        )
+        raise _empty(path, array)
     return Volume(with_zero_background(data), header.affine, header.space_code)
+
+
+def _empty(path: Path | str, array: np.ndarray) -> UnusableData:
+    """Say why an image has nothing to see: in the file, or in float32 alone."""
+    values = array[np.isfinite(array)]
+    if not values.size:
+        return UnusableData(str(path), "no voxel has a finite value", "export the scan again")
+    low, high = values.min(), values.max()
+    if low == high:
+        what = f"every voxel has the value {low:g}: there is nothing in it"
+        return UnusableData(str(path), what, ADVICE_COPY)
+    what = f"has values from {low:g} to {high:g}, which 32-bit numbers cannot hold or tell apart"
+    return UnusableData(str(path), what, "bring its intensities to, for example, 0 to 1000")
 
 
 def load_labels(path: Path | str) -> Volume:

@@ -70,7 +70,13 @@ def standard_labels(labels: Volume, path: str, /) -> tuple[Volume, list[int]]:
 
 
 def on_one_grid(
-    reference: Volume, candidate: Volume, path: str, /, *, world_matrix: np.ndarray | None = None
+    reference: Volume,
+    candidate: Volume,
+    path: str,
+    /,
+    *,
+    world_matrix: np.ndarray | None = None,
+    other: str = "the reference",
 ) -> Pair:
     """Bring a label map onto the grid of another, by nearest neighbour.
 
@@ -83,9 +89,11 @@ def on_one_grid(
     candidate : Volume
         Map to be carried over.
     path : str
-        File of the candidate, for the message.
+        File that the message is about.
     world_matrix : (4, 4) np.ndarray, optional
         World mm of the reference to world mm of the candidate. Identity if not given.
+    other : str
+        What the message calls the map that this file is compared with.
 
     Returns
     -------
@@ -105,7 +113,7 @@ def on_one_grid(
         _share_outside(candidate, reference, np.linalg.inv(matrix)),
     )
     if outside > MAX_OUTSIDE:
-        what = f"does not cover the same part of the world as the reference ({outside:.0%} lies outside)"
+        what = f"does not cover the same part of the world as {other} ({outside:.0%} lies outside)"
         raise UnusableData(path, what, "compare segmentations of the same scan, with intact headers")
     wide = _continued(reference, candidate, matrix)
     carried = resample(candidate, wide.shape, wide.affine, order=0, world_matrix=matrix)

@@ -120,7 +120,8 @@ def compare_with_manual(
     drawn_on = [scan.matrix for scan in scans if same_grid(scan.labels, manual)] or [np.eye(4)]
     ways = [np.linalg.inv(matrix) for matrix in drawn_on]
     way = max(ways, key=lambda way: _overlap(manual, session, way)) if len(ways) > 1 else ways[0]
-    pair = on_one_grid(manual, session, path, world_matrix=None if np.allclose(way, np.eye(4)) else way)
+    world_matrix = None if np.allclose(way, np.eye(4)) else way
+    pair = on_one_grid(manual, session, path, world_matrix=world_matrix, other="the labels of the session")
     found = compare_labels(
         pair.reference.data, pair.candidate.data, pair.reference.affine, tolerance_mm=tolerance_mm
     )

@@ -5,7 +5,7 @@ import math
 from collections.abc import Callable
 
 from babyseg_py.errors import UsageError
-from babyseg_py.names import visit_of
+from babyseg_py.names import visit_id, visit_of
 
 MOST_THREADS = 1024
 OLDEST_MONTHS = 1500.0
@@ -24,9 +24,12 @@ def add_declarations(parser: argparse.ArgumentParser) -> None:
 def visit_ids(visit: str) -> tuple[str, str]:
     """Return participant and session of the id of a visit, as --visit has it."""
     try:
-        return visit_of(f"{visit}_dseg")
+        ids = visit_of(f"{visit}_dseg")
     except ValueError:
-        raise UsageError(f"--visit {visit}: write it as sub-X_ses-Y") from None
+        ids = None
+    if ids is None or visit != visit_id(*ids):
+        raise UsageError(f"--visit {visit}: write it as sub-X_ses-Y, with letters and digits only")
+    return ids
 
 
 def names_in(text: str | None) -> tuple[str, ...]:

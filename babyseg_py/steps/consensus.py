@@ -150,7 +150,7 @@ def on_one_grid_all(maps: "list[Volume]", paths: list[str]) -> "list[Volume]":
 
     wide = maps[0]
     for path, one in zip(paths[1:], maps[1:], strict=True):
-        wide = on_one_grid(wide, one, path).reference
+        wide = on_one_grid(wide, one, path, other=paths[0]).reference
     return [on_one_grid(wide, one, path).candidate for path, one in zip(paths, maps, strict=True)]
 
 

@@ -22,6 +22,8 @@ SHEET = (
     *("age_value", "age_unit", "age_reference", "sex", "site", "group", "dseg"),
 )
 VOLUMES = ("participant_id", "session_id", "label", "structure", "volume_mm3")
+PLANTED = "planted.json"
+TABLES = ("samplesheet.csv", "scores.tsv", "raters.tsv", "reference_volumes.tsv", PLANTED)
 RATERS = ("participant_id", "session_id", "rater", "dseg")
 MOST_VISITS = 8
 FINEST_MM, FINER = 1.0, 0.7  # voxels of the anatomy: at least, and relative to those of the scans
@@ -40,7 +42,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    """Write the cohort, the samplesheet last.
+    """Write the cohort: what was planted first, by which the folder is known again, the samplesheet last.
 
     Outputs in the folder: ``samplesheet.csv``, ``scores.tsv``, ``sub-*/ses-*/anat/*.nii.gz``,
     ``reference_volumes.tsv``, ``planted.json``, reference segmentations of a few sessions in ``truth``, and
@@ -55,7 +57,9 @@ def run(args: argparse.Namespace) -> None:
     )
     spacing_mm = max(FINEST_MM, FINER * args.spacing)
     jobs = [_Job(args.folder, child, visit, spacing_mm) for child in cohort for visit in child.visits]
+    _check_folder(args.folder, jobs)
     args.folder.mkdir(parents=True, exist_ok=True)
+    _write_planted(args.folder, cohort, seed=args.seed)
     volumes = _write_visits(jobs, args.threads)
     _write_table(args.folder / "reference_volumes.tsv", VOLUMES, volumes)
     _write_scores(args.folder, cohort, seed=args.seed)
@@ -84,6 +88,24 @@ def _check(args: argparse.Namespace) -> None:
         raise UsageError(f"--visits must be from 1 to {MOST_VISITS}")
     if not 0.5 <= args.spacing <= 4:
         raise UsageError("--spacing must be from 0.5 to 4 mm")
+
+
+def _check_folder(folder: Path, jobs: list[_Job]) -> None:
+    """Refuse a folder that holds a file which would be written over, unless it is a demo cohort."""
+    scans = [_image_name(job, one.scan.suffix, one.run) for job in jobs for one in job.visit.scans]
+    truths = [_truth_name(job) for job in jobs if job.visit.with_truth]
+    raters = [Path(row[-1]) for job in jobs if job.visit.with_raters for row in _rater_rows(job)]
+    taken = [name for name in (*map(Path, TABLES), *scans, *truths, *raters) if (folder / name).exists()]
+    if taken and not _is_demo(folder / PLANTED):
+        raise UsageError(f"{folder / taken[0]}: is there already, and no demo cohort; name another folder")
+
+
+def _is_demo(planted: Path) -> bool:
+    try:
+        content = json.loads(planted.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    return isinstance(content, dict) and {"associations", "null_scores"} <= content.keys()
 
 
 def _write_visits(jobs: list[_Job], threads: int) -> list[list]:
@@ -213,7 +235,23 @@ def _sheet_rows(job: _Job) -> list[list]:
 
 
 def _write_scores(folder: Path, cohort: list["PlannedChild"], *, seed: int) -> None:
-    """Write the scores, and what was planted in them."""
+    """Write the scores."""
+    from babyseg_py.synthesis.digital_infant_cohort import draw_visit_scores
+
+    scores = draw_visit_scores(cohort, seed=seed)
+    rows = [
+        [
+            *(f"sub-{one.participant}", f"ses-{visit.session}"),
+            *(f"{values[place][number]:.1f}" for values in scores.values()),
+        ]
+        for place, one in enumerate(cohort)
+        for number, visit in enumerate(one.visits)
+    ]
+    _write_table(folder / "scores.tsv", ("participant_id", "session_id", *scores), rows)
+
+
+def _write_planted(folder: Path, cohort: list["PlannedChild"], *, seed: int) -> None:
+    """Write what is planted in the scores, and how far the raters err."""
     from scipy.stats import spearmanr
 
     from babyseg_py.labels import structure_name
@@ -227,15 +265,6 @@ def _write_scores(folder: Path, cohort: list["PlannedChild"], *, seed: int) -> N
     from babyseg_py.synthesis.digital_infant_raters import ERROR_MM
 
     scores = draw_visit_scores(cohort, seed=seed)
-    rows = [
-        [
-            *(f"sub-{one.participant}", f"ses-{visit.session}"),
-            *(f"{values[place][number]:.1f}" for values in scores.values()),
-        ]
-        for place, one in enumerate(cohort)
-        for number, visit in enumerate(one.visits)
-    ]
-    _write_table(folder / "scores.tsv", ("participant_id", "session_id", *scores), rows)
     true = [relative_volume(one.child) for one in cohort]
     means = [values.mean() for values in scores[PLANTED_SCORE]]
     rho = float(spearmanr(true, means).statistic) if len(cohort) > 2 else None
@@ -252,7 +281,7 @@ def _write_scores(folder: Path, cohort: list["PlannedChild"], *, seed: int) -> N
         "null_scores": list(NULL_SCORES),
         "raters": [{"rater": name, "error_mm": error} for name, error in ERROR_MM.items()],
     }
-    write_text(folder / "planted.json", json.dumps(planted, indent=2) + "\n")
+    write_text(folder / PLANTED, json.dumps(planted, indent=2) + "\n")
 
 
 def _write_table(path: Path, header: tuple[str, ...], rows: list[list]) -> None:

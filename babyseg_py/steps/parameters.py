@@ -14,11 +14,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from babyseg_py.errors import UsageError
+from babyseg_py.errors import UnusableData, UsageError
 from babyseg_py.labels.fuller import LABEL_SETS
 from babyseg_py.segmentation.choices import DEVICES, PRECISIONS
 
 LINE = re.compile(r"^(?:\s+|params\.)(?P<name>\w+)\s*=\s*(?P<default>.+?)\s+//\s*(?P<meaning>.+?)\s*$")
+BLOCK = re.compile(r"params \{.*\n\}", re.DOTALL)
 HEADING = re.compile(r"^\s+//\s*(?P<title>.+?)\s*$")
 CHOICES = {
     "workflow": ("cohort", "train"),
@@ -65,14 +66,35 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Print the help text, or check what was given and write it in the right types."""
-    known = read_parameters(Path(args.config).read_text(encoding="utf-8"))
+    known = _known(args.config)
     if args.given is None:
         print(help_text(known))
         return 0
-    values = coerce(json.loads(args.given), known)
+    values = coerce(_given(args.given), known)
     if args.output:
         Path(args.output).write_text(json.dumps(values, ensure_ascii=False), encoding="utf-8")
     return 0
+
+
+def _known(path: str) -> list[Parameter]:
+    try:
+        text = Path(path).read_text(encoding="utf-8")
+    except UnicodeDecodeError:
+        text = ""
+    known = read_parameters(text) if BLOCK.search(text) else []
+    if not known:
+        raise UnusableData(path, "has no block of params", "give the nextflow.config of the pipeline")
+    return known
+
+
+def _given(text: str) -> dict[str, Any]:
+    try:
+        given = json.loads(text)
+    except ValueError:
+        given = None
+    if not isinstance(given, dict):
+        raise UsageError(f"--given {text}: is not a JSON object")
+    return given
 
 
 def read_parameters(config: str, /) -> list[Parameter]:

@@ -30,6 +30,7 @@ def run(args: argparse.Namespace) -> None:
     from babyseg_py.errors import UnusableData
     from babyseg_py.writing import made_folder
 
+    visit_ids(args.visit)
     folder = made_folder(args.out_dir)
     for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
         os.environ[variable] = "1"  # Read when numpy is first imported; scans, not sums, go in parallel.
@@ -48,9 +49,12 @@ def run(args: argparse.Namespace) -> None:
         except UnusableData as problem:
             volumes.pop(name, None)
             unusable[name] = problem
-            print(f"babyseg register: {problem}", file=sys.stderr)
-    if not volumes:
-        raise next(iter(unusable.values()))
+    faults = list(unusable.values())
+    last = faults.pop() if not volumes else None
+    for fault in faults:
+        print(f"babyseg register: {fault}", file=sys.stderr)
+    if last:
+        raise last
     session = register_visit(
         list(volumes.values()), names=[str(names[n]) for n in volumes], threads=args.threads
     )

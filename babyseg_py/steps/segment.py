@@ -16,6 +16,8 @@ from babyseg_py.labels.fuller import LABEL_SETS
 from babyseg_py.segmentation.choices import DEVICES, PRECISIONS
 from babyseg_py.steps.arguments import age_months, thread_count, visit_ids
 
+OF_FILES = ("output", "posteriors", "uncertainty", "mask", "volumes", "qc", "json")
+OF_A_VISIT = ("visit", "registration", "corrected", "keep_posteriors")
 IMAGE_ENDING = re.compile(r"\.(nii|mgz|mgh)(\.gz)?$", re.IGNORECASE)
 
 
@@ -100,8 +102,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Segment, and write what is asked for."""
-    if args.out_dir and not (args.visit and args.registration):
-        raise UsageError("--out-dir needs --visit and --registration")
+    _check_kind(args)
     if not args.out_dir and not args.output:
         raise UsageError("say where the labels go with -o dseg.nii.gz")
     if args.mask and args.labels != "fuller":
@@ -118,6 +119,20 @@ def run(args: argparse.Namespace) -> int:
         _pipeline(args, visit, segmenter)
         return 0
     return _visits(args, jobs, segmenter)
+
+
+def _check_kind(args: argparse.Namespace) -> None:
+    """Refuse options of the other one of the two ways of calling, which would go unheard."""
+    if args.out_dir and not (args.visit and args.registration):
+        raise UsageError("--out-dir needs --visit and --registration")
+    others = OF_FILES if args.out_dir else OF_A_VISIT
+    unheard = [f"--{name.replace('_', '-')}" for name in others if getattr(args, name)]
+    if unheard and args.out_dir:
+        words = "does not go with --out-dir, where all files of the visit get names of their own; leave it"
+        raise UsageError(f"{', '.join(unheard)}: {words}")
+    if unheard:
+        words = "goes with --out-dir, --visit and --registration only, as in the pipeline"
+        raise UsageError(f"{', '.join(unheard)}: {words}")
 
 
 def _load(args: argparse.Namespace, threads: int):

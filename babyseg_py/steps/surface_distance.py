@@ -3,7 +3,7 @@
 import argparse
 from typing import TYPE_CHECKING
 
-from babyseg_py.steps.arguments import tolerance_mm
+from babyseg_py.steps.arguments import tolerance_mm, visit_ids
 
 if TYPE_CHECKING:
     import numpy as np
@@ -29,9 +29,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    """Compare the session with its scans, the scans with each other and a reference with the session."""
+    """Compare the session with its scans, the scans with each other and a reference with the session.
+
+    A reference that cannot be used costs the table its own rows alone; it is told after the table is written.
+    """
     import pandas as pd
 
+    from babyseg_py.errors import UnusableData
     from babyseg_py.labels import structure_name
     from babyseg_py.morphometry.visit import ScanLabels, compare_visit, compare_with_manual
     from babyseg_py.registration.plan import matrices, read_plan
@@ -40,6 +44,7 @@ def run(args: argparse.Namespace) -> None:
     from babyseg_py.steps.reading import read_labels
     from babyseg_py.writing import check_outputs, tsv_text, write_text
 
+    visit_ids(args.visit)
     read = [args.dseg, *args.scan_dseg, args.registration, args.reference]
     check_outputs([args.output], inputs=read)
     found = matrices(read_plan(args.registration))
@@ -49,11 +54,16 @@ def run(args: argparse.Namespace) -> None:
         scans.append(ScanLabels(name, read_labels(path), _matrix(found, name, path, args.registration)))
 
     comparisons = list(compare_visit(session, scans, tolerance_mm=args.tolerance))
+    fault = None
     if args.reference:
-        manual = read_labels(args.reference)
-        comparisons.append(
-            compare_with_manual(manual, args.reference, session, scans, tolerance_mm=args.tolerance)
-        )
+        try:
+            manual = read_labels(args.reference)
+            comparisons.append(
+                compare_with_manual(manual, args.reference, session, scans, tolerance_mm=args.tolerance)
+            )
+        except UnusableData as problem:
+            what = f"cannot be compared with as a reference segmentation: {problem.what}"
+            fault = UnusableData(args.reference, what, problem.advice)
     rows = [
         (
             *(c.reference, c.candidate, a.label, structure_name(a.label)),
@@ -65,6 +75,8 @@ def run(args: argparse.Namespace) -> None:
     table = pd.DataFrame(rows, columns=COLUMNS["surfacedistance"])
     write_text(args.output, tsv_text(table))
     write_dictionary(args.output, "surfacedistance")
+    if fault:
+        raise fault
 
 
 def scan_files(paths: list[str], visit: str) -> dict[str, str]:

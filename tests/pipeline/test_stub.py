@@ -76,6 +76,20 @@ def test_paths_are_data(project, launch, write_sheet, two_visits, name):
     assert refused or served, run.text
 
 
+def test_an_address_that_this_nextflow_cannot_read_costs_its_own_row_alone(
+    project, launch, write_sheet, two_visits
+):
+    """A Nextflow with the plugin finds no such bucket, one without it has no way to look."""
+    far = {"participant_id": "far", "image": "s3://no-such-bucket/a.nii.gz", "dseg": ""}
+    rows = [two_visits[0], two_visits[0] | far]
+    run = project.run(launch, "--input", str(write_sheet(launch / "sheet.csv", rows)), "-stub-run")
+    assert run.code == 0, run.text
+    assert run.trace()["process"].value_counts()["N4"] == 1
+    assert "s3://no-such-bucket/a.nii.gz: cannot be reached" in run.text
+    (failure,) = (launch / "work" / "kept").glob("*/sub-far_ses-A_*.n4.failure.json")
+    assert "plugin" in failure.read_text(encoding="utf-8")
+
+
 def test_identifiers_with_code_are_refused(project, launch, write_sheet, two_visits):
     """Every cell is named, none is run."""
     columns = ("participant_id", "session_id", "suffix", "run")

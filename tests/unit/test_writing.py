@@ -1,6 +1,8 @@
 """Files appear whole or not at all, and never over another one unasked; the text of tables."""
 
+import os
 import resource
+import stat
 
 import numpy as np
 import pandas as pd
@@ -46,6 +48,30 @@ def test_outputs_are_checked_before(tmp_path) -> None:
         check_outputs([new, tmp_path / "." / "b.nii.gz"], force=True)
     with pytest.raises(UsageError, match="is a folder"):
         check_outputs([tmp_path], force=True)
+
+
+@pytest.mark.parametrize("linked", [False, True])
+def test_pipe_is_not_replaced(tmp_path, linked) -> None:
+    pipe, link = tmp_path / "pipe", tmp_path / "link"
+    os.mkfifo(pipe)
+    link.symlink_to(pipe)
+    target = link if linked else pipe
+    with pytest.raises(UnusableData, match="not a regular file"):
+        check_outputs([target])
+    with pytest.raises(UnusableData, match="not a regular file"), appearing(target) as part:
+        part.touch()
+    assert stat.S_ISFIFO(target.stat().st_mode)
+    assert link.is_symlink()
+    assert sorted(tmp_path.iterdir()) == [link, pipe]
+
+
+def test_link_to_a_stream_is_not_replaced(tmp_path) -> None:
+    """As /dev/stdout is, also where the stream goes into a file."""
+    link = tmp_path / "stdout"
+    link.symlink_to("/proc/self/fd/1")
+    with pytest.raises(UnusableData, match="not a regular file"), appearing(link) as part:
+        part.touch()
+    assert link.is_symlink()
 
 
 def test_text_of_a_table() -> None:

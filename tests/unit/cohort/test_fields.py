@@ -59,7 +59,13 @@ def test_parent_of_a_link_is_that_of_its_target(tmp_path):
     assert fields.location("link/../a.nii", tmp_path) == str(tmp_path / "far" / "a.nii")
 
 
-@pytest.mark.parametrize("text", ["s3://bucket/a b.nii.gz", "ssh://host/a.nii", "https://x/a.nii?token=1"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("s3://bucket/a b.nii.gz", "ssh://host/a.nii", "https://x/a.nii?token=1"),
+        *("https:///a.nii.gz", "s3:///a.nii.gz", "http://:80/a.nii.gz", "http://me@/a.nii.gz"),
+    ],
+)
 def test_addresses_that_cannot_be_staged(tmp_path, text):
     with pytest.raises(ValueError, match="address"):
         fields.location(text, tmp_path)

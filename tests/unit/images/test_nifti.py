@@ -350,3 +350,13 @@ def test_a_space_that_nifti_does_not_know_is_the_scanner(tmp_path, data, oblique
     volume = load_image(spoil(tmp_path / "a.nii.gz", "unknown space", data, oblique_affine))
     save_image(volume, tmp_path / "b.nii.gz")
     assert nib.load(tmp_path / "b.nii.gz").header["sform_code"] == 1
+
+
+@pytest.mark.parametrize(("low", "high"), [(0.0, 1e300), (1e200, 1e300), (0.0, 1e-300), (1.0, 1 + 1e-12)])
+def test_values_that_float32_cannot_hold(tmp_path, oblique_affine, low, high):
+    """Where nothing is left of them it is said, and not that the file has one value everywhere."""
+    data = np.full((7, 8, 9), low)
+    data[2:5, 2:6, 2:6] = high
+    path = write(tmp_path / "a.nii.gz", data, oblique_affine)
+    with pytest.raises(UnusableData, match="32-bit numbers cannot hold"):
+        load_image(path)

@@ -124,3 +124,17 @@ def test_a_number_outside_its_range_is_refused(root, value):
     assert coerce({"template_strength": 1}, known) == {"template_strength": 1.0}
     with pytest.raises(UsageError, match=f"--template_strength {value}: is not from 0 to 1"):
         coerce({"template_strength": value}, known)
+
+
+@pytest.mark.parametrize("given", ["notjson", "[1]", "3", '{"input": '])
+def test_what_is_given_has_to_be_an_object(tmp_path, capsys, given):
+    (tmp_path / "nextflow.config").write_text(CONFIG)
+    assert main(["parameters", "--config", str(tmp_path / "nextflow.config"), "--given", given]) == 2
+    assert f"--given {given}: is not a JSON object" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("content", [b"", b"{}", b"params {\n}\n", b"\xff\xfe"])
+def test_another_file_than_the_configuration_is_unusable(tmp_path, capsys, content):
+    (tmp_path / "a.config").write_bytes(content)
+    assert main(["parameters", "--config", str(tmp_path / "a.config")]) == 65
+    assert "a.config: has no block of params" in capsys.readouterr().err

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from babyseg_py.cli import main
 from babyseg_py.images import Volume, load_image, load_labels, save_labels
 from babyseg_py.labels import LEFT_RIGHT_PAIRS, structure_name
 
@@ -100,14 +101,54 @@ def test_corrected_labels_take_the_place_of_the_networks(folder, segment, capsys
     assert "hardly overlaps" in capsys.readouterr().err
 
 
-def test_another_file_than_a_registration_is_named(folder, segment, capsys) -> None:
-    (folder / "r.json").write_text('{"visit": "sub-1_ses-A"}')
-    words = ["--visit", "sub-1_ses-A", "--registration", "r.json", "--out-dir", "out"]
-    assert segment("a.nii.gz", *words) == 65
-    assert "r.json: is not a registration (KeyError: 'grid'); run" in capsys.readouterr().err
-
-
-def test_a_visit_that_is_none_is_a_wrong_option(folder, segment, capsys) -> None:
-    words = ["--visit", "foo", "--registration", "r.json", "--out-dir", "out"]
+@pytest.mark.parametrize("visit", ["foo", "sub-01", "sub-01_ses-é", "sub-01_ses-A_run-1", "x/sub-01_ses-A"])
+def test_a_visit_that_is_none_is_a_wrong_option(folder, segment, capsys, visit) -> None:
+    words = ["--visit", visit, "--registration", "r.json", "--out-dir", "out"]
     assert segment("a.nii.gz", *words) == 2
-    assert "--visit foo: write it as sub-X_ses-Y" in capsys.readouterr().err
+    assert f"--visit {visit}: write it as sub-X_ses-Y" in capsys.readouterr().err
+    assert main(["shape", "--visit", visit, "--posteriors", "a.nii.gz", "--out-dir", "out"]) == 2
+    assert main(["register", "a.nii.gz", "--visit", visit, "--out-dir", "out"]) == 2
+    assert not (folder / "out").exists()
+
+
+PIPELINE = ["--visit", "sub-1_ses-A", "--registration", "r.json", "--out-dir", "out"]
+GRID = {"shape": [24, 28, 20], "affine": np.eye(4).tolist()}
+SCAN = {"scan": "T1w", "image": "a.nii.gz", "used": True, "matrix": np.eye(4).tolist(), "flags": []}
+
+
+@pytest.mark.parametrize(
+    "plan",
+    [
+        *({}, [], 3, {"grid": GRID}, {"grid": GRID, "scans": []}, {"grid": GRID, "scans": [1]}),
+        {"grid": {"shape": [0, 1, 2], "affine": np.eye(4).tolist()}, "scans": [SCAN]},
+        {"grid": GRID, "scans": [SCAN | {"matrix": np.zeros((4, 4)).tolist()}]},
+        {"grid": GRID, "scans": [SCAN | {"used": False}]},
+        {"grid": GRID, "scans": [SCAN | {"flags": [{"name": "moved"}]}]},
+        {"grid": GRID, "scans": [SCAN | {"scan": "T1w labels"}]},
+    ],
+)
+def test_a_registration_that_is_none_is_unusable(folder, segment, capsys, plan) -> None:
+    (folder / "r.json").write_text(json.dumps(plan))
+    assert segment("a.nii.gz", *PIPELINE) == 65
+    said = capsys.readouterr().err.strip()
+    assert said.startswith("babyseg segment: r.json: is not a registration (")
+    assert "\n" not in said
+
+
+@pytest.mark.parametrize(
+    ("words", "named"),
+    [
+        (["-o", "d.nii.gz", "--corrected", "c.nii.gz"], "--corrected"),
+        (["-o", "d.nii.gz", "--visit", "sub-1_ses-A"], "--visit"),
+        (["-o", "d.nii.gz", "--registration", "r.json"], "--registration"),
+        (["-o", "d.nii.gz", "--keep-posteriors"], "--keep-posteriors"),
+        (["-o", "d.nii.gz", *PIPELINE], "--output"),
+        (["--posteriors", "p.nii.gz", *PIPELINE], "--posteriors"),
+        (["--qc", "q.tsv", "--json", *PIPELINE], "--qc, --json"),
+    ],
+)
+def test_an_option_of_the_other_way_of_calling_is_refused(folder, segment, capsys, words, named) -> None:
+    before = {path.name for path in folder.iterdir()}
+    assert segment("a.nii.gz", *words) == 2
+    assert f"babyseg segment: {named}: " in capsys.readouterr().err
+    assert {path.name for path in folder.iterdir()} == before

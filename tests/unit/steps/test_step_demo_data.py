@@ -169,3 +169,28 @@ def test_options_that_mean_nothing_are_usage_errors(tmp_path, option, capsys):
     assert main(["demo-data", str(tmp_path / "x"), *option]) == 2
     assert option[0] in capsys.readouterr().err
     assert not (tmp_path / "x").exists()
+
+
+@pytest.mark.parametrize(
+    "name", ["samplesheet.csv", "scores.tsv", "planted.json", "sub-01/ses-A/anat/sub-01_ses-A_T1w.nii.gz"]
+)
+def test_what_it_did_not_make_is_not_written_over(tmp_path, capsys, name):
+    own = tmp_path / name
+    own.parent.mkdir(parents=True, exist_ok=True)
+    own.write_text("{}")
+    assert write(tmp_path, "--children", "1") == 2
+    assert f"{own}: is there already, and no demo cohort" in capsys.readouterr().err
+    assert own.read_text() == "{}"
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == [own]
+
+
+def test_a_cohort_that_was_interrupted_is_gone_on_with(tmp_path):
+    """Whatever of it is there: what was planted is written before everything else."""
+    words = (tmp_path, "--children", "1", "--visits", "1")
+    assert write(*words) == 0
+    whole = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    first = min(whole, key=lambda path: path.stat().st_mtime_ns)
+    assert first.name == "planted.json"
+    (tmp_path / "samplesheet.csv").unlink()
+    assert write(*words) == 0
+    assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == whole

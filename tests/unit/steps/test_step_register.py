@@ -81,3 +81,14 @@ def test_a_scan_of_another_visit_is_refused(tmp_path, name, capsys):
     save_image(head(grid((5, 5, 5))), tmp_path / name)
     assert register(tmp_path, name) == 65
     assert "give scans named" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("names", [["T1w"], ["T1w", "T2w"]])
+def test_each_unusable_scan_is_told_once(tmp_path, capsys, names):
+    files = [f"{VISIT}_{name}.nii.gz" for name in names]
+    for file in files:
+        (tmp_path / file).write_text("not an image")
+    assert register(tmp_path, *files) == 65
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == len(files)
+    assert all(file in line for file, line in zip(files, lines, strict=True))

@@ -100,7 +100,21 @@ def test_reference_segmentation_drawn_on_a_scan(visit):
 
 def test_reference_segmentation_of_another_world(visit, capsys):
     assert _distances(visit, "--reference", _scan_file(visit, "run-2"), scans=("run-1",))[0] == 65
-    assert "same part of the world" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "same part of the world as the labels of the session" in said
+    assert said.count("\n") == 1
+
+
+@pytest.mark.parametrize("content", [None, b"no image"])
+def test_reference_that_cannot_be_used_costs_its_own_rows_alone(visit, capsys, content):
+    expected = _distances(visit)[1].read_bytes()
+    reference = visit / "reference.nii.gz"
+    if content:
+        reference.write_bytes(content)
+    code, out = _distances(visit, "--reference", str(reference))
+    assert code == 65
+    assert "reference.nii.gz: cannot be compared with as a reference segmentation" in capsys.readouterr().err
+    assert out.read_bytes() == expected
 
 
 @pytest.mark.parametrize(
@@ -240,6 +254,7 @@ def test_posterior_volumes_that_cannot_be_used(visit, capsys):
 
 def test_failure_goes_to_its_file(visit):
     failure = visit / "f.json"
-    code, _ = _distances(visit, "--reference", str(visit / "absent.nii.gz"), "--failure", str(failure))
+    code, out = _distances(visit, "--reference", str(visit / "absent.nii.gz"), "--failure", str(failure))
     assert code == 0
+    assert out.is_file()
     assert json.loads(failure.read_text())["step"] == "surface-distance"
