@@ -22,6 +22,7 @@ EXIT_ENDED = 143
 
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EPIPE)
 OUT_OF_MEMORY = re.compile("can.t allocate memory|out of memory", re.IGNORECASE)
+OPERANDS_ANYWHERE = ("view",)
 STEPS = {
     "segment": "segment one or more scans of one visit",
     "n4": "correct the bias field of a scan",
@@ -54,6 +55,22 @@ STEPS = {
 }
 
 
+class _OperandsAnywhere(argparse.ArgumentParser):
+    """Parser of a step whose last operands may be left out, and may stand behind options all the same."""
+
+    _is_inside = False
+
+    def parse_known_args(self, args=None, namespace=None):  # type: ignore[no-untyped-def,override]
+        """Parse as a parser of a step does."""
+        if self._is_inside:
+            return super().parse_known_args(args, namespace)
+        self._is_inside = True
+        try:
+            return self.parse_known_intermixed_args(args, namespace)
+        finally:
+            self._is_inside = False
+
+
 def _module(step: str):
     return import_module(f"babyseg_py.steps.{step.replace('-', '_')}")
 
@@ -61,7 +78,8 @@ def _module(step: str):
 def _parser(step: str | None) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="babyseg", description="Infant brain MRI, one step at a time.")
     parser.add_argument("--version", action="version", version=f"babyseg {__version__}")
-    commands = parser.add_subparsers(dest="step", metavar="STEP", required=True)
+    kind = _OperandsAnywhere if step in OPERANDS_ANYWHERE else argparse.ArgumentParser
+    commands = parser.add_subparsers(dest="step", metavar="STEP", required=True, parser_class=kind)
     for name, summary in STEPS.items():
         command = commands.add_parser(name, help=summary, description=summary[0].upper() + summary[1:] + ".")
         if name == step:

@@ -77,7 +77,7 @@ def check_outputs(
             raise UsageError(f"{path}: is an input, which is never written over; name another file")
         place = path.absolute()
         if place in seen:
-            what = "two outputs have this name (the files beside a label map are named after it)"
+            what = "two outputs have this name (the files beside a label map or a table are named after it)"
             raise UsageError(f"{path}: {what}; name one of them otherwise")
         seen.add(place)
         try:
@@ -90,6 +90,31 @@ def check_outputs(
         _require_file(path)
         if is_there and not force:
             raise UsageError(f"{path}: is there already; name another file, or overwrite it with --force")
+
+
+def check_table(path: Path | str, columns: Sequence[str]) -> None:
+    """Stop before a table is written over a file that is none of its kind.
+
+    Parameters
+    ----------
+    path : Path or str
+        The table to write; a file that is there may be empty, or begin with the same header.
+    columns : sequence of str
+        Its header.
+
+    Raises
+    ------
+    UsageError
+        If another file is there.
+    """
+    header = "\t".join(columns).encode()
+    try:
+        with Path(path).open("rb") as file:
+            first = file.readline(len(header) + 2)
+    except (FileNotFoundError, NotADirectoryError):
+        return
+    if first and first.rstrip(b"\r\n") != header:
+        raise UsageError(f"{path}: is there already, and no older table of this kind; name another file")
 
 
 def _require_file(path: Path) -> None:

@@ -26,12 +26,14 @@ def run(args: argparse.Namespace) -> None:
 
     from babyseg_py.errors import UnusableData
     from babyseg_py.statistics.files import write_table
+    from babyseg_py.statistics.methods import COLUMNS as AGREEMENT
     from babyseg_py.statistics.methods import compare_methods
     from babyseg_py.statistics.structures import volume_matrix
     from babyseg_py.statistics.visits import visit_facts
-    from babyseg_py.writing import check_outputs
+    from babyseg_py.writing import check_outputs, check_table
 
-    check_outputs([args.output], inputs=[args.table])
+    check_outputs([args.output, Path(args.output).with_suffix(".json")], inputs=[args.table])
+    check_table(args.output, AGREEMENT)
     table = _read(args.table)
     by_method = {
         str(name): volume_matrix(of.assign(volume_posterior_mm3=float("nan")), "labels")

@@ -25,6 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--performance", metavar="F.tsv", help=words)
     words = "map to write: how sure the label of each voxel is, 0 to 1"
     parser.add_argument("--certainty", metavar="F", help=words)
+    parser.add_argument("--force", action="store_true", help="overwrite outputs")
 
 
 def run(args: argparse.Namespace) -> None:
@@ -46,7 +47,8 @@ def run(args: argparse.Namespace) -> None:
         print(f"babyseg consensus: {words}", file=sys.stderr)
     outputs = label_files(Path(args.output))
     more = [Path(args.performance).with_suffix(".json")] if args.performance else []
-    check_outputs([*outputs, args.certainty, args.performance, *more], inputs=args.raters)
+    every = [*outputs, args.certainty, args.performance, *more]
+    check_outputs(every, force=args.force, inputs=args.raters)
     require_nifti_names(args.output, args.certainty)
     if len({Path(rater).resolve() for rater in args.raters}) < len(args.raters):
         raise UsageError("the label map of a rater is given twice: each has one vote")

@@ -4,6 +4,8 @@ import argparse
 
 from babyseg_py.steps.arguments import tolerance_mm
 
+COLUMNS = ("label", "structure", "dice", "assd_mm", "hd95_mm", "nsd")
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command line."""
@@ -31,9 +33,10 @@ def run(args: argparse.Namespace) -> None:
     from babyseg_py.morphometry.comparable import on_one_grid
     from babyseg_py.morphometry.surface_distance import compare_labels
     from babyseg_py.steps.reading import read_labels
-    from babyseg_py.writing import check_outputs, tsv_text, write_text
+    from babyseg_py.writing import check_outputs, check_table, tsv_text, write_text
 
     check_outputs([args.output], inputs=[args.prediction, args.reference])
+    check_table(args.output, COLUMNS)
     reference = read_labels(args.reference)
     pair = on_one_grid(reference, read_labels(args.prediction), args.prediction)
     if pair.resampled:
@@ -42,7 +45,7 @@ def run(args: argparse.Namespace) -> None:
         pair.reference.data, pair.candidate.data, pair.reference.affine, tolerance_mm=args.tolerance
     )
     rows = [(a.label, structure_name(a.label), a.dice, a.assd_mm, a.hd95_mm, a.nsd) for a in found]
-    table = pd.DataFrame(rows, columns=["label", "structure", "dice", "assd_mm", "hd95_mm", "nsd"])
+    table = pd.DataFrame(rows, columns=list(COLUMNS))
     write_text(args.output, tsv_text(table))
 
     present = table[table["label"].isin(pair.reference.data.ravel())]

@@ -33,6 +33,8 @@ def run(args: argparse.Namespace) -> None:
 
     A reference that cannot be used costs the table its own rows alone; it is told after the table is written.
     """
+    from pathlib import Path
+
     import pandas as pd
 
     from babyseg_py.errors import UnusableData
@@ -46,7 +48,7 @@ def run(args: argparse.Namespace) -> None:
 
     visit_ids(args.visit)
     read = [args.dseg, *args.scan_dseg, args.registration, args.reference]
-    check_outputs([args.output], inputs=read)
+    check_outputs([args.output, Path(args.output).with_suffix(".json")], inputs=read)
     found = matrices(read_plan(args.registration))
     session = read_labels(args.dseg)
     scans = []

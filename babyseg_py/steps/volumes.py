@@ -14,9 +14,10 @@ def run(args: argparse.Namespace) -> None:
     """Write the volumes of all structures and totals, from labels and from posteriors."""
     from babyseg_py.morphometry.volumes import COLUMNS, posterior_volumes_mm3, volume_table
     from babyseg_py.steps.reading import read_labels
-    from babyseg_py.writing import check_outputs, write_text
+    from babyseg_py.writing import check_outputs, check_table, write_text
 
     check_outputs([args.output], inputs=[args.labels, args.posteriors])
+    check_table(args.output, COLUMNS)
     labels = read_labels(args.labels)
     posterior = posterior_volumes_mm3(args.posteriors, grid=labels) if args.posteriors else None
     rows = volume_table(labels, posterior_mm3=posterior)

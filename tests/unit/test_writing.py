@@ -3,13 +3,14 @@
 import os
 import resource
 import stat
+from contextlib import nullcontext
 
 import numpy as np
 import pandas as pd
 import pytest
 
 from babyseg_py.errors import UnusableData, UsageError
-from babyseg_py.writing import appearing, check_outputs, tsv_text
+from babyseg_py.writing import appearing, check_outputs, check_table, tsv_text
 
 
 def test_file_that_cannot_be_finished_leaves_nothing(tmp_path) -> None:
@@ -72,6 +73,21 @@ def test_link_to_a_stream_is_not_replaced(tmp_path) -> None:
     with pytest.raises(UnusableData, match="not a regular file"), appearing(link) as part:
         part.touch()
     assert link.is_symlink()
+
+
+@pytest.mark.parametrize(
+    ("content", "is_ours"),
+    [
+        *((None, True), (b"", True), (b"a\tb\n1\t2\n", True), (b"a\tb\r\n", True), (b"a\tb", True)),
+        *((b"a\tb\tc\n", False), (b"a\n", False), (b"\n", False), (b"\xff\x00" * 90, False)),
+    ],
+)
+def test_a_table_takes_the_place_of_its_like_alone(tmp_path, content, is_ours) -> None:
+    path = tmp_path / "t.tsv"
+    if content is not None:
+        path.write_bytes(content)
+    with nullcontext() if is_ours else pytest.raises(UsageError, match="no older table of this kind"):
+        check_table(path, ["a", "b"])
 
 
 def test_text_of_a_table() -> None:

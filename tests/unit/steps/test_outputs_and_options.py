@@ -61,12 +61,34 @@ AN_INPUT, TWICE = "is an input", "two outputs have this name"
         ("consensus labels.nii.gz other.nii.gz -o new.nii.gz --certainty new.nii.gz", TWICE),
         ("consensus labels.nii.gz other.nii.gz -o new.nii.gz --performance new.tsv", TWICE),
         ("synthesize labels.nii.gz -o new.nii.gz --labels-out new.nii.gz", TWICE),
+        ("agreement volumes.csv -o new.json", TWICE),
+        ("consensus labels.nii.gz other.nii.gz -o scan.nii.gz", "is there already"),
+        ("consensus labels.nii.gz other.nii.gz -o new.nii.gz --performance sheet.csv", "is there already"),
+        ("evaluate labels.nii.gz other.nii.gz -o sheet.csv", "is there already"),
+        ("volumes labels.nii.gz -o sheet.csv", "is there already"),
+        ("agreement volumes.csv -o sheet.csv", "is there already"),
     ],
 )
 def test_no_file_is_written_over_another(files, text, words, capsys):
     before = digests(files)
     assert call(files, text) == 2
     assert words in capsys.readouterr().err
+    assert digests(files) == before
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "evaluate labels.nii.gz other.nii.gz -o new.tsv",
+        "volumes labels.nii.gz -o new.tsv",
+        "agreement volumes.csv -o new.tsv",
+        "consensus labels.nii.gz other.nii.gz -o new.nii.gz --performance rater.csv --force",
+    ],
+)
+def test_what_a_step_wrote_itself_is_written_again(files, text):
+    assert call(files, text) == 0
+    before = digests(files)
+    assert call(files, text) == 0
     assert digests(files) == before
 
 

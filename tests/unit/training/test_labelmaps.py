@@ -132,3 +132,10 @@ def test_empty_folder_is_named(tmp_path) -> None:
     """A folder without images is an error."""
     with pytest.raises(UnusableData, match="holds no label maps"):
         pack_label_maps([tmp_path], tmp_path / "bank.npz")
+
+
+def test_the_table_of_the_document_is_read_as_it_stands(root, tmp_path) -> None:
+    text = (root / "docs" / "training.md").read_text(encoding="utf-8")
+    block = next(part for part in text.split("```") if "freesurfer\n" in part)
+    (tmp_path / "table.csv").write_text("\n".join(line.strip() for line in block.strip().splitlines()))
+    assert read_label_table(tmp_path / "table.csv") == {101: 2, 102: 3, 900: 0}

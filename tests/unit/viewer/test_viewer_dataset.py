@@ -120,7 +120,16 @@ def test_the_nearest_child_and_session_are_named(results):
 )
 def test_what_cannot_be_shown_is_said_in_one_line(results, monkeypatch, capsys, words, said):
     monkeypatch.chdir(results.parent)
-    assert main(["view", *words, "--no-browser"]) == 65
-    told = capsys.readouterr().err
-    assert said in told
-    assert told.count("\n") == 1
+    for place in range(len(words) + 1):  # Options stand anywhere among the operands.
+        assert main(["view", *words[:place], "--no-browser", "--port", "0", *words[place:]]) == 65
+        told = capsys.readouterr().err
+        assert said in told
+        assert told.count("\n") == 1
+
+
+@pytest.mark.parametrize("words", [[], ["a", "b", "c", "d"], ["a", "--port"], ["a", "--no"]])
+def test_words_that_cannot_be_meant(words, capsys):
+    with pytest.raises(SystemExit) as stopped:
+        main(["view", *words, "--port", "-1"])
+    assert stopped.value.code == 2
+    assert "usage: babyseg view" in capsys.readouterr().err
