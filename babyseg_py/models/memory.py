@@ -62,8 +62,7 @@ def plan_run(
         If it does not fit in any way.
     """
     limit = USABLE * available_bytes() if limit_bytes is None else limit_bytes
-    thick = max(2, ROWS // scans)
-    ways = ((thick, True), (2, True), (2, False)) if streams(config) else ((ROWS, True), (ROWS, False))
+    ways = ((ROWS, True), (2, True), (2, False)) if streams(config) else ((ROWS, True), (ROWS, False))
     plans = [
         Plan(r, k, predicted_bytes(config, grid, scans, itemsize, rows=r, keep_skips=k)) for r, k in ways
     ]

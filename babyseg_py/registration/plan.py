@@ -44,32 +44,28 @@ def matrices(plan: dict[str, Any]) -> dict[str, np.ndarray]:
 
 def _fault(plan: dict[str, Any]) -> str:
     """Say what is wrong with it; empty if nothing is."""
-    faults = [_grid_fault(plan["grid"]), *(_scan_fault(scan) for scan in plan["scans"])]
-    if not any(faults) and not any(scan["used"] for scan in plan["scans"]):
-        return "it uses no scan"
-    return next(filter(None, faults), "")
-
-
-def _grid_fault(grid: dict[str, Any]) -> str:
-    if len(grid["shape"]) != 3 or np.shape(grid["affine"]) != (4, 4):
+    grid, scans = plan["grid"], plan["scans"]
+    sizes, affine = grid["shape"], np.array(grid["affine"], dtype=np.float64)
+    if len(sizes) != 3 or not all(isinstance(size, int) and size > 0 for size in sizes):
         return "the grid of the session is not of three axes"
-    if not all(isinstance(size, int) and size > 0 for size in grid["shape"]):
-        return f"{grid['shape']} is not the shape of a grid"
-    return "" if _is_matrix(grid["affine"], 0) else "the matrix of the grid is singular"
+    if affine.shape != (4, 4) or not abs(np.linalg.det(affine)) > 0:
+        return "the grid of the session has no place in the world"
+    faults = [fault for scan in scans if (fault := _fault_of_scan(scan))]
+    if not faults and not any(scan["used"] for scan in scans):
+        return "it uses no scan"
+    return faults[0] if faults else ""
 
 
-def _scan_fault(scan: dict[str, Any]) -> str:
+def _fault_of_scan(scan: dict[str, Any]) -> str:
     lacking = {"scan", "image", "used", "flags", "matrix"} - scan.keys()
     if lacking:
         return f"a scan has no {sorted(lacking)[0]}"
     parse_name(scan["scan"])
     if not isinstance(scan["image"], str) or not isinstance(scan["used"], bool):
-        return f"{scan['scan']} has no image, or does not say whether it is used"
+        return f"{scan['scan']} has no file, or does not say whether it is used"
     if any({"name", "message"} - flag.keys() for flag in scan["flags"]):
         return f"a flag of {scan['scan']} has no name, or no message"
-    return "" if _is_matrix(scan["matrix"], LEAST_VOLUME) else "a matrix is not 4 x 4, or singular"
-
-
-def _is_matrix(rows: Any, least_volume: float) -> bool:
-    matrix = np.array(rows, dtype=np.float64)
-    return matrix.shape == (4, 4) and abs(np.linalg.det(matrix)) > least_volume
+    matrix = np.array(scan["matrix"], dtype=np.float64)
+    if matrix.shape != (4, 4) or not abs(np.linalg.det(matrix)) > LEAST_VOLUME:
+        return "a matrix is not 4 x 4, or singular"
+    return ""

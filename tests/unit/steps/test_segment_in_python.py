@@ -54,6 +54,19 @@ def test_python_never_writes_over_a_scan(folder, empty, weights) -> None:
     assert (folder / "labels.json").is_file()
 
 
+def test_many_visits_as_the_document_has_them(folder, weights, root, capsys) -> None:
+    """One table for each scan that is one; the same code, but for the network."""
+    (folder / "scans").mkdir()
+    for name in "abc":
+        (folder / f"{name}.nii.gz").rename(folder / "scans" / f"{name}.nii.gz")
+    text = (root / "docs" / "python.md").read_text(encoding="utf-8")
+    code = next(part for part in text.split("```") if part.startswith("python\nfrom pathlib"))
+    code = code.removeprefix("python\n").replace("load_model(threads=2)", f"load_model({str(weights)!r})")
+    exec(code, {"bs": bs})
+    assert "c.nii.gz" in capsys.readouterr().out
+    assert {path.name for path in (folder / "scans").glob("*.tsv")} == {"a_volumes.tsv", "b_volumes.tsv"}
+
+
 def test_python_names_what_it_does_not_know(weights) -> None:
     for argument, value in (("device", "cuda:7"), ("precision", "bfloat16"), ("labels", "Fuller")):
         with pytest.raises(UsageError, match=f"{argument} '{value}' is not known"):
