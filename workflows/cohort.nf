@@ -78,7 +78,7 @@ def visitNames(record) {
 def visitOf(rows) {
     def first = rows.first()
     def references = rows.collect { row -> row.dseg }.findAll().unique().take(1)
-    def corrected = references.findAll { path -> path.contains('_desc-corrected_') } // by its name: these are the session's labels
+    def corrected = references.findAll { path -> path.tokenize('/').last().contains('_desc-corrected_') } // by its name: these are the session's labels
     def facts = [
         scans: rows.size(),
         age_months: first.age_reference == 'birth' ? first.age_days / 30.4375 : null, // since birth; a month is a twelfth of a year

@@ -12,13 +12,15 @@ from babyseg_py.errors import UnusableData
 from babyseg_py.images import Volume, load_image, load_labels
 from babyseg_py.labels import structure_name
 from babyseg_py.names import CORRECTED_METRIC, bids_name, visit_id, visit_of
-from babyseg_py.statistics.files import read_table
+from babyseg_py.statistics.files import missing_columns, read_table
 
 PLANES = {"R": "sagittal", "L": "sagittal", "A": "coronal", "P": "coronal", "S": "axial", "I": "axial"}
 APART_MM = 6.0  # slices of one plane that are nearer show nearly the same
 NAMED = 3  # structures named for a slice
 # What these find is wrong with the scan or its header, and no correction of labels mends it.
 SCAN_FAULTS = ("reversed_axes", "brain_ml", "edge_share")
+QUALITY = ("scan", "structure", "metric", "value", "flag")
+DISTANCES = ("reference", "candidate", "dice")
 ADVICE = "give the folder of a finished run"
 
 
@@ -33,7 +35,8 @@ class Session:
     registration : Path
         How its scans lie.
     image, labels, uncertainty, lut : Path
-        Scan whose grid the session has, its labels, their uncertainty, and their colours.
+        Scan whose grid the session has, which need not be there, its labels, their uncertainty, and their
+        colours.
     corrected : str
         Name that a correction of the labels has.
     doubt : float
@@ -90,24 +93,41 @@ class Slice:
     structures: tuple[str, ...]
 
 
-def read_sessions(results: Path) -> list[Session]:
-    """Read every session of a results folder that has labels and an uncertainty map.
+def read_sessions(results: Path) -> tuple[list[Session], list[UnusableData]]:
+    """Read every session of a results folder that has labels or an uncertainty map.
+
+    Returns
+    -------
+    list of Session
+        Those that are whole.
+    list of UnusableData
+        What is wrong with each of the others.
 
     Raises
     ------
     UnusableData
-        If there is none, or a file of one is damaged.
+        If no session is there, or none is whole.
     """
-    maps = sorted(results.glob("sub-*/ses-*/anat/*_space-session_desc-uncertainty_map.nii.gz"))
-    sessions = [_read_session(path) for path in maps]
+    names = ("desc-babyseg_dseg", "desc-uncertainty_map")
+    found = [
+        path for name in names for path in results.glob(f"sub-*/ses-*/anat/*_space-session_{name}.nii.gz")
+    ]
+    sessions, faults = [], []
+    for folder, start in sorted({(path.parent, path.name.partition("_space-")[0]) for path in found}):
+        try:
+            sessions.append(_read_session(folder, start))
+        except UnusableData as problem:
+            faults.append(problem)
     if not sessions:
-        raise UnusableData(str(results), "holds no sessions with an uncertainty map", ADVICE)
-    return sessions
+        raise faults[0] if faults else UnusableData(str(results), "holds no session with labels", ADVICE)
+    return sessions, faults
 
 
-def _read_session(uncertainty: Path) -> Session:
-    child, session = visit_of(uncertainty)
-    folder = uncertainty.parent
+def _read_session(folder: Path, start: str) -> Session:
+    try:
+        child, session = visit_of(f"{start}_dseg.nii.gz")
+    except ValueError as problem:
+        raise UnusableData(str(folder / start), f"is no session ({problem})", ADVICE) from None
 
     def path(suffix: str, extension: str, **entities: str) -> Path:
         return folder / bids_name(
@@ -115,7 +135,11 @@ def _read_session(uncertainty: Path) -> Session:
         )
 
     labels = path("dseg", ".nii.gz", space="session", desc="babyseg")
-    quality = read_table(path("qc", ".tsv", desc="segmentation"))
+    uncertainty = path("map", ".nii.gz", space="session", desc="uncertainty")
+    for file in (labels, uncertainty):
+        if not file.is_file():
+            raise UnusableData(str(file), "is not there", ADVICE)
+    quality = _table(path("qc", ".tsv", desc="segmentation"), QUALITY)
     distances = path("qc", ".tsv", desc="surfacedistance")
     registration = path("registration", ".json", desc="session")
     flagged = quality[quality["flag"] == 1]
@@ -130,9 +154,15 @@ def _read_session(uncertainty: Path) -> Session:
         corrected=path("dseg", ".nii.gz", space="session", desc="corrected").name,
         doubt=1 - float(doubt["value"].iloc[0]) if len(doubt) else np.nan,
         flags=tuple(dict.fromkeys(flagged["metric"])),
-        disagreement=_disagreement(read_table(distances)) if distances.is_file() else np.nan,
+        disagreement=_disagreement(_table(distances, DISTANCES)) if distances.is_file() else np.nan,
         done=bool((quality["metric"] == CORRECTED_METRIC).any()),
     )
+
+
+def _table(path: Path, columns: Sequence[str]) -> pd.DataFrame:
+    table = read_table(path)
+    missing_columns(path, table.columns, columns)
+    return table
 
 
 def _reference(path: Path) -> str:
@@ -184,11 +214,13 @@ def worst_slices(session: Session, count: int) -> list[Slice]:
     Raises
     ------
     UnusableData
-        If labels and uncertainty are not on one grid.
+        If one of them cannot be read, or labels and uncertainty are not on one grid.
     """
     labels, uncertainty = load_labels(session.labels), load_image(session.uncertainty)
     if labels.shape != uncertainty.shape or not np.allclose(labels.affine, uncertainty.affine, atol=1e-3):
         raise UnusableData(str(session.uncertainty), "is not on the grid of the labels", ADVICE)
+    if labels.data.min() < 0:
+        raise UnusableData(str(session.labels), "holds negative numbers, so it is no label map", ADVICE)
     return choose_slices(labels, beyond_borders(labels.data, uncertainty.data), count)
 
 

@@ -13,7 +13,7 @@ import torch
 from scipy import ndimage
 
 from babyseg_py.images import Volume
-from babyseg_py.images.geometry import reorient
+from babyseg_py.images.geometry import reorient, resample
 from babyseg_py.labels import LEFT_RIGHT_PAIRS
 from babyseg_py.segmentation.anatomy import CEREBELLUM_AND_STEM, CEREBRUM, LOG_SHARES
 from babyseg_py.segmentation.cut import flat_face
@@ -46,10 +46,25 @@ COARSE_MM = 1.4
 CORTEX = (3, 42)
 
 
-def detect_visit(result: VisitResult, label_numbers: Sequence[int]) -> list[Measure]:
-    """Return the measures of `detect` for a segmented visit, whose channels stand for the given labels."""
-    labels = np.array(label_numbers)[result.posteriors.on_window.argmax(dim=0).numpy()].astype(np.int32)
+def detect_visit(
+    result: VisitResult, label_numbers: Sequence[int], corrected: Volume | None = None
+) -> list[Measure]:
+    """Return the measures of `detect` for a segmented visit.
+
+    Parameters
+    ----------
+    result : VisitResult
+        What the network made of it.
+    label_numbers : sequence of int
+        Labels that its channels stand for.
+    corrected : Volume, optional
+        Labels of the session that were corrected by hand; they are measured in place of the network's.
+    """
     window = result.window
+    if corrected is None:
+        labels = np.array(label_numbers)[result.posteriors.on_window.argmax(dim=0).numpy()].astype(np.int32)
+    else:
+        labels = resample(corrected, window.shape, window.affine, order=0).data.astype(np.int32)
     if result.facing == "upright":  # otherwise the axes of the window follow the head, against its header
         along_head = reorient(Volume(labels, window.affine), "RAS")
         axes = along_head.affine[:3, :3] / window.voxel_mm

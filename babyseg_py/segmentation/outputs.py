@@ -28,6 +28,7 @@ UNCALIBRATED = (
     "uncalibrated: one minus the largest posterior; no Dice is predicted and no volume has an interval "
     "(other weights than those that were calibrated, or no mirrored images)"
 )
+OF_THE_NETWORK = "of the network's labels, before they were corrected by hand"
 QC_COLUMNS = ["scan", "structure", "metric", "value", "low", "high", "flag", "message"]
 
 
@@ -43,19 +44,36 @@ def write_labels(
     sources: Sequence[str],
     segmenter: Segmenter,
     notes: Sequence[str] = (),
-    manual: bool = False,
+    network: Segmentation | None = None,
 ) -> None:
-    """Write a label map with its sidecar JSON, its BIDS table and its colour table."""
+    """Write a label map with its sidecar JSON, its BIDS table and its colour table.
+
+    Parameters
+    ----------
+    result : Segmentation or Divided
+        The labels.
+    path : Path
+        Where they go.
+    sources : sequence of str
+        What they were made from.
+    segmenter : Segmenter
+        The network.
+    notes : sequence of str
+        What the user should know.
+    network : Segmentation, optional
+        What the network made, where the labels are those of a correction by hand.
+    """
     _, json_path, table_path, lut_path = label_files(path)
     save_labels(result.labels, path)
+    certainty = CALIBRATED if (network or result).trust else UNCALIBRATED
     sidecar: dict[str, Any] = {
-        "Manual": manual,
+        "Manual": network is not None,
         "Sources": [Path(source).name for source in sources],
         "GeneratedBy": {"Name": "babyseg", "Version": __version__},
         "Weights": segmenter.info.provenance,
         "Precision": segmenter.precision,
         "Device": segmenter.device.type,
-        "Uncertainty": CALIBRATED if result.trust else UNCALIBRATED,
+        "Uncertainty": f"{OF_THE_NETWORK}: {certainty}" if network else certainty,
         "SpatialReference": "the grid of this file",
     }
     if notes:
@@ -111,7 +129,7 @@ def quality_frame(measures: Sequence[Measure]) -> pd.DataFrame:
         (
             *(m.scan, m.structure, m.metric, m.value),
             *(limit if np.isfinite(limit) else np.nan for limit in (m.low, m.high)),
-            *(int(m.flag), m.message if m.flag else "n/a"),
+            *(int(m.flag), m.message if m.flag else m.unknown or "n/a"),
         )
         for m in measures
     ]

@@ -40,6 +40,7 @@ LARGEST_PART = (0.85, 1.0)
 SCORE = (0.6, 1.0)
 BRAIN_SCORE = (0.78, 1.0)
 EDGE_SHARE = (0.0, 0.02)
+MANUAL = "labels were corrected by hand: how sure the network was of its own says nothing of them"
 
 
 @dataclass(frozen=True)
@@ -60,6 +61,8 @@ class Measure:
         Limits within which it is plausible.
     message : str
         What it means when it is not.
+    unknown : str
+        Why it has no value, where that is nothing to flag.
     """
 
     scan: str
@@ -69,14 +72,17 @@ class Measure:
     low: float
     high: float
     message: str
+    unknown: str = ""
 
     @property
     def flag(self) -> bool:
-        """Whether the value lies outside its limits or is not a number."""
-        return not self.low <= self.value <= self.high
+        """Whether the value lies outside its limits, or is not a number without a reason."""
+        return not self.unknown and not self.low <= self.value <= self.high
 
 
-def measure_quality(result: Segmentation, *, scan: str, age_months: float | None = None) -> list[Measure]:
+def measure_quality(
+    result: Segmentation, *, scan: str, age_months: float | None = None, manual: bool = False
+) -> list[Measure]:
     """All measures of one segmentation.
 
     Parameters
@@ -87,6 +93,8 @@ def measure_quality(result: Segmentation, *, scan: str, age_months: float | None
         Name of the scan, ``n/a`` for the session.
     age_months : float, optional
         Chronological age; narrows what brain volume is plausible.
+    manual : bool
+        The labels are a correction by hand: what the network is unsure of says nothing of them.
 
     Returns
     -------
@@ -107,12 +115,11 @@ def measure_quality(result: Segmentation, *, scan: str, age_months: float | None
     scores = structure_scores(result)
     brain = mm3[1:].sum()
     mean = sum(scores[s.id] * mm3[s.id] for s in STRUCTURES[1:] if mm3[s.id]) / brain if brain else np.nan
-    rows.append(
-        Measure(scan, "n/a", "score", float(mean), *BRAIN_SCORE, "the network is unsure of the segmentation")
-    )
+    unsure = "the network is unsure of the segmentation"
+    rows.append(_score(scan, "n/a", float(mean), BRAIN_SCORE, unsure, manual=manual))
     if result.trust is not None:
         rows += _predicted_dice(result.trust, scan)
-    return rows + _structures(mm3, scores, scan)
+    return rows + _structures(mm3, scores, scan, manual=manual)
 
 
 def finding(scan: str, metric: str, message: str) -> Measure:
@@ -151,6 +158,14 @@ def structure_scores(result: Segmentation) -> dict[int, float]:
         return {
             s.id: float(1 - sums[s.id] / counts[s.id]) if counts[s.id] else np.nan for s in STRUCTURES[1:]
         }
+
+
+def _score(
+    scan: str, structure: str, value: float, limits: tuple[float, float], message: str, *, manual: bool
+) -> Measure:
+    if manual:
+        return Measure(scan, structure, "score", np.nan, *limits, message, unknown=MANUAL)
+    return Measure(scan, structure, "score", value, *limits, message)
 
 
 def _brain_volume(mm3: np.ndarray, scan: str, age_months: float | None) -> Measure:
@@ -198,7 +213,7 @@ def _edge(labels: Volume, scan: str) -> Measure:
     return Measure(scan, "n/a", "edge_share", share, *EDGE_SHARE, message)
 
 
-def _structures(mm3: np.ndarray, scores: dict[int, float], scan: str) -> list[Measure]:
+def _structures(mm3: np.ndarray, scores: dict[int, float], scan: str, *, manual: bool) -> list[Measure]:
     rows = []
     least = _least_mm3(mm3)
     for s in STRUCTURES[1:]:
@@ -207,7 +222,7 @@ def _structures(mm3: np.ndarray, scores: dict[int, float], scan: str) -> list[Me
         rows.append(Measure(scan, s.name, "volume_mm3", volume, least[s.id], np.inf, message))
         if volume:
             message = "the network is unsure of this structure"
-            rows.append(Measure(scan, s.name, "score", scores[s.id], *SCORE, message))
+            rows.append(_score(scan, s.name, scores[s.id], SCORE, message, manual=manual))
     for left, right in LEFT_RIGHT_PAIRS:
         if mm3[left] and mm3[right]:
             ratio = float(mm3[left] / mm3[right])

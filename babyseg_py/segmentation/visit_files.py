@@ -112,12 +112,14 @@ def write_visit(visit: Visit, segmenter: Segmenter, scans: Sequence[Scan], plan:
 def _session(visit: Visit, segmenter: Segmenter, result: VisitResult) -> tuple[Segmentation, list[Measure]]:
     """Labels of the session, the network's or those of a correction, and what is measured of them."""
     session = result.together
-    measures = [orientation(result.facing), *detect_visit(result, segmenter.info.labels)]
+    agreement: list[Measure] = []
+    manual = visit.corrected is not None
     if visit.corrected:
         path, labels = visit.corrected
         session, agreement = take_correction(session, labels, path)
-        measures += agreement
-    measures += measure_quality(session, scan="n/a", age_months=visit.age_months)
+    drawn = session.labels if manual else None
+    measures = [orientation(result.facing), *detect_visit(result, segmenter.info.labels, drawn), *agreement]
+    measures += measure_quality(session, scan="n/a", age_months=visit.age_months, manual=manual)
     measures += [finding(one.name, "left_out", f"was left out: {one.reason}") for one in result.left_out]
     return session, measures
 
@@ -140,16 +142,16 @@ def _write_session(
     if visit.corrected:
         sources.append(visit.corrected[0].name)
         notes.append(f"corrected by hand: the labels of {visit.corrected[0].name}, not the network's")
-    manual = bool(visit.corrected)
+    network = result.together if visit.corrected else None
     path = visit.session_path("dseg", ".nii.gz", "babyseg")
-    write_labels(session, path, sources=sources, segmenter=segmenter, notes=notes, manual=manual)
+    write_labels(session, path, sources=sources, segmenter=segmenter, notes=notes, network=network)
     write_uncertainty(session.uncertainty, visit.session_path("map", ".nii.gz", "uncertainty"))
     if visit.keep_posteriors:
         _write_posteriors(visit, segmenter, result, session, plan["grid"])
     if segmenter.refiner:
         divided = divide(segmenter, result, session)
         path = visit.session_path("dseg", ".nii.gz", "fuller")
-        write_labels(divided, path, sources=sources, segmenter=segmenter, notes=notes, manual=manual)
+        write_labels(divided, path, sources=sources, segmenter=segmenter, notes=notes, network=network)
         _write_brain_mask(visit, divided.brain_mask, source=path.name)
         write_volumes(divided, visit.path("morph", ".tsv", desc="fuller"))
 

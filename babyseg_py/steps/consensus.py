@@ -37,7 +37,7 @@ def run(args: argparse.Namespace) -> None:
     from babyseg_py.images import save_image
     from babyseg_py.images.nifti import require_nifti_names
     from babyseg_py.labels.lut import label_files
-    from babyseg_py.steps.reading import read_labels
+    from babyseg_py.steps.reading import read_drawn
     from babyseg_py.writing import check_outputs
 
     if len(args.raters) < 2:
@@ -52,7 +52,7 @@ def run(args: argparse.Namespace) -> None:
     require_nifti_names(args.output, args.certainty)
     if len({Path(rater).resolve() for rater in args.raters}) < len(args.raters):
         raise UsageError("the label map of a rater is given twice: each has one vote")
-    maps = on_one_grid_all([read_labels(path) for path in args.raters], args.raters)
+    maps = on_one_grid_all([read_drawn(path) for path in args.raters], args.raters)
     labels, made = join(maps, args.method)
     sources = [Path(rater).name for rater in args.raters]
     write_consensus(labels, Path(args.output), method=args.method, sources=sources)

@@ -110,7 +110,9 @@ def _unlabelled(results: str, segmenter) -> list:
     from babyseg_py.segmentation.plan import scans_of
     from babyseg_py.segmentation.teaching import teach
 
-    sessions = read_sessions(Path(results))
+    sessions, faults = read_sessions(Path(results))
+    for fault in faults:
+        print(f"babyseg finetune: a session is left out: {fault}", file=sys.stderr)
     good = [session for session in sessions if not session.flags and not session.done]
     print(f"unlabelled sessions: {len(good)} of {len(sessions)} (flagged and corrected ones are left out)")
     if not good:

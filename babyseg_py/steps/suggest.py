@@ -3,6 +3,7 @@
 import argparse
 import math
 import shlex
+import sys
 from pathlib import Path
 
 COLUMNS = (
@@ -26,7 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     """Write the worklist, and print commands that open its sessions."""
     from babyseg_py.cohort.worklist import in_order, read_sessions, worst_slices
-    from babyseg_py.errors import UsageError
+    from babyseg_py.errors import UnusableData, UsageError
     from babyseg_py.labels.lut import write_itksnap_labels
     from babyseg_py.writing import check_outputs, write_text
 
@@ -35,14 +36,24 @@ def run(args: argparse.Namespace) -> None:
     target = Path(args.output)
     snap = target.with_name(f"{target.stem}_itksnap.txt")
     check_outputs([target, snap], force=args.force, inputs=[*Path(args.results).glob("sub-*/**/*")])
-    sessions = read_sessions(Path(args.results))
+    sessions, faults = read_sessions(Path(args.results))
     open_ones = [session for session in sessions if not session.done]
-    chosen = in_order(open_ones)[: args.sessions]
-    lines = ["\t".join(COLUMNS)]
-    for rank, (session, priority) in enumerate(chosen, start=1):
-        slices = worst_slices(session, args.slices)
+    lines, rank = ["\t".join(COLUMNS)], 0
+    for session, priority in in_order(open_ones):
+        if rank == args.sessions:
+            break
+        try:
+            slices = worst_slices(session, args.slices)
+        except UnusableData as problem:
+            faults.append(problem)
+            continue
+        rank += 1
         lines += ["\t".join(_row(rank, session, priority, found)) for found in slices]
         print("\n".join(_commands(rank, session, slices, snap)), end="\n\n")
+    for fault in faults:
+        print(f"babyseg suggest: a session is left out: {fault}", file=sys.stderr)
+    if open_ones and not rank:
+        raise UnusableData(args.results, "holds no session that could be read", "run the pipeline again")
     write_text(target, "\n".join(lines) + "\n")
     write_itksnap_labels(snap)
     if len(open_ones) < len(sessions):
@@ -65,7 +76,7 @@ def _row(rank: int, session, priority: float, found) -> list[str]:
         *(f"{value:g}" for value in found.cursor_mm),
         f"{found.uncertain_ml:g}",
         ",".join(found.structures) or "n/a",
-        str(session.image),
+        str(session.image) if session.image.is_file() else "n/a",
         str(session.labels),
         session.corrected,
     ]
@@ -77,7 +88,9 @@ def _number(value: float) -> str:
 
 def _commands(rank: int, session, slices, snap: Path) -> list[str]:
     """Write what opens a session at its worst slice in each of three viewers."""
-    image, labels, lut = (str(path.absolute()) for path in (session.image, session.labels, session.lut))
+    there = session.image.is_file()
+    shown = session.image if there else session.uncertainty
+    image, labels, lut = (str(path.absolute()) for path in (shown, session.labels, session.lut))
     colours = str(snap.absolute())
     x, y, z = slices[0].cursor_mm if slices else (0.0, 0.0, 0.0)
     where = "; ".join(f"{s.plane} {s.index} ({', '.join(s.structures)})" for s in slices)
@@ -87,8 +100,10 @@ def _commands(rank: int, session, slices, snap: Path) -> list[str]:
         f"slicer.vtkMRMLSliceNode.JumpAllSlices(slicer.mrmlScene, {x}, {y}, {z})"
     )
     overlay = f"{labels}:colormap=lut:lut={lut}:opacity=0.4"
+    missing = f"# the scan {session.image.name} is not there: the map of uncertainty is shown in its place"
     return [
         f"# {rank}. {session.id}: {LOOK if session.faulty_scan else CORRECT}; {where}",
+        *([] if there else [missing]),
         f"# save as {session.corrected}",
         shlex.join(["itksnap", "-g", image, "-s", labels, "-l", colours]),
         shlex.join(["freeview", "-v", image, overlay, "-ras", f"{x:g}", f"{y:g}", f"{z:g}"]),

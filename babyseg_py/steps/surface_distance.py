@@ -43,7 +43,7 @@ def run(args: argparse.Namespace) -> None:
     from babyseg_py.registration.plan import matrices, read_plan
     from babyseg_py.statistics.files import write_dictionary
     from babyseg_py.statistics.gather import COLUMNS
-    from babyseg_py.steps.reading import read_labels
+    from babyseg_py.steps.reading import read_drawn, read_labels
     from babyseg_py.writing import check_outputs, tsv_text, write_text
 
     visit_ids(args.visit)
@@ -59,7 +59,7 @@ def run(args: argparse.Namespace) -> None:
     fault = None
     if args.reference:
         try:
-            manual = read_labels(args.reference)
+            manual = read_drawn(args.reference)
             comparisons.append(
                 compare_with_manual(manual, args.reference, session, scans, tolerance_mm=args.tolerance)
             )

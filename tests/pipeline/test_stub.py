@@ -103,12 +103,14 @@ def test_identifiers_with_code_are_refused(project, launch, write_sheet, two_vis
 
 
 def test_a_corrected_dseg_is_handed_to_segmentation(project, launch, write_sheet, two_visits):
-    """By its name; any other is a reference, and compared with."""
+    """By its own name, not that of its folder; any other is a reference, and compared with."""
     visits = {row["session_id"]: row for row in two_visits}  # one scan of each of two visits
     kinds = dict(zip(visits, ("corrected", "manual"), strict=True))
     rows = []
     for session, kind in kinds.items():
-        labels = launch / f"sub-01_ses-{session}_space-session_desc-{kind}_dseg.nii.gz"
+        folder = launch / "old_desc-corrected_maps"
+        folder.mkdir(exist_ok=True)
+        labels = folder / f"sub-01_ses-{session}_space-session_desc-{kind}_dseg.nii.gz"
         shutil.copy(visits[session]["dseg"], labels)
         rows.append(visits[session] | {"dseg": str(labels)})
     sheet = write_sheet(launch / "sheet.csv", rows)

@@ -4,6 +4,7 @@ import csv
 import itertools
 import json
 import shlex
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -50,8 +51,14 @@ def results(tmp_path, oblique_affine):
         pairs.append("run-0_T1w\trun-1_T1w\t2\tx\t0.01\t1\t1\t1\t1\n")
         (folder / f"{stem}_desc-surfacedistance_qc.tsv").write_text(DISTANCES + "".join(pairs))
         plan = {"reference": f"{stem}_desc-n4_T1w.nii.gz"}
+        save_image(labels.with_data(uncertainty), folder / plan["reference"])
         (folder / f"{stem}_desc-session_registration.json").write_text(json.dumps(plan))
     return tmp_path / "my results"
+
+
+def anat(results, session):
+    """Return the folder of a session."""
+    return results / "sub-01" / f"ses-{session}" / "anat"
 
 
 def read(path) -> list[dict[str, str]]:
@@ -128,12 +135,70 @@ def test_usual_borders_are_no_doubt() -> None:
 def test_folder_without_results_is_named(tmp_path, capsys) -> None:
     """An empty folder, is told to be none."""
     assert main(["suggest", str(tmp_path), "-o", str(tmp_path / "w.tsv")]) == 65
-    assert "no sessions with an uncertainty map" in capsys.readouterr().err
+    assert "no session with labels" in capsys.readouterr().err
 
 
-def test_damaged_session_is_named(results, tmp_path, capsys) -> None:
-    """A quality table that is gone is told, not passed over."""
-    path = results / "sub-01" / "ses-B" / "anat" / "sub-01_ses-B_desc-segmentation_qc.tsv"
-    path.unlink()
-    assert main(["suggest", str(results), "-o", str(tmp_path / "w.tsv")]) == 65
-    assert path.name in capsys.readouterr().err
+def spoil(file) -> None:
+    """Write something else in place of a file."""
+    file.write_bytes(b"this is something else\n")
+
+
+def without_column(column: str):
+    """Return what takes a column out of a table."""
+
+    def take(file) -> None:
+        header, *rows = (line.split("\t") for line in file.read_text().splitlines())
+        place = header.index(column)
+        lines = ["\t".join(cell for n, cell in enumerate(row) if n != place) for row in (header, *rows)]
+        file.write_text("\n".join(lines) + "\n")
+
+    return take
+
+
+@pytest.mark.parametrize(
+    ("name", "damage"),
+    [
+        ("desc-segmentation_qc.tsv", Path.unlink),
+        ("desc-segmentation_qc.tsv", spoil),
+        ("desc-segmentation_qc.tsv", without_column("flag")),
+        ("desc-surfacedistance_qc.tsv", without_column("reference")),
+        ("desc-session_registration.json", spoil),
+        ("desc-session_registration.json", Path.unlink),
+        ("space-session_desc-babyseg_dseg.nii.gz", spoil),
+        ("space-session_desc-babyseg_dseg.nii.gz", Path.unlink),
+        ("space-session_desc-uncertainty_map.nii.gz", spoil),
+        ("space-session_desc-uncertainty_map.nii.gz", Path.unlink),
+    ],
+)
+def test_a_damaged_session_is_named_and_left_out(results, tmp_path, capsys, name, damage) -> None:
+    """The others keep their order; with no other left there is no list."""
+    files = {session: anat(results, session) / f"sub-01_ses-{session}_{name}" for session in "ABCD"}
+    damage(files["B"])
+    words = ["suggest", str(results), "-o", str(tmp_path / "w.tsv"), "--slices", "1", "--sessions", "3"]
+    assert main(words) == 0
+    assert [row["session"][-1] for row in read(tmp_path / "w.tsv")] == ["C", "A", "D"]
+    assert [row["rank"] for row in read(tmp_path / "w.tsv")] == ["1", "2", "3"]
+    said = capsys.readouterr().err
+    assert said.startswith(f"babyseg suggest: a session is left out: {files['B']}: ")
+    assert said.count("\n") == 1
+    for session in "ACD":
+        damage(files[session])
+    (tmp_path / "w.tsv").unlink()
+    assert main([*words, "--force"]) == 65
+    assert not (tmp_path / "w.tsv").exists()
+
+
+def test_a_scan_that_is_not_there_is_not_opened(results, tmp_path, capsys) -> None:
+    """The map of uncertainty, which has the same grid, takes its place, and a line says so."""
+    scan = anat(results, "C") / "sub-01_ses-C_desc-n4_T1w.nii.gz"
+    scan.unlink()
+    assert main(["suggest", str(results), "-o", str(tmp_path / "w.tsv"), "--sessions", "2"]) == 0
+    first, second = capsys.readouterr().out.split("\n\n")[:2]
+    assert f"# the scan {scan.name} is not there" in first
+    assert str(scan) not in first
+    assert first.count("sub-01_ses-C_space-session_desc-uncertainty_map.nii.gz") == 3
+    assert "is not there" not in second
+    assert second.count("sub-01_ses-B_desc-n4_T1w.nii.gz") == 3
+    images = {row["session"][-1]: row["image"] for row in read(tmp_path / "w.tsv")}
+    assert images["C"] == "n/a"
+    assert images["B"].endswith("sub-01_ses-B_desc-n4_T1w.nii.gz")

@@ -107,3 +107,13 @@ def test_the_command_writes_labels_and_the_raters_performance(tmp_path, truth, r
     assert other["sensitivity"].astype(float).loc[[2, 17, 41]].tolist() == pytest.approx(expected, abs=1e-6)
     assert "rater1: mean Dice 1.000" in capsys.readouterr().out
     assert main(["consensus", str(paths[0]), "-o", str(out)]) == 2
+
+
+def test_a_map_in_which_nobody_drew_has_no_vote(tmp_path, truth, oblique_affine, capsys):
+    paths = [tmp_path / f"rater{number}.nii.gz" for number in (1, 2, 3)]
+    for path, data in zip(paths, (truth, truth * 0, truth), strict=True):
+        nib.save(nib.Nifti1Image(data.astype(np.uint8), oblique_affine), path)
+    out = tmp_path / "x_dseg.nii.gz"
+    assert main(["consensus", *map(str, paths), "-o", str(out)]) == 65
+    assert "rater2.nii.gz: is empty: nothing was drawn in it" in capsys.readouterr().err
+    assert not out.exists()

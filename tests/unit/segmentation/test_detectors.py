@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import torch
 from crude_brain import CENTRE, SHAPE, VOXEL_MM, brain, scan, window
 from nibabel.affines import from_matvec
 from nibabel.eulerangles import euler2mat
@@ -9,9 +10,13 @@ from scipy import ndimage
 
 from babyseg_py.cohort.ledger import closing_lines, make_ledger, read_outcomes
 from babyseg_py.images import Volume
+from babyseg_py.images.geometry import reorient
 from babyseg_py.segmentation.cut import flat_face
-from babyseg_py.segmentation.detectors import LIMITS, MESSAGES, detect
+from babyseg_py.segmentation.detectors import LIMITS, MESSAGES, detect, detect_visit
 from babyseg_py.segmentation.outputs import write_quality
+from babyseg_py.segmentation.posteriors import Posteriors
+from babyseg_py.segmentation.sampling import Segmentation
+from babyseg_py.segmentation.visit import VisitResult
 from babyseg_py.segmentation.window import Scan, Window
 
 
@@ -24,6 +29,22 @@ def flagged(labels, scans=None, place=None) -> set[str]:
 
 def test_a_sound_brain_has_no_flag() -> None:
     assert flagged(brain()) == set()
+
+
+def test_a_correction_is_measured_in_place_of_what_the_network_made() -> None:
+    """Noise of the network under a sound brain is not held against it; nor does a sound one excuse noise."""
+    truth = brain()
+    noise = np.random.default_rng(4).permutation(truth.ravel()).reshape(SHAPE)
+    numbers = sorted(map(int, np.unique(truth)))
+    for network, corrected in ((noise, truth), (truth, noise)):
+        channels = torch.from_numpy(np.stack([network == n for n in numbers])).float()
+        volume = reorient(Volume(corrected, window().affine), "LPI")
+        made = Segmentation(volume, volume.with_data(np.zeros(volume.shape, np.float32)), {})
+        result = VisitResult(made, window(), Posteriors(channels), [scan(truth)])
+        assert detect_visit(result, numbers) == detect(network.astype(np.int32), window(), [scan(truth)])
+        measured = detect_visit(result, numbers, volume)
+        assert measured == detect(corrected.astype(np.int32), window(), [scan(truth)])
+        assert any(one.flag for one in measured) == (corrected is noise)
 
 
 def test_resolution_of_the_window_changes_nothing() -> None:

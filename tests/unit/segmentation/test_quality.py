@@ -107,6 +107,22 @@ def test_a_limit_that_there_is_not_is_missing_in_the_table() -> None:
     assert not np.isinf(table[["value", "low", "high"]].to_numpy(float)).any()
 
 
+def test_what_the_network_is_unsure_of_says_nothing_of_labels_drawn_by_hand() -> None:
+    """Scores are n/a with the reason, and not flagged; what is wrong with the labels themselves is."""
+    unsure = infant(uncertainty=0.5)
+    assert flagged(unsure) == {"score"}
+    assert flagged(unsure, manual=True) == set()
+    table = quality_frame(measure_quality(unsure, scan="n/a", manual=True))
+    scores = table[table["metric"] == "score"]
+    assert len(scores) == 22
+    assert scores["value"].isna().all()
+    assert scores["message"].str.startswith("labels were corrected by hand").all()
+    others = table[table["metric"] != "score"]
+    assert others["value"].notna().all()
+    assert (others["message"] == "n/a").all()
+    assert "brain_ml" in flagged(infant(scale=0.5), manual=True)
+
+
 def test_wrong_voxel_size_is_flagged() -> None:
     """Half and double the voxel size give impossible volumes."""
     assert "brain_ml" in flagged(infant(scale=0.5))

@@ -82,6 +82,11 @@ def test_corrected_labels_take_the_place_of_the_networks(folder, segment, capsys
     assert volumes[str(second)] == pytest.approx(np.count_nonzero(changed == second) * 64)
     assert volumes[str(first)] == 0
     table = pd.read_csv(folder / "next" / "sub-1_ses-A_desc-segmentation_qc.tsv", sep="\t")
+    scores = table[table["scan"].isna() & (table["metric"] == "score")]
+    assert len(scores) > 1
+    assert scores["value"].isna().all()
+    assert not scores["flag"].any()
+    assert sidecar["Uncertainty"].startswith("of the network's labels, before they were corrected by hand: ")
     table = table[table["metric"] == "dice_with_correction"].set_index("structure", drop=True)
     assert table.loc[structure_name(first), "value"] == 0
     own = np.count_nonzero(network.data == second)

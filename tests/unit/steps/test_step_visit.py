@@ -105,12 +105,15 @@ def test_reference_segmentation_of_another_world(visit, capsys):
     assert said.count("\n") == 1
 
 
-@pytest.mark.parametrize("content", [None, b"no image"])
+@pytest.mark.parametrize("content", [None, b"no image", b""])
 def test_reference_that_cannot_be_used_costs_its_own_rows_alone(visit, capsys, content):
     expected = _distances(visit)[1].read_bytes()
     reference = visit / "reference.nii.gz"
     if content:
         reference.write_bytes(content)
+    elif content is not None:  # a map in which nobody drew
+        image = nib.load(_scan_file(visit, "run-2"))
+        nib.save(nib.Nifti1Image(np.zeros(image.shape, np.uint8), image.affine), reference)
     code, out = _distances(visit, "--reference", str(reference))
     assert code == 65
     assert "reference.nii.gz: cannot be compared with as a reference segmentation" in capsys.readouterr().err
