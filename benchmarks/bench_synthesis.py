@@ -66,7 +66,7 @@ def ours(side: int, device: str) -> tuple[Chain, Tensor]:
     classes, _ = sample_map(bank.maps[0], window_positions(bank, params, torch.device("cpu")))
     effects = (
         "flip, affine, two smooth warps; surroundings or bare brain; Gaussians by tissue and age; texture; "
-        "blur; thick slices (p .25); ghost (p .15); bias; Gaussian or Rician noise; cropping; gamma"
+        "blur; thick slices (p .25); ghost (p .15); bias; Gaussian or Rician noise; gamma"
     )
     return Chain(f"babyseg-py {version('babyseg-py')}", effects, sample), torch.from_numpy(bank.tissue)[
         classes

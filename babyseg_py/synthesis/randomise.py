@@ -1,8 +1,9 @@
 """Parameters of one synthetic visit, drawn before anything is computed.
 
 ``draw_params`` returns plain numbers, so that a sample can be stored as JSON and made again. What an effect
-needs that is off in the ranges of the package is drawn from a generator of its own, so that switching it on
-changes nothing else.
+needs that is off in the ranges of the package is drawn from further generators, so that switching it on
+leaves anatomy, surroundings, contrast and noise as they are. Some of these effects share one: lesions and
+the graft, and what `_draw_further` draws.
 """
 
 from typing import Any

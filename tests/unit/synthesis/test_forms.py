@@ -125,6 +125,9 @@ def test_forms_are_drawn_without_changing_anything_else(related) -> None:
         without, drawn = (draw_params(np.random.default_rng(seed), related, r) for r in (off, on))
         assert without.pop("form") is None
         form = drawn.pop("form")
+        told = {place: related.maps[int(place)].name for place in drawn["maps"]}
+        assert {place: one["name"] for place, one in drawn.pop("maps").items()} == told
+        assert set(told) >= set(without.pop("maps")) | {str(i) for i, _ in form["toward"]}
         assert without == drawn
         assert {i for i, _ in form["toward"]} == {1 - drawn["map"]}
         assert 1 <= len(form["growth"]) <= 3
