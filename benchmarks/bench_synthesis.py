@@ -52,7 +52,7 @@ class Chain:
 
 
 def ours(side: int, device: str) -> tuple[Chain, Tensor]:
-    """Our chain at default ranges, and the label map that the others start from, (N, N, N) of tissues."""
+    """Our chain at the package's ranges, and the label map that the others start from, (N, N, N) tissues."""
     volume = grow(load_model(), mean_child(load_model()), AGE_MONTHS)
     bank = make_bank([describe_map(volume, name="digital infant", age_months=AGE_MONTHS)])
     size = BRAIN_SHARE * side
