@@ -124,7 +124,7 @@ def test_the_documented_example_gives_what_the_command_gives(visit, segmented, t
     assert list(result.qc["flag"]) == list(pd.read_csv(segmented / "q.tsv", sep="\t")["flag"])
     assert result.uncertainty.data.max() <= 1
     assert Image.open(tmp_path / "outlines.png").size[0] == result.plot().size[0] > 500
-    assert (tmp_path / "scans" / "volumes.tsv").is_file()
+    assert (tmp_path / "scans" / "t1_volumes.tsv").is_file()
 
 
 def test_fuller_labels_divide_the_same_labels(visit, segmented, tmp_path):
