@@ -26,5 +26,8 @@ def trainingLines(success, outdir) {
         def earlier = file(weights).exists() ? "\n${weights} is of an earlier run." : ''
         return "\nThe training stopped before its end: the message above says why. The same command goes on from its last checkpoint, if it has one.${earlier}"
     }
+    if (!file(weights).exists()) {
+        return "\nNothing was run."
+    }
     return "\nWeights: ${weights} (babyseg segment --weights, or --weights of the pipeline)"
 }
